@@ -1,0 +1,36 @@
+use crate::{AttackError, Observer, Outcome, Parameters, Samples, Threat, Victim};
+
+/// A search for adversarial images, written as an async function over a victim.
+///
+/// Everything an attack computes between two queries is cheap; every query goes through the victim, which is free to
+/// merge it with those of other attacks. Dropping the future ends the attack at its current query.
+pub trait Attack: Send + Sync {
+    /// The name used in configurations, reports and on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The perturbations it searches.
+    fn threat(&self) -> Threat;
+
+    /// All that is needed to run it again.
+    fn parameters(&self) -> Parameters;
+
+    /// One line that names the attack and its parameters, for cards and reports.
+    fn describe(&self) -> String {
+        self.parameters().to_string()
+    }
+
+    /// Attacks every sample; one outcome each, in their order. A sample's outcome depends on its image, label, target
+    /// and id alone, given the seed and a victim whose rows do not depend on each other.
+    ///
+    /// Images that already satisfy the goal (misclassified, or predicted as the target) cost their clean forward pass
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// When the samples do not fit the victim, a clean image has no finite logits, or the victim fails.
+    fn run<V: Victim, O: Observer>(
+        &self,
+        victim: &V,
+        samples: &Samples,
+        observer: &O,
+    ) -> impl Future<Output = Result<Vec<Outcome>, AttackError>> + Send;
+}

@@ -1,0 +1,227 @@
+//! The geometry of a threat model on one image, given as a flat slice of values: projection, random starts, steps.
+
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::{Distances, Norm, Threat};
+
+/// A point this little beyond the radius, relative to it, counts as inside. It is far below the resolution of a pixel
+/// and keeps the projection idempotent although lengths are sums of rounded squares.
+const LENGTH_ROUNDING: f64 = 1e-9;
+
+/// Moves `point` into the ball around `origin`, then into the box `[0, 1]`.
+///
+/// `origin` lies in the box, so the second step only shortens the perturbation and the result is in both sets, in
+/// single precision. Points that are in both already are left as they are, bit by bit.
+pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
+    let epsilon = threat.epsilon.value();
+    match threat.norm {
+        Norm::Linf => {
+            for (value, &centre) in point.iter_mut().zip(origin) {
+                *value = value.max(centre - epsilon).min(centre + epsilon);
+            }
+        }
+        Norm::L2 => {
+            let epsilon = f64::from(epsilon);
+            let length = Distances::between(origin, point.iter()).l2;
+            if length > epsilon * (1.0 + LENGTH_ROUNDING) {
+                for (value, &centre) in point.iter_mut().zip(origin) {
+                    *value = shrink(centre, *value, epsilon / length);
+                }
+            }
+        }
+    }
+    for value in point {
+        *value = value.clamp(0.0, 1.0);
+    }
+}
+
+/// `centre + scale * (value - centre)`, rounded towards `centre`: with rounding to nearest, the errors of many values
+/// could add up to a point outside the ball.
+fn shrink(centre: f32, value: f32, scale: f64) -> f32 {
+    let reach = (f64::from(value) - f64::from(centre)) * scale;
+    let moved = (f64::from(centre) + reach) as f32;
+    if (f64::from(moved) - f64::from(centre)).abs() <= reach.abs() {
+        moved
+    } else if moved > centre {
+        moved.next_down()
+    } else {
+        moved.next_up()
+    }
+}
+
+/// A random point of the ball, projected into the box: uniform per value for L-inf, uniform in the ball's volume for L2.
+pub(crate) fn random_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -> Vec<f32> {
+    let epsilon = threat.epsilon.value();
+    let mut point: Vec<f32> = match threat.norm {
+        Norm::Linf => origin
+            .iter()
+            .map(|&centre| centre + epsilon * rng.random_range(-1.0f32..=1.0))
+            .collect(),
+        Norm::L2 => {
+            let direction: Vec<f64> = origin.iter().map(|_| StandardNormal.sample(rng)).collect();
+            let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+            // The share of the volume within radius r is r to the power of the dimension.
+            let radius =
+                f64::from(epsilon) * rng.random::<f64>().powf(1.0 / origin.len().max(1) as f64);
+            let scale = if length > 0.0 { radius / length } else { 0.0 };
+            origin
+                .iter()
+                .zip(&direction)
+                .map(|(&centre, &d)| (f64::from(centre) + scale * d) as f32)
+                .collect()
+        }
+    };
+    project(threat, origin, &mut point);
+    point
+}
+
+/// Moves `point` by `size` in the direction that raises a linear loss the most within the norm's unit ball: the sign of
+/// the gradient for L-inf, the gradient over its length for L2 (Lemma 1 of Simon-Gabriel et al. 2019: the dual norm).
+///
+/// Values of the gradient that are not finite count as zero. Answers `false`, and leaves `point`, when nothing is left.
+pub(crate) fn step(norm: Norm, size: f32, gradient: &[f32], point: &mut [f32]) -> bool {
+    let finite = |&g: &f32| if g.is_finite() { g } else { 0.0 };
+    let length = gradient
+        .iter()
+        .map(|g| f64::from(finite(g)).powi(2))
+        .sum::<f64>()
+        .sqrt();
+    if length == 0.0 {
+        return false;
+    }
+    for (value, slope) in point.iter_mut().zip(gradient.iter().map(finite)) {
+        *value += match norm {
+            Norm::Linf if slope == 0.0 => 0.0,
+            Norm::Linf => size.copysign(slope),
+            Norm::L2 => (f64::from(size) * f64::from(slope) / length) as f32,
+        };
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Epsilon, rng};
+    use proptest::prelude::*;
+
+    fn threat(norm: Norm, epsilon: f32) -> Threat {
+        Threat {
+            norm,
+            epsilon: Epsilon::new(epsilon).unwrap(),
+        }
+    }
+
+    fn norms() -> impl Strategy<Value = Norm> {
+        prop_oneof![Just(Norm::Linf), Just(Norm::L2)]
+    }
+
+    /// Radii from below one unit in the last place of a pixel up to more than the whole box.
+    fn radii() -> impl Strategy<Value = f32> {
+        prop_oneof![Just(0.0f32), 1e-9f32..1e-5, 1e-5f32..1e-2, 1e-2f32..2.0]
+    }
+
+    fn images() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
+        (1usize..300).prop_flat_map(|values| {
+            (
+                prop::collection::vec(0.0f32..=1.0, values),
+                prop::collection::vec(-1.5f32..2.5, values),
+            )
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn projection_lands_in_ball_and_box_and_is_idempotent(
+            norm in norms(), epsilon in radii(), (origin, mut point) in images(),
+        ) {
+            let threat = threat(norm, epsilon);
+            project(threat, &origin, &mut point);
+            prop_assert!(point.iter().all(|v| (0.0..=1.0).contains(v)));
+            prop_assert!(Distances::between(&origin, &point).within(threat, 1e-7));
+            let once = point.clone();
+            project(threat, &origin, &mut point);
+            prop_assert_eq!(once, point);
+        }
+
+        #[test]
+        fn points_inside_stay_where_they_are(
+            norm in norms(), epsilon in 1e-3f32..1.0, (origin, mut point) in images(), inward in 0.0f32..0.99,
+        ) {
+            project(threat(norm, epsilon), &origin, &mut point);
+            for (value, &centre) in point.iter_mut().zip(&origin) {
+                *value = (centre + inward * (*value - centre)).clamp(0.0, 1.0);
+            }
+            let before = point.clone();
+            project(threat(norm, epsilon), &origin, &mut point);
+            prop_assert_eq!(before, point);
+        }
+
+        #[test]
+        fn random_starts_lie_in_ball_and_box(
+            norm in norms(), epsilon in radii(), (origin, _) in images(), seed in any::<u64>(),
+        ) {
+            let threat = threat(norm, epsilon);
+            let start = random_start(threat, &origin, &mut rng::stream(seed, 1, 0));
+            prop_assert!(start.iter().all(|v| (0.0..=1.0).contains(v)));
+            prop_assert!(Distances::between(&origin, &start).within(threat, 1e-7));
+        }
+
+        #[test]
+        fn a_step_has_its_size_and_raises_the_linear_loss_by_the_dual_norm(
+            norm in norms(), size in 1e-3f32..1.0, gradient in prop::collection::vec(-3.0f32..3.0, 2..50),
+        ) {
+            let origin = vec![0.5; gradient.len()];
+            let mut point = origin.clone();
+            prop_assume!(gradient.iter().any(|&g| g != 0.0));
+            prop_assert!(step(norm, size, &gradient, &mut point));
+            let moved = Distances::between(&origin, &point).in_norm(norm);
+            prop_assert!((moved - f64::from(size)).abs() < 1e-5);
+            let gain: f64 = point.iter().zip(&origin).zip(&gradient)
+                .map(|((&x, &o), &g)| f64::from(x - o) * f64::from(g)).sum();
+            let zero = vec![0.0; gradient.len()];
+            let lengths = Distances::between(&zero, &gradient);
+            let dual = match norm { Norm::Linf => lengths.l1, Norm::L2 => lengths.l2 };
+            prop_assert!((gain - f64::from(size) * dual).abs() < 1e-3 * (1.0 + gain.abs()));
+        }
+    }
+
+    #[test]
+    fn a_large_image_with_aligned_rounding_errors_still_lands_in_the_ball() {
+        // Every value wants to move 0.6 units in its last place: rounding to nearest would overshoot by two thirds.
+        let values = 3 * 224 * 224;
+        let origin = vec![0.75f32; values];
+        let ulp = f64::from(0.75f32.next_up()) - 0.75;
+        let epsilon = (0.6 * ulp * (values as f64).sqrt()) as f32;
+        let mut point = vec![0.9f32; values];
+        let threat = threat(Norm::L2, epsilon);
+        project(threat, &origin, &mut point);
+        assert!(Distances::between(&origin, &point).within(threat, 1e-6));
+    }
+
+    #[test]
+    fn nothing_to_climb_is_reported_and_moves_nothing() {
+        for norm in [Norm::Linf, Norm::L2] {
+            for gradient in [[0.0, 0.0], [f32::NAN, 0.0], [-0.0, f32::INFINITY]] {
+                let mut point = [0.25, 0.75];
+                assert!(!step(norm, 0.1, &gradient, &mut point));
+                assert_eq!(point, [0.25, 0.75]);
+            }
+        }
+    }
+
+    #[test]
+    fn l2_starts_fill_the_ball_evenly() {
+        // In two dimensions a quarter of the area lies within half the radius.
+        let threat = threat(Norm::L2, 0.2);
+        let origin = [0.5f32, 0.5];
+        let inner = (0..4000)
+            .filter(|&id| {
+                let start = random_start(threat, &origin, &mut rng::stream(0, id, 0));
+                Distances::between(&origin, &start).l2 < 0.1
+            })
+            .count();
+        assert!((880..1120).contains(&inner), "{inner} of 4000");
+    }
+}

@@ -1,0 +1,134 @@
+use ndarray::{Array3, Array4};
+
+use crate::{
+    AnyAttack, Attack, AttackError, AttackReport, LabelSource, Observer, Samples, Victim,
+    logits::predicted, pgd::DEFAULT_MAX_BATCH, query::Queries, recheck,
+};
+
+/// A request to attack a few images and to report on each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examination {
+    /// The attack, validated.
+    pub attack: AnyAttack,
+    /// `[batch, channels, height, width]` in `[0, 1]`.
+    pub images: Array4<f32>,
+    /// The class of each image; without it the prediction for the clean image is the class to leave.
+    pub labels: Option<Vec<usize>>,
+    /// The class every image is to be taken for; without it any other class will do.
+    pub target: Option<usize>,
+    /// The names of the classes; those without a name go by their number.
+    pub class_names: Vec<String>,
+}
+
+/// An image, attacked and reported on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examined {
+    /// What came of it.
+    pub report: AttackReport,
+    /// The adversarial image `[channels, height, width]`, if one was found; not rounded to 8 bits yet
+    /// (see [`round_to_8_bits`](crate::round_to_8_bits)).
+    pub adversarial: Option<Array3<f32>>,
+}
+
+/// Attacks images, re-checks what was found before and after rounding to 8 bits, and reports on each, in their order.
+///
+/// The random starts of an image depend on the seed and its pixels alone: the same image gives the same answer wherever
+/// in whichever request it comes.
+///
+/// # Errors
+/// When the images do not fit the victim, a label or the target does not exist, the target is an image's own label, or
+/// the victim fails.
+pub async fn examine<V: Victim, O: Observer>(
+    victim: &V,
+    request: &Examination,
+    observer: &O,
+) -> Result<Vec<Examined>, AttackError> {
+    let (samples, source) = samples(victim, request).await?;
+    let attack = &request.attack;
+    let outcomes = attack.run(victim, &samples, observer).await?;
+    let checked = recheck(
+        victim,
+        &samples,
+        attack.threat(),
+        outcomes,
+        DEFAULT_MAX_BATCH,
+    )
+    .await?;
+    checked
+        .into_iter()
+        .zip(&samples.labels)
+        .map(|(mut checked, &label)| {
+            if source == LabelSource::Predicted {
+                checked.outcome.forward_evaluations += 1;
+            }
+            let report = AttackReport::new(
+                &checked,
+                attack.parameters(),
+                (label, source),
+                request.target,
+                &request.class_names,
+            );
+            let outcome = checked.outcome;
+            Ok(Examined {
+                report: report
+                    .ok_or_else(|| AttackError::not_finite(outcome.id, &outcome.clean_logits))?,
+                adversarial: outcome.adversarial,
+            })
+        })
+        .collect()
+}
+
+async fn samples<V: Victim>(
+    victim: &V,
+    request: &Examination,
+) -> Result<(Samples, LabelSource), AttackError> {
+    let ids = request.images.outer_iter().map(content_id).collect();
+    let images = request.images.clone();
+    let unlabelled = Samples::new(images, Vec::new()).with_ids(ids);
+    unlabelled.check_images(victim)?;
+    let (labels, source) = match &request.labels {
+        Some(labels) => (labels.clone(), LabelSource::Given),
+        None => (
+            clean_predictions(victim, &unlabelled).await?,
+            LabelSource::Predicted,
+        ),
+    };
+    let targets = request.target.map(|target| vec![target; unlabelled.len()]);
+    let samples = Samples {
+        labels,
+        targets,
+        ..unlabelled
+    };
+    samples.check(victim)?;
+    Ok((samples, source))
+}
+
+async fn clean_predictions<V: Victim>(
+    victim: &V,
+    samples: &Samples,
+) -> Result<Vec<usize>, AttackError> {
+    let images: Vec<Vec<f32>> = samples
+        .images
+        .outer_iter()
+        .map(|image| image.iter().copied().collect())
+        .collect();
+    let rows: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+    let logits = Queries::new(victim, DEFAULT_MAX_BATCH)
+        .logits(&rows)
+        .await?;
+    logits
+        .iter()
+        .zip(&samples.ids)
+        .map(|(logits, &id)| predicted(logits).ok_or_else(|| AttackError::not_finite(id, logits)))
+        .collect()
+}
+
+/// A number that depends on the pixels alone (64-bit FNV-1a over their bits).
+fn content_id(image: ndarray::ArrayView3<'_, f32>) -> u64 {
+    image
+        .iter()
+        .flat_map(|value| value.to_bits().to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}

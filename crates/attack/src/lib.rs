@@ -1,0 +1,64 @@
+//! Adversarial attacks as async functions over a [`Victim`].
+//!
+//! Pixels are in `[0, 1]` and images are `[batch, channels, height, width]` throughout; input normalisation is the
+//! model's own business. The same attack code runs in the offline evaluation and in the server.
+//!
+//! An [`AttackConfig`] is what somebody wrote; [`AttackConfig::validate`] turns it into an [`AnyAttack`]; running that
+//! on [`Samples`] gives one [`Outcome`] per image; [`recheck`] confirms every reported adversarial on a fresh forward
+//! pass. [`examine`] does all of it for a few images and answers with an [`AttackReport`] each, [`evaluate`] does it for
+//! a data set and answers with accuracies.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod any;
+mod attack;
+mod ball;
+mod config;
+mod distances;
+mod epsilon;
+mod error;
+mod evaluate;
+mod examine;
+mod fgsm;
+mod lenient;
+mod limits;
+mod logits;
+mod objective;
+mod objective_kind;
+mod outcome;
+mod parameters;
+mod pgd;
+mod prediction;
+mod progress;
+mod query;
+mod recheck;
+mod report;
+mod rng;
+mod row;
+mod samples;
+mod threat;
+mod victim;
+mod worst_case;
+
+pub use any::AnyAttack;
+pub use attack::Attack;
+pub use config::{AttackConfig, AttackKind, ParseAttackError};
+pub use distances::Distances;
+pub use epsilon::{Epsilon, ParseEpsilonError};
+pub use error::AttackError;
+pub use evaluate::{Evaluation, EvaluationProgress, SampleRecord, evaluate};
+pub use examine::{Examination, Examined, examine};
+pub use fgsm::Fgsm;
+pub use limits::{ConfigError, Limits};
+pub use objective::Objective;
+pub use objective_kind::{ObjectiveKind, ParseObjectiveError};
+pub use outcome::{Outcome, Status};
+pub use parameters::Parameters;
+pub use pgd::{DEFAULT_MAX_BATCH, Pgd};
+pub use prediction::{Candidate, Prediction};
+pub use progress::{Observer, Progress};
+pub use recheck::{BALL_TOLERANCE, Checked, Demotion, Inspection, recheck, round_to_8_bits};
+pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
+pub use samples::{SampleError, Samples};
+pub use threat::{Norm, ParseNormError, Threat};
+pub use victim::{Gradient, InputSpec, Victim, VictimError};
+pub use worst_case::{WorstCase, WorstCaseError, WorstRecord, worst_case};

@@ -1,0 +1,84 @@
+//! Arithmetic on the logits of one image, in double precision and without overflow.
+
+/// The predicted class: the largest logit, the first of equals. `None` when a logit is not finite, because then the
+/// model has not answered.
+pub(crate) fn predicted(logits: &[f32]) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (class, &logit) in logits.iter().enumerate() {
+        if !logit.is_finite() {
+            return None;
+        }
+        if best.is_none_or(|(_, largest)| logit > largest) {
+            best = Some((class, logit));
+        }
+    }
+    best.map(|(class, _)| class)
+}
+
+/// The largest logit of the classes other than `class`; minus infinity when there is none.
+pub(crate) fn largest_other(logits: &[f32], class: usize) -> f64 {
+    logits
+        .iter()
+        .enumerate()
+        .filter(|&(other, _)| other != class)
+        .map(|(_, &logit)| f64::from(logit))
+        .fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The logarithms of the classes' probabilities.
+///
+/// Shifted by the largest value (not the largest magnitude, which overflows when all logits are very negative) before
+/// anything else is added, so that large logits do not swallow the differences between them.
+pub(crate) fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let largest: f64 = logits
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
+        .into();
+    let shifted: Vec<f64> = logits
+        .iter()
+        .map(|&logit| f64::from(logit) - largest)
+        .collect();
+    let normaliser = shifted.iter().map(|z| z.exp()).sum::<f64>().ln();
+    shifted.iter().map(|z| z - normaliser).collect()
+}
+
+/// The probabilities of the classes.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
+    log_softmax(logits).iter().map(|z| z.exp() as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_of_equal_logits_is_predicted_and_nan_predicts_nothing() {
+        assert_eq!(predicted(&[1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(predicted(&[1.0, f32::NAN]), None);
+        assert_eq!(predicted(&[f32::INFINITY, 0.0]), None);
+        assert_eq!(predicted(&[]), None);
+    }
+
+    #[test]
+    fn softmax_survives_extreme_logits() {
+        assert_eq!(softmax(&[-1e30, -1e30]), [0.5, 0.5]);
+        assert_eq!(softmax(&[1e30, -1e30, 0.0]), [1.0, 0.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn softmax_sums_to_one_and_ignores_a_shift(
+            logits in prop::collection::vec(-50.0f32..50.0, 1..12),
+            shift in -8i8..8,
+        ) {
+            let shifted: Vec<f32> = logits.iter().map(|&z| z + f32::from(shift)).collect();
+            let (one, two) = (softmax(&logits), softmax(&shifted));
+            prop_assert!((one.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            for (a, b) in one.iter().zip(&two) {
+                prop_assert!((a - b).abs() < 1e-4);
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Objective;
+
+/// Which loss an attack climbs; the class to leave or to reach makes it an [`Objective`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectiveKind {
+    /// Cross-entropy, at the model's own logit scale. Its gradient underflows to zero on a saturated softmax.
+    #[default]
+    CrossEntropy,
+    /// The difference of logits; invariant under scaling and shifting them.
+    Margin,
+}
+
+impl ObjectiveKind {
+    /// The objective that leaves `label`.
+    pub fn untargeted(self, label: usize) -> Objective {
+        match self {
+            ObjectiveKind::CrossEntropy => Objective::CrossEntropy { label },
+            ObjectiveKind::Margin => Objective::Margin { label },
+        }
+    }
+
+    /// The objective that reaches `target`.
+    pub fn targeted(self, target: usize) -> Objective {
+        match self {
+            ObjectiveKind::CrossEntropy => Objective::TargetedCrossEntropy { target },
+            ObjectiveKind::Margin => Objective::TargetedMargin { target },
+        }
+    }
+}
+
+impl fmt::Display for ObjectiveKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ObjectiveKind::CrossEntropy => "cross_entropy",
+            ObjectiveKind::Margin => "margin",
+        })
+    }
+}
+
+/// The text names no objective.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown objective `{0}`: use `cross_entropy` or `margin`")]
+pub struct ParseObjectiveError(String);
+
+impl FromStr for ObjectiveKind {
+    type Err = ParseObjectiveError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "cross_entropy" => Ok(ObjectiveKind::CrossEntropy),
+            "margin" => Ok(ObjectiveKind::Margin),
+            _ => Err(ParseObjectiveError(text.to_owned())),
+        }
+    }
+}

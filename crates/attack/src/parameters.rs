@@ -1,0 +1,68 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Epsilon, Norm, ObjectiveKind};
+
+/// Everything that names a number: which attack, how large a ball, how much effort, which seed.
+///
+/// Displayed as one line for cards and reports:
+/// `pgd linf eps=8/255 steps=20 step_size=0.003922 restarts=1 objective=cross_entropy seed=0`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// The attack's name.
+    pub attack: String,
+    /// The norm of the ball.
+    pub norm: Norm,
+    /// The radius of the ball as it was written, such as `8/255`.
+    pub eps: Epsilon,
+    /// The radius of the ball as a number, in pixel units.
+    pub eps_value: f32,
+    /// Steps per restart.
+    pub steps: usize,
+    /// The length of a step, in pixel units and in the norm of the ball.
+    pub step_size: f32,
+    /// Restarts at most; images that are broken take no further ones.
+    pub restarts: usize,
+    /// The loss that is climbed.
+    pub objective: ObjectiveKind,
+    /// The seed of the random starts.
+    pub seed: u64,
+}
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} eps={} steps={} step_size={} restarts={} objective={} seed={}",
+            self.attack,
+            self.norm,
+            self.eps,
+            self.steps,
+            four_digits(self.step_size),
+            self.restarts,
+            self.objective,
+            self.seed
+        )
+    }
+}
+
+/// Four significant digits, without trailing zeros.
+fn four_digits(value: f32) -> String {
+    let rounded = format!("{value:.3e}");
+    rounded
+        .parse::<f64>()
+        .map_or(rounded, |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_sizes_keep_four_significant_digits() {
+        assert_eq!(four_digits(2.5 * 8.0 / 255.0 / 20.0), "0.003922");
+        assert_eq!(four_digits(0.0625), "0.0625");
+        assert_eq!(four_digits(0.0), "0");
+    }
+}

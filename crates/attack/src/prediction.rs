@@ -1,0 +1,91 @@
+use serde::{Deserialize, Serialize};
+
+use crate::logits::{largest_other, predicted, softmax};
+
+/// The number of classes listed in a prediction.
+const TOP: usize = 5;
+
+/// What a classifier says about one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The class with the largest logit, the first of equals.
+    pub class: usize,
+    /// Its name, or its number where classes have no names.
+    pub name: String,
+    /// Its softmax probability.
+    pub probability: f32,
+    /// Its logit minus the next one: 0 or more, in the model's own logit scale.
+    pub margin: f32,
+    /// The most probable classes, at most five, falling.
+    pub top: Vec<Candidate>,
+}
+
+/// A class and its probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The class.
+    pub class: usize,
+    /// Its name, or its number where classes have no names.
+    pub name: String,
+    /// Its softmax probability.
+    pub probability: f32,
+}
+
+impl Prediction {
+    /// The prediction in `logits`, one per class; `None` when one of them is not finite. Classes beyond `names` go by
+    /// their number.
+    pub fn new(logits: &[f32], names: &[String]) -> Option<Self> {
+        let class = predicted(logits)?;
+        let probabilities = softmax(logits);
+        let mut ranking: Vec<(usize, f32)> = logits.iter().copied().enumerate().collect();
+        // The sort is stable: equal logits stay in the order of their classes, as in `predicted`.
+        ranking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        let top: Vec<Candidate> = ranking
+            .into_iter()
+            .take(TOP)
+            .filter_map(|(class, _)| {
+                Some(Candidate {
+                    class,
+                    name: name(names, class),
+                    probability: *probabilities.get(class)?,
+                })
+            })
+            .collect();
+        Some(Self {
+            class,
+            name: name(names, class),
+            probability: *probabilities.get(class)?,
+            margin: (f64::from(*logits.get(class)?) - largest_other(logits, class)) as f32,
+            top,
+        })
+    }
+}
+
+fn name(names: &[String], class: usize) -> String {
+    names
+        .get(class)
+        .cloned()
+        .unwrap_or_else(|| class.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_five_most_probable_classes_come_in_order() {
+        let names = vec!["ant".to_owned(), "bee".to_owned()];
+        let prediction = Prediction::new(&[0.0, 2.0, 2.0, -1.0, 1.0, 0.5, -3.0], &names).unwrap();
+        assert_eq!((prediction.class, prediction.name.as_str()), (1, "bee"));
+        assert_eq!(prediction.margin, 0.0);
+        let classes: Vec<usize> = prediction.top.iter().map(|c| c.class).collect();
+        assert_eq!(classes, [1, 2, 4, 5, 0]);
+        assert_eq!(prediction.top[1].name, "2");
+        assert_eq!(prediction.top[0].probability, prediction.probability);
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_are_no_prediction() {
+        assert_eq!(Prediction::new(&[0.0, f32::NAN], &[]), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! Accuracies, and what may count towards them.
+
+use std::sync::Mutex;
+
+use buckler_attack::{
+    Attack, AttackError, Evaluation, EvaluationProgress, Fgsm, Norm, Observer, Outcome, Parameters,
+    Pgd, Samples, Status, Threat, Victim, evaluate, worst_case,
+};
+use ndarray::{Array4, Axis};
+
+use crate::support::{SMALL, smooth, threat};
+
+/// Forty samples, three of them with a label the model gets wrong.
+fn subject() -> (impl Victim, Samples) {
+    let (victim, mut samples) = smooth(40);
+    for row in [0, 17, 39] {
+        samples.labels[row] = (samples.labels[row] + 1) % 4;
+    }
+    (victim, samples)
+}
+
+async fn run(attack: &impl Attack, batch: usize) -> Evaluation {
+    let (victim, samples) = subject();
+    evaluate(&victim, &samples, attack, batch, |_| ())
+        .await
+        .unwrap()
+}
+
+fn pgd(norm: Norm, epsilon: f64) -> Pgd {
+    Pgd {
+        restarts: 2,
+        ..Pgd::new(threat(norm, epsilon))
+    }
+}
+
+#[tokio::test]
+async fn an_empty_ball_leaves_exactly_the_clean_accuracy() {
+    for norm in [Norm::Linf, Norm::L2] {
+        let evaluation = run(&pgd(norm, 0.0), 16).await;
+        assert_eq!(evaluation.clean_accuracy, 37.0 / 40.0);
+        assert_eq!(evaluation.accuracy_under_attack, evaluation.clean_accuracy);
+        assert_eq!(evaluation.gradient_evaluations, 0);
+    }
+}
+
+#[tokio::test]
+async fn accuracy_falls_with_the_radius_down_to_nothing() {
+    for (norm, radii) in [
+        (Norm::Linf, [0.005, 0.01, 0.02, 0.05, 0.1, 1.0]),
+        (Norm::L2, [0.02, 0.05, 0.1, 0.3, 0.6, 7.0]),
+    ] {
+        let mut accuracies = Vec::new();
+        for radius in radii {
+            accuracies.push(run(&pgd(norm, radius), 40).await.accuracy_under_attack);
+        }
+        assert!(
+            accuracies.windows(2).all(|a| a[0] >= a[1]),
+            "{norm}: {accuracies:?}"
+        );
+        assert!(accuracies[0] > 0.6, "{norm}: {accuracies:?}");
+        assert_eq!(accuracies[5], 0.0, "{norm}: {accuracies:?}");
+    }
+}
+
+#[tokio::test]
+async fn batches_change_nothing_and_the_sums_add_up() {
+    let attack = pgd(Norm::Linf, 0.02);
+    let whole = run(&attack, 1000).await;
+    for batch in [1, 7] {
+        assert_eq!(run(&attack, batch).await, whole);
+    }
+    let broken = whole.samples.iter().filter(|r| r.broken).count();
+    assert_eq!(whole.adversarial_found + 3, broken);
+    assert_eq!(whole.accuracy_under_attack, (40 - broken) as f64 / 40.0);
+    assert!(whole.adversarial_after_rounding <= whole.adversarial_found);
+    let sum: u64 = whole.samples.iter().map(|r| r.gradient_evaluations).sum();
+    assert_eq!(whole.gradient_evaluations, sum);
+    for record in whole.samples.iter().filter(|r| r.linf.is_some()) {
+        assert_eq!(record.outcome, Status::AdversarialFound);
+        assert!(record.linf.unwrap() <= 0.02 + 1e-6);
+        assert_ne!(record.prediction, record.label);
+    }
+}
+
+#[tokio::test]
+async fn an_evaluation_survives_a_round_trip_through_json() {
+    let evaluation = run(&pgd(Norm::L2, 0.1), 40).await;
+    let json = serde_json::to_string(&evaluation).unwrap();
+    assert!(
+        json.starts_with(r#"{"attack":"pgd","norm":"l2","eps":"0.1","#),
+        "{json}"
+    );
+    assert_eq!(
+        serde_json::from_str::<Evaluation>(&json).unwrap(),
+        evaluation
+    );
+}
+
+#[tokio::test]
+async fn progress_counts_up_to_all_images() {
+    let (victim, samples) = subject();
+    let seen: Mutex<Vec<EvaluationProgress>> = Mutex::default();
+    let attack = pgd(Norm::Linf, 0.02);
+    let evaluation = evaluate(&victim, &samples, &attack, 16, |p| {
+        seen.lock().unwrap().push(p)
+    })
+    .await
+    .unwrap();
+    let seen = seen.into_inner().unwrap();
+    let finished: Vec<usize> = seen
+        .iter()
+        .filter(|p| p.attack.is_none())
+        .map(|p| p.done)
+        .collect();
+    assert_eq!(finished, [16, 32, 40]);
+    let last = seen.last().unwrap();
+    assert_eq!((last.images, last.clean_correct), (40, 37));
+    assert_eq!(
+        last.broken,
+        evaluation.samples.iter().filter(|r| r.broken).count()
+    );
+}
+
+/// Claims that every clean image is adversarial.
+struct Liar(Threat);
+
+impl Attack for Liar {
+    fn name(&self) -> &'static str {
+        "liar"
+    }
+
+    fn threat(&self) -> Threat {
+        self.0
+    }
+
+    fn parameters(&self) -> Parameters {
+        Pgd::new(self.0).parameters()
+    }
+
+    async fn run<V: Victim, O: Observer>(
+        &self,
+        victim: &V,
+        samples: &Samples,
+        observer: &O,
+    ) -> Result<Vec<Outcome>, AttackError> {
+        let mut outcomes = Pgd::new(threat(self.0.norm, 0.0))
+            .run(victim, samples, observer)
+            .await?;
+        for (outcome, image) in outcomes.iter_mut().zip(samples.images.outer_iter()) {
+            outcome.status = Status::AdversarialFound;
+            outcome.adversarial = Some(image.to_owned());
+        }
+        Ok(outcomes)
+    }
+}
+
+#[tokio::test]
+async fn adversarials_that_fail_their_recheck_do_not_count() {
+    let evaluation = run(&Liar(threat(Norm::Linf, 0.1)), 40).await;
+    assert_eq!(evaluation.accuracy_under_attack, evaluation.clean_accuracy);
+    let demoted = evaluation
+        .samples
+        .iter()
+        .filter(|r| r.demoted.is_some())
+        .count();
+    assert_eq!(demoted, 37);
+}
+
+#[tokio::test]
+async fn the_worst_case_is_taken_image_by_image() {
+    let linf = run(&pgd(Norm::Linf, 0.015), 40).await;
+    let l2 = run(&pgd(Norm::L2, 0.09), 40).await;
+    let fgsm = run(&Fgsm::new(threat(Norm::Linf, 0.015)), 40).await;
+    let all = [linf, l2, fgsm];
+    let worst = worst_case(&all).unwrap();
+    assert_eq!(worst.attacks.len(), 3);
+    for (row, record) in worst.samples.iter().enumerate() {
+        assert_eq!(record.broken, all.iter().any(|e| e.samples[row].broken));
+        let wrong = all[0].samples[row].clean_prediction != record.label;
+        assert_eq!(record.broken_by.is_some(), record.broken && !wrong);
+    }
+    let least = all
+        .iter()
+        .map(|e| e.accuracy_under_attack)
+        .fold(1.0, f64::min);
+    assert!(worst.accuracy_under_attack <= least);
+    assert_eq!(worst.clean_accuracy, all[0].clean_accuracy);
+}
+
+#[tokio::test]
+async fn evaluations_of_other_images_are_not_taken_together() {
+    let one = run(&pgd(Norm::Linf, 0.01), 40).await;
+    let mut shuffled = one.clone();
+    shuffled.samples.swap(0, 1);
+    let error = worst_case(&[one.clone(), shuffled])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("image 0"), "{error}");
+    let mut fewer = one.clone();
+    fewer.samples.pop();
+    let error = worst_case(&[one, fewer]).unwrap_err().to_string();
+    assert!(error.contains("39 images instead of 40"), "{error}");
+    assert!(
+        worst_case(&[])
+            .unwrap_err()
+            .to_string()
+            .contains("at least one")
+    );
+}
+
+#[tokio::test]
+async fn an_evaluation_needs_images() {
+    let (victim, _) = subject();
+    let none = Samples::new(
+        Array4::zeros((0, SMALL.channels, SMALL.height, SMALL.width)),
+        vec![],
+    );
+    assert_eq!(none.images.len_of(Axis(0)), 0);
+    let error = evaluate(&victim, &none, &pgd(Norm::Linf, 0.1), 8, |_| ())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no images: an accuracy needs at least one"
+    );
+}
+
+#[tokio::test]
+async fn an_evaluation_can_be_spawned_on_a_thread_pool() {
+    let task = tokio::spawn(async {
+        let (victim, samples) = subject();
+        evaluate(&victim, &samples, &pgd(Norm::Linf, 0.02), 8, |_| ()).await
+    });
+    assert_eq!(task.await.unwrap().unwrap().images, 40);
+}

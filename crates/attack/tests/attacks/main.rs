@@ -1,0 +1,12 @@
+//! The attacks against victims whose answers are known in closed form.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+mod closed_form;
+mod effort;
+mod evaluation;
+mod examination;
+mod independence;
+mod rechecks;
+mod refusals;

@@ -1,0 +1,388 @@
+//! Victims with exact gradients, written independently of the crate's own arithmetic, and ways to make samples.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use buckler_attack::{
+    Distances, Epsilon, Gradient, InputSpec, Norm, Objective, Samples, Threat, Victim, VictimError,
+};
+use ndarray::{Array1, Array2, Array4, Axis};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A differentiable function from an image, as a flat slice, to logits.
+pub trait Network: Send + Sync + 'static {
+    fn logits(&self, x: &[f64]) -> Vec<f64>;
+    /// The gradient of `<cotangent, logits>` with respect to `x`.
+    fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64>;
+}
+
+/// `z = W x + b`.
+#[derive(Clone)]
+pub struct Linear {
+    pub weights: Vec<Vec<f64>>,
+    pub bias: Vec<f64>,
+}
+
+impl Linear {
+    /// Weights uniform in [-1, 1].
+    pub fn random(classes: usize, values: usize, seed: u64) -> Self {
+        Self {
+            weights: random_matrix(classes, values, 1.0, &mut ChaCha8Rng::seed_from_u64(seed)),
+            bias: vec![0.0; classes],
+        }
+    }
+
+    /// The distance of `x` from the boundary between `label` and the nearest other class, which is returned with it:
+    /// the gap of the logits over the dual norm of the difference of weights.
+    pub fn margin(&self, norm: Norm, x: &[f64], label: usize) -> (usize, f64) {
+        let z = self.logits(x);
+        (0..z.len())
+            .filter(|&t| t != label)
+            .map(|t| {
+                let difference: Vec<f64> = self.weights[label]
+                    .iter()
+                    .zip(&self.weights[t])
+                    .map(|(a, b)| a - b)
+                    .collect();
+                let dual = match norm {
+                    Norm::Linf => difference.iter().map(|d| d.abs()).sum::<f64>(),
+                    Norm::L2 => difference.iter().map(|d| d * d).sum::<f64>().sqrt(),
+                };
+                (t, (z[label] - z[t]) / dual)
+            })
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .unwrap()
+    }
+}
+
+impl Network for Linear {
+    fn logits(&self, x: &[f64]) -> Vec<f64> {
+        affine(&self.weights, &self.bias, x)
+    }
+
+    fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
+        transposed(&self.weights, cotangent, x.len())
+    }
+}
+
+/// `z = W2 tanh(W1 x + b1) + b2`.
+#[derive(Clone)]
+pub struct Mlp {
+    first: Linear,
+    second: Linear,
+}
+
+impl Mlp {
+    pub fn random(classes: usize, values: usize, seed: u64) -> Self {
+        let hidden = 16;
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let first = Linear {
+            weights: random_matrix(hidden, values, 1.0, rng),
+            bias: random_matrix(1, hidden, 0.5, rng).remove(0),
+        };
+        let second = Linear {
+            weights: random_matrix(classes, hidden, 2.0, rng),
+            bias: vec![0.0; classes],
+        };
+        let mut network = Self { first, second };
+        // All classes are equally likely on grey, so that images around it fall into every one of them.
+        let grey = network.logits(&vec![0.5; values]);
+        network.second.bias = grey.iter().map(|z| -z).collect();
+        network
+    }
+}
+
+impl Network for Mlp {
+    fn logits(&self, x: &[f64]) -> Vec<f64> {
+        let hidden: Vec<f64> = self.first.logits(x).iter().map(|a| a.tanh()).collect();
+        self.second.logits(&hidden)
+    }
+
+    fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
+        let hidden: Vec<f64> = self.first.logits(x).iter().map(|a| a.tanh()).collect();
+        let mut back = self.second.pull_back(&hidden, cotangent);
+        for (slope, h) in back.iter_mut().zip(&hidden) {
+            *slope *= 1.0 - h * h;
+        }
+        self.first.pull_back(x, &back)
+    }
+}
+
+/// A network that hides its gradient.
+pub struct Masked<N>(pub N);
+
+impl<N: Network> Network for Masked<N> {
+    fn logits(&self, x: &[f64]) -> Vec<f64> {
+        self.0.logits(x)
+    }
+
+    fn pull_back(&self, x: &[f64], _: &[f64]) -> Vec<f64> {
+        vec![0.0; x.len()]
+    }
+}
+
+/// A network as a victim that counts the rows it is asked for.
+pub struct Counted<N> {
+    pub network: N,
+    pub input: InputSpec,
+    pub classes: usize,
+    pub forward_rows: AtomicU64,
+    pub gradient_rows: AtomicU64,
+    pub largest_batch: AtomicU64,
+}
+
+impl<N: Network> Counted<N> {
+    pub fn new(network: N, input: InputSpec) -> Self {
+        let classes = network.logits(&vec![0.0; input.values()]).len();
+        Self {
+            network,
+            input,
+            classes,
+            forward_rows: AtomicU64::new(0),
+            gradient_rows: AtomicU64::new(0),
+            largest_batch: AtomicU64::new(0),
+        }
+    }
+
+    pub fn gradients(&self) -> u64 {
+        self.gradient_rows.load(Ordering::SeqCst)
+    }
+
+    pub fn forwards(&self) -> u64 {
+        self.forward_rows.load(Ordering::SeqCst)
+    }
+
+    fn forward(&self, images: &Array4<f32>) -> Array2<f32> {
+        let mut logits = Array2::zeros((images.len_of(Axis(0)), self.classes));
+        for (image, mut row) in images.outer_iter().zip(logits.outer_iter_mut()) {
+            let x: Vec<f64> = image.iter().copied().map(f64::from).collect();
+            let z = self.network.logits(&x);
+            row.iter_mut().zip(z).for_each(|(slot, z)| *slot = z as f32);
+        }
+        logits
+    }
+
+    fn count(&self, counter: &AtomicU64, images: &Array4<f32>) {
+        let rows = images.len_of(Axis(0)) as u64;
+        counter.fetch_add(rows, Ordering::SeqCst);
+        self.largest_batch.fetch_max(rows, Ordering::SeqCst);
+    }
+}
+
+impl<N: Network> Victim for Counted<N> {
+    fn input(&self) -> InputSpec {
+        self.input
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        tokio::task::yield_now().await;
+        self.count(&self.forward_rows, &images);
+        Ok(self.forward(&images))
+    }
+
+    async fn gradient(
+        &self,
+        images: Array4<f32>,
+        objectives: Vec<Objective>,
+    ) -> Result<Gradient, VictimError> {
+        tokio::task::yield_now().await;
+        self.count(&self.gradient_rows, &images);
+        let mut input = Array4::zeros(images.raw_dim());
+        let mut loss = Array1::zeros(objectives.len());
+        for (row, objective) in objectives.iter().enumerate() {
+            let image = images.index_axis(Axis(0), row);
+            let x: Vec<f64> = image.iter().copied().map(f64::from).collect();
+            let (value, cotangent) = loss_and_cotangent(objective, &self.network.logits(&x));
+            loss[row] = value as f32;
+            let slopes = self.network.pull_back(&x, &cotangent);
+            let mut gradient = input.index_axis_mut(Axis(0), row);
+            gradient
+                .iter_mut()
+                .zip(slopes)
+                .for_each(|(slot, slope)| *slot = slope as f32);
+        }
+        Ok(Gradient {
+            logits: self.forward(&images),
+            loss,
+            input,
+        })
+    }
+}
+
+/// The objective's value and its gradient with respect to the logits.
+pub fn loss_and_cotangent(objective: &Objective, z: &[f64]) -> (f64, Vec<f64>) {
+    let one_hot = |class: usize| {
+        let mut vector = vec![0.0; z.len()];
+        vector[class] = 1.0;
+        vector
+    };
+    let rival = |class: usize| {
+        (0..z.len())
+            .filter(|&i| i != class)
+            .max_by(|&a, &b| z[a].total_cmp(&z[b]))
+            .unwrap()
+    };
+    let difference =
+        |a: Vec<f64>, b: Vec<f64>| -> Vec<f64> { a.iter().zip(&b).map(|(a, b)| a - b).collect() };
+    let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = z.iter().map(|v| (v - largest).exp()).sum();
+    let softmax = || z.iter().map(|v| (v - largest).exp() / sum).collect();
+    let normaliser = largest + sum.ln();
+    match objective {
+        Objective::CrossEntropy { label } => (
+            normaliser - z[*label],
+            difference(softmax(), one_hot(*label)),
+        ),
+        Objective::TargetedCrossEntropy { target } => (
+            z[*target] - normaliser,
+            difference(one_hot(*target), softmax()),
+        ),
+        Objective::Margin { label } => {
+            let other = rival(*label);
+            (
+                z[other] - z[*label],
+                difference(one_hot(other), one_hot(*label)),
+            )
+        }
+        Objective::TargetedMargin { target } => {
+            let other = rival(*target);
+            (
+                z[*target] - z[other],
+                difference(one_hot(*target), one_hot(other)),
+            )
+        }
+        Objective::Cotangent(c) => {
+            let c: Vec<f64> = c.iter().copied().map(f64::from).collect();
+            (c.iter().zip(z).map(|(c, z)| c * z).sum(), c)
+        }
+    }
+}
+
+fn random_matrix(rows: usize, columns: usize, scale: f64, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
+    (0..rows)
+        .map(|_| {
+            (0..columns)
+                .map(|_| scale * rng.random_range(-1.0..1.0))
+                .collect()
+        })
+        .collect()
+}
+
+fn affine(weights: &[Vec<f64>], bias: &[f64], x: &[f64]) -> Vec<f64> {
+    weights
+        .iter()
+        .zip(bias)
+        .map(|(w, b)| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + b)
+        .collect()
+}
+
+fn transposed(weights: &[Vec<f64>], cotangent: &[f64], values: usize) -> Vec<f64> {
+    let mut out = vec![0.0; values];
+    for (w, c) in weights.iter().zip(cotangent) {
+        out.iter_mut().zip(w).for_each(|(o, w)| *o += c * w);
+    }
+    out
+}
+
+pub const SMALL: InputSpec = InputSpec {
+    channels: 3,
+    height: 4,
+    width: 4,
+};
+
+/// Images uniform in `[low, high]`.
+pub fn images(count: usize, low: f32, high: f32, seed: u64) -> Array4<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    Array4::from_shape_simple_fn((count, SMALL.channels, SMALL.height, SMALL.width), || {
+        rng.random_range(low..=high)
+    })
+}
+
+/// Images with the classes `network` gives them.
+pub fn labelled<N: Network>(network: &N, images: Array4<f32>) -> Samples {
+    let labels = images
+        .outer_iter()
+        .map(|image| {
+            let x: Vec<f64> = image.iter().copied().map(f64::from).collect();
+            let z = network.logits(&x);
+            (0..z.len()).max_by(|&a, &b| z[a].total_cmp(&z[b])).unwrap()
+        })
+        .collect();
+    Samples::new(images, labels)
+}
+
+pub fn threat(norm: Norm, epsilon: f64) -> Threat {
+    Threat {
+        norm,
+        epsilon: Epsilon::new(epsilon as f32).unwrap(),
+    }
+}
+
+/// A smooth four-class victim and samples it classifies correctly.
+pub fn smooth(count: usize) -> (Counted<Mlp>, Samples) {
+    let network = Mlp::random(4, SMALL.values(), 11);
+    let samples = labelled(&network, images(count, 0.1, 0.9, 12));
+    (Counted::new(network, SMALL), samples)
+}
+
+/// A two-class linear victim and one image of class 0 at exactly `margin` (in `norm`) from the boundary.
+pub fn at_margin(norm: Norm, margin: f64, seed: u64) -> (Counted<Linear>, Samples) {
+    let mut network = Linear::random(2, SMALL.values(), seed);
+    let images = images(1, 0.35, 0.65, seed ^ 0xabc);
+    let x: Vec<f64> = images.iter().copied().map(f64::from).collect();
+    let (_, now) = network.margin(norm, &x, 0);
+    let zero = vec![0.0; x.len()];
+    network.bias[0] = 1.0;
+    let shift = network.margin(norm, &zero, 0).1;
+    network.bias[0] = 0.0;
+    let unit = shift - network.margin(norm, &zero, 0).1;
+    network.bias[0] = (margin - now) / unit;
+    assert!((network.margin(norm, &x, 0).1 - margin).abs() < 1e-9);
+    (Counted::new(network, SMALL), Samples::new(images, vec![0]))
+}
+
+/// Whether `image` lies in the ball around row `row` of `samples` and in the box.
+pub fn allowed(
+    samples: &Samples,
+    row: usize,
+    image: &ndarray::Array3<f32>,
+    threat: Threat,
+) -> bool {
+    let clean = samples.images.index_axis(Axis(0), row);
+    Distances::between(clean.iter(), image.iter()).within(threat, 1e-6)
+        && image.iter().all(|v| (0.0..=1.0).contains(v))
+}
+
+#[tokio::test]
+async fn the_victims_gradients_match_finite_differences() {
+    let (victim, samples) = smooth(1);
+    let objectives = [
+        Objective::CrossEntropy { label: 1 },
+        Objective::TargetedCrossEntropy { target: 2 },
+        Objective::Margin { label: 0 },
+        Objective::TargetedMargin { target: 3 },
+        Objective::Cotangent(vec![0.5, -1.0, 2.0, 0.0]),
+    ];
+    let x: Vec<f64> = samples.images.iter().copied().map(f64::from).collect();
+    for objective in objectives {
+        let query = vec![objective.clone()];
+        let answer = victim
+            .gradient(samples.images.clone(), query)
+            .await
+            .unwrap();
+        let value = |x: &[f64]| loss_and_cotangent(&objective, &victim.network.logits(x)).0;
+        for (i, &slope) in answer.input.iter().enumerate() {
+            let (mut up, mut down) = (x.clone(), x.clone());
+            up[i] += 1e-5;
+            down[i] -= 1e-5;
+            let numeric = (value(&up) - value(&down)) / 2e-5;
+            assert!((numeric - f64::from(slope)).abs() < 1e-4, "{objective:?}");
+        }
+        let logits: Vec<f32> = answer.logits.iter().copied().collect();
+        assert!((objective.value(&logits) - f64::from(answer.loss[0])).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,11 @@
+pub mod attack;
+pub mod data;
+pub mod demo;
+pub mod devices;
+pub mod differentiate;
+pub mod evaluate;
+pub mod export;
+pub mod info;
+pub mod predict;
+pub mod serve;
+pub mod train;

@@ -1,0 +1,106 @@
+//! The `buckler` command line.
+mod attack_args;
+mod commands;
+mod evaluation;
+mod images;
+mod output;
+mod publish;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::output::Output;
+
+/// Train image classifiers that withstand adversarial inputs, export them to ONNX, attack them, serve them.
+///
+/// Results go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[derive(Parser)]
+#[command(
+    name = "buckler",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
+struct Cli {
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(commands::demo::Args),
+    Train(commands::train::Args),
+    Export(commands::export::Args),
+    Differentiate(commands::differentiate::Args),
+    Info(commands::info::Args),
+    Predict(commands::predict::Args),
+    Attack(commands::attack::Args),
+    Evaluate(commands::evaluate::Args),
+    Serve(commands::serve::Args),
+    Data(commands::data::Args),
+    Devices(commands::devices::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    without_telemetry();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("BUCKLER_LOG")
+                .unwrap_or_else(|_| EnvFilter::new("info,ort=warn")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let output = Output { json: cli.json };
+    let result = match cli.command {
+        Command::Demo(args) => commands::demo::run(&args, output),
+        Command::Train(args) => commands::train::run(&args, output),
+        Command::Export(args) => commands::export::run(&args, output),
+        Command::Differentiate(args) => commands::differentiate::run(&args, output),
+        Command::Info(args) => commands::info::run(&args, output),
+        Command::Predict(args) => commands::predict::run(&args, output),
+        Command::Attack(args) => commands::attack::run(&args, output),
+        Command::Evaluate(args) => commands::evaluate::run(&args, output),
+        Command::Serve(args) => commands::serve::run(&args, output),
+        Command::Data(args) => commands::data::run(&args, output),
+        Command::Devices(args) => commands::devices::run(&args, output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// ONNX Runtime's official builds send usage data unless this variable is set before they are loaded, and a process
+/// cannot safely change its own environment: it starts itself anew, in place.
+#[cfg(unix)]
+fn without_telemetry() {
+    use std::os::unix::process::CommandExt;
+
+    const SWITCH: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(SWITCH).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        let error = std::process::Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(SWITCH, "1")
+            .exec();
+        eprintln!("warning: {SWITCH} could not be set ({error}); set it yourself");
+    }
+}
+
+#[cfg(not(unix))]
+fn without_telemetry() {}

@@ -1,0 +1,201 @@
+use std::{
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use image::{ImageFormat, Rgb, RgbImage};
+use tempfile::NamedTempFile;
+
+use crate::{DataError, Dataset};
+
+/// The longest side of a sheet in pixels, so that a slip of the finger does not ask for gigabytes.
+const MAX_SIDE: usize = 16_384;
+const GAP: usize = 2;
+const GAP_COLOUR: [u8; 3] = [64, 64, 96];
+const PREVIEW_SCALE: usize = 2;
+
+/// A sheet of examples: one row per class in the order of the classes, in it the first `per_class` images of the class,
+/// every pixel enlarged to `scale` x `scale`. Where a class has fewer images, the cell stays black.
+///
+/// # Errors
+/// When `per_class` or `scale` is 0, or a side of the sheet would be longer than 16384 pixels.
+pub fn sample_sheet(
+    dataset: &Dataset,
+    per_class: usize,
+    scale: usize,
+) -> Result<RgbImage, DataError> {
+    let [channels, height, width] = dataset.shape();
+    let (columns, rows) = (per_class, dataset.classes().len());
+    let across = Axis::new(columns, width, scale)?;
+    let down = Axis::new(rows, height, scale)?;
+
+    let mut cells: Vec<Vec<&[u8]>> = vec![Vec::new(); rows];
+    for (index, &label) in dataset.labels().iter().enumerate() {
+        if let (Some(row), Some(image)) = (cells.get_mut(usize::from(label)), dataset.image(index))
+            && row.len() < columns
+        {
+            row.push(image);
+        }
+    }
+
+    let plane = height * width;
+    Ok(RgbImage::from_fn(across.length, down.length, |x, y| {
+        let (Some((column, x)), Some((row, y))) = (across.locate(x), down.locate(y)) else {
+            return Rgb(GAP_COLOUR);
+        };
+        let image = cells.get(row).and_then(|row| row.get(column));
+        let value = |channel: usize| {
+            let offset = channel.min(channels - 1) * plane + y * width + x;
+            image
+                .and_then(|image| image.get(offset))
+                .copied()
+                .unwrap_or(0)
+        };
+        Rgb([value(0), value(1), value(2)])
+    }))
+}
+
+/// Writes [`sample_sheet`] to `path` as PNG. The file appears complete or not at all: it is written beside its place
+/// and renamed.
+///
+/// # Errors
+/// Those of [`sample_sheet`], and when the file cannot be written.
+pub fn write_preview(dataset: &Dataset, per_class: usize, path: &Path) -> Result<(), DataError> {
+    let sheet = sample_sheet(dataset, per_class, PREVIEW_SCALE)?;
+    let failed = |source| DataError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    };
+    let mut writer = BufWriter::new(beside(path).map_err(failed)?);
+    sheet
+        .write_to(&mut writer, ImageFormat::Png)
+        .map_err(|source| DataError::Encode {
+            path: path.to_owned(),
+            source,
+        })?;
+    writer.flush().map_err(failed)?;
+    let file = writer
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// A temporary file in the directory of `path`.
+fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    // A preview is no secret: it gets the rights of any new file, not those of a temporary one.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.prefix(".preview").suffix(".png").tempfile_in(dir)
+}
+
+/// One direction of the sheet: `cells` of `side` enlarged pixels, with a gap around each.
+struct Axis {
+    cell: usize,
+    scale: usize,
+    length: u32,
+}
+
+impl Axis {
+    fn new(cells: usize, side: usize, scale: usize) -> Result<Self, DataError> {
+        let limit = |what, value, max| match value {
+            value if value == 0 || value > max => Err(DataError::OutOfRange {
+                what,
+                value,
+                min: 1,
+                max,
+            }),
+            value => Ok(value),
+        };
+        let scale = limit("preview scale", scale, MAX_SIDE)?;
+        let cell = side.saturating_mul(scale).saturating_add(GAP);
+        let max = MAX_SIDE.saturating_sub(GAP) / cell;
+        let cells = limit("preview with a number of images side by side", cells, max)?;
+        let length = (cells * cell + GAP) as u32;
+        Ok(Self {
+            cell,
+            scale,
+            length,
+        })
+    }
+
+    /// Cell and pixel in it, or `None` in a gap.
+    fn locate(&self, position: u32) -> Option<(usize, usize)> {
+        let position = (position as usize).checked_sub(GAP)?;
+        let inside = position % self.cell;
+        (inside < self.cell - GAP).then_some((position / self.cell, inside / self.scale))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Split;
+
+    fn dataset() -> Dataset {
+        let classes = vec!["a".into(), "b".into()];
+        let pixels = vec![10, 11, 12, 20, 21, 22, 30, 31, 32];
+        Dataset::new(
+            "toy",
+            Split::Test,
+            classes,
+            [3, 1, 1],
+            pixels,
+            vec![1, 0, 1],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn rows_are_classes_and_columns_their_images_in_order() {
+        let sheet = sample_sheet(&dataset(), 2, 3).unwrap();
+        assert_eq!(sheet.dimensions(), (12, 12));
+        let centre = |column: u32, row: u32| sheet.get_pixel(3 + 5 * column, 3 + 5 * row).0;
+        assert_eq!(centre(0, 0), [20, 21, 22]);
+        assert_eq!(centre(1, 0), [0, 0, 0]);
+        assert_eq!(centre(0, 1), [10, 11, 12]);
+        assert_eq!(centre(1, 1), [30, 31, 32]);
+        assert_eq!(sheet.get_pixel(0, 0).0, GAP_COLOUR);
+        assert_eq!(sheet.get_pixel(11, 3).0, GAP_COLOUR);
+    }
+
+    #[test]
+    fn sheets_of_no_or_of_monstrous_size_are_refused() {
+        for (per_class, scale) in [(0, 1), (1, 0), (usize::MAX, 1), (1, usize::MAX), (6000, 1)] {
+            let error = sample_sheet(&dataset(), per_class, scale).unwrap_err();
+            assert!(
+                matches!(error, DataError::OutOfRange { .. }),
+                "{per_class} {scale}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_preview_is_a_png_and_leaves_nothing_else_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("preview.png");
+        for _ in 0..2 {
+            write_preview(&dataset(), 2, &path).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let read = image::open(&path).unwrap().into_rgb8();
+        assert_eq!(read, sample_sheet(&dataset(), 2, PREVIEW_SCALE).unwrap());
+    }
+
+    #[test]
+    fn a_preview_in_no_directory_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("absent").join("preview.png");
+        let message = write_preview(&dataset(), 2, &path).unwrap_err().to_string();
+        assert!(message.contains(&path.display().to_string()), "{message}");
+    }
+}

@@ -1,0 +1,30 @@
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::Split;
+
+/// What random numbers are drawn for. Different purposes never share numbers, even under one seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// The look of one drawn image.
+    Image(Split),
+    /// The order of the classes in one block of drawn images.
+    Labels(Split),
+    /// The order of the images in one epoch.
+    Epoch,
+}
+
+/// The random numbers number `index` of `purpose` under `seed`: independent of all others, so that any one can be
+/// had without those before it.
+pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
+    let purpose: u64 = match purpose {
+        Purpose::Image(Split::Train) => 0,
+        Purpose::Image(Split::Test) => 1,
+        Purpose::Labels(Split::Train) => 2,
+        Purpose::Labels(Split::Test) => 3,
+        Purpose::Epoch => 4,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream((purpose << 56) | (index & ((1 << 56) - 1)));
+    rng
+}

@@ -1,0 +1,296 @@
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    Error, GradientInfo, Model, Obstacle, edit,
+    emitter::Emitter,
+    model::is_onnx_domain,
+    node::Node,
+    objective, ops,
+    order::{self, label},
+    prepare::{Prepared, prepare},
+    proto::{DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto},
+    rename,
+    shape::{self, Dim, Facts},
+    upgrade,
+};
+
+/// Oldest IR version that goes with the emitted operator set.
+const IR_VERSION: i64 = 8;
+
+/// Results that are constant almost everywhere, or no numbers.
+const FLAT: &[&str] = &[
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Ceil",
+    "Equal",
+    "Floor",
+    "Greater",
+    "GreaterOrEqual",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "NonZero",
+    "Not",
+    "OneHot",
+    "Or",
+    "QuantizeLinear",
+    "DynamicQuantizeLinear",
+    "Round",
+    "Sign",
+    "Xor",
+];
+
+/// Makes the gradient graph of a classifier: one forward and one backward pass, in ONNX's own operators.
+///
+/// Inputs of the result: the model's image `[batch, channels, height, width]`, `label` int64 `[batch]`, `objective` float
+/// `[batch, 2]` and `cotangent` float `[batch, classes]`. Outputs: the model's logits `[batch, classes]`, `loss` `[batch]` and
+/// `gradient`, the derivative of each row's loss with respect to its image. The loss of a row is
+/// `objective[0] * cross_entropy(z, label) + objective[1] * (max_{i != label} z_i - z_label) + <cotangent, z>`.
+/// [`GradientInfo`] in the metadata says from which model the graph was made.
+///
+/// The operator set is that of the model, and at least 18.
+///
+/// # Errors
+/// [`Error::Interface`] when the model is no image classifier (one float input of rank 4, logits of rank 2 with at least two
+/// classes); [`Error::NotDifferentiable`] with all nodes that stand in the way.
+pub fn differentiate(model: &Model) -> Result<Model, Error> {
+    let Prepared {
+        graph,
+        interface,
+        obstacles,
+    } = prepare(model.graph().clone(), model.opset())?;
+
+    let mut emit = Emitter::new(edit::names(&graph));
+    let seed = objective::emit(&mut emit, &interface);
+    let mut backward = Backward {
+        active: active(&graph, &interface.image),
+        pending: HashMap::from([(interface.logits.clone(), vec![seed])]),
+        obstacles: vec![],
+    };
+    if !backward.active.contains(&interface.logits) {
+        return Err(Error::Interface(format!(
+            "output `{}` does not depend on input `{}`",
+            interface.logits, interface.image
+        )));
+    }
+    backward.run(&graph, &mut emit);
+    let known: HashSet<String> = backward
+        .obstacles
+        .iter()
+        .map(|obstacle| obstacle.node.clone())
+        .collect();
+    backward.obstacles.extend(
+        obstacles
+            .into_iter()
+            .filter(|obstacle| !known.contains(&obstacle.node)),
+    );
+    if !backward.obstacles.is_empty() {
+        return Err(Error::NotDifferentiable(backward.obstacles));
+    }
+    let gradient = backward
+        .total(&mut emit, &interface.image)
+        .unwrap_or_else(|| {
+            let shape = emit.node("Shape", &[&interface.image], []);
+            emit.node("ConstantOfShape", &[&shape], [])
+        });
+
+    let mut graph = append(graph, emit);
+    rename::tensors(&mut graph, &HashMap::from([(gradient, "gradient".into())]));
+    let batch = interface.batch();
+    let logits_shape = [batch.clone(), Dim::Known(interface.classes)];
+    graph.name = "gradient".into();
+    graph.input.extend(objective::inputs(&interface));
+    graph.output = vec![
+        shape::value_info(&interface.logits, DataType::Float, &logits_shape),
+        shape::value_info("loss", DataType::Float, &[batch]),
+        shape::value_info("gradient", DataType::Float, &interface.shape),
+    ];
+    edit::prune(&mut graph);
+
+    let mut result = Model::from_proto(ModelProto {
+        ir_version: model.header().ir_version.max(IR_VERSION),
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: model.opset().max(upgrade::TARGET),
+        }],
+        producer_name: "buckler".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        ..ModelProto::default()
+    })?;
+    let info = GradientInfo {
+        version: GradientInfo::VERSION,
+        image: interface.image,
+        logits: interface.logits,
+        objectives: objective::OBJECTIVES.map(String::from).to_vec(),
+        classes: interface.classes as usize,
+        graph_sha256: model.graph_sha256(),
+    };
+    info.store(&mut result)?;
+    Ok(result)
+}
+
+/// Whether a model can be differentiated.
+///
+/// # Errors
+/// Everything that stands in the way: nodes with the reason, and what is wrong with the model's inputs and outputs, for which
+/// the operator is `graph`.
+pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
+    match differentiate(model) {
+        Ok(_) => Ok(()),
+        Err(Error::NotDifferentiable(obstacles)) => Err(obstacles),
+        Err(other) => Err(vec![Obstacle {
+            node: model.graph().name.clone(),
+            operator: "graph".into(),
+            reason: other.to_string(),
+        }]),
+    }
+}
+
+/// The tensors whose values (not just their shapes) depend on the image.
+fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
+    let mut active = HashSet::from([image.to_string()]);
+    for node in &graph.node {
+        let cut =
+            is_onnx_domain(&node.domain) && ["Shape", "Size"].contains(&node.op_type.as_str());
+        if !cut
+            && order::reads(node)
+                .iter()
+                .any(|tensor| active.contains(*tensor))
+        {
+            active.extend(
+                node.output
+                    .iter()
+                    .filter(|output| !output.is_empty())
+                    .cloned(),
+            );
+        }
+    }
+    active
+}
+
+/// The backward pass.
+struct Backward {
+    active: HashSet<String>,
+    /// Gradients with respect to tensors, not yet summed.
+    pending: HashMap<String, Vec<String>>,
+    obstacles: Vec<Obstacle>,
+}
+
+impl Backward {
+    fn run(&mut self, graph: &GraphProto, emit: &mut Emitter) {
+        let facts = Facts::of(graph);
+        for proto in graph.node.iter().rev() {
+            if !proto
+                .output
+                .iter()
+                .any(|output| self.active.contains(output))
+            {
+                continue;
+            }
+            let later = proto
+                .output
+                .iter()
+                .skip(1)
+                .any(|output| self.pending.contains_key(output));
+            let first = proto
+                .output
+                .first()
+                .and_then(|output| self.total(emit, output));
+            let gradients = match (later, first) {
+                (true, _) => Err(
+                    "a gradient reaches an output other than its first, for which there is no rule"
+                        .into(),
+                ),
+                (false, None) => continue,
+                (false, Some(dy)) => gradients(
+                    &Node::new(proto, &facts).with_active(&self.active),
+                    emit,
+                    &dy,
+                ),
+            };
+            let gradients = gradients.unwrap_or_else(|reason| {
+                self.obstacles.push(Obstacle {
+                    node: label(proto).into(),
+                    operator: proto.op_type.clone(),
+                    reason,
+                });
+                // Something has to arrive at the nodes in front, so that they are looked at as well.
+                (0..proto.input.len())
+                    .map(|input| (input, String::new()))
+                    .collect()
+            });
+            self.add(proto, gradients);
+        }
+    }
+
+    fn add(&mut self, node: &NodeProto, gradients: ops::Gradients) {
+        for (input, gradient) in gradients {
+            if let Some(tensor) = node
+                .input
+                .get(input)
+                .filter(|tensor| self.active.contains(*tensor))
+            {
+                self.pending
+                    .entry(tensor.clone())
+                    .or_default()
+                    .push(gradient);
+            }
+        }
+    }
+
+    /// The sum of what reached a tensor.
+    fn total(&mut self, emit: &mut Emitter, tensor: &str) -> Option<String> {
+        let parts = self.pending.remove(tensor)?;
+        Some(match parts.as_slice() {
+            [one] => one.clone(),
+            [a, b] => emit.node("Add", &[a, b], []),
+            more => {
+                let more: Vec<&str> = more.iter().map(String::as_str).collect();
+                emit.node("Sum", &more, [])
+            }
+        })
+    }
+}
+
+fn gradients(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<ops::Gradients, String> {
+    let operator = node.proto.op_type.as_str();
+    if !node.is_onnx() {
+        return Err(format!(
+            "operators of domain `{}` have no gradient rule; export the model with ONNX's own operators",
+            node.proto.domain
+        ));
+    }
+    match ops::rule(operator).and_then(|rule| rule.gradient) {
+        Some(rule) => rule(node, emit, dy),
+        None if FLAT.contains(&operator) => {
+            Err("its result is constant almost everywhere, so that no gradient passes; take it off the way to the logits".into())
+        }
+        None => Err("there is no gradient rule for this operator; export the model in terms of those that have one".into()),
+    }
+}
+
+/// The forward nodes with the outputs that rules asked for, and behind them what was emitted.
+fn append(mut graph: GraphProto, emit: Emitter) -> GraphProto {
+    for (first, position, name) in emit.added_outputs {
+        let node = graph
+            .node
+            .iter_mut()
+            .find(|node| node.output.first() == Some(&first));
+        if let Some(node) = node {
+            if node.output.len() <= position {
+                node.output.resize(position + 1, String::new());
+            }
+            if let Some(output) = node.output.get_mut(position) {
+                *output = name;
+            }
+        }
+    }
+    graph.node.extend(emit.nodes);
+    graph.initializer.extend(emit.initializers);
+    graph.value_info.clear();
+    graph.quantization_annotation.clear();
+    graph
+}

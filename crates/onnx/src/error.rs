@@ -1,0 +1,123 @@
+use std::{fmt, io, path::PathBuf};
+
+use serde::Serialize;
+
+/// What can be wrong with an ONNX file, or stand in the way of editing or differentiating it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The bytes are no protocol buffer of an ONNX model.
+    #[error(
+        "not an ONNX file: {0}; give a file that an ONNX exporter wrote, complete and not compressed"
+    )]
+    NotOnnx(prost::DecodeError),
+    /// A model without a graph, which is also what an empty file decodes to.
+    #[error("the model holds no graph: the file is empty, cut short or not an ONNX model")]
+    NoGraph,
+    /// The model does not fit into one protocol buffer.
+    #[error(
+        "the model takes {bytes} bytes, and one protocol buffer holds at most {limit}: use a smaller network"
+    )]
+    TooLarge {
+        /// Its encoded size.
+        bytes: usize,
+        /// The limit of the format.
+        limit: usize,
+    },
+    /// A stored tensor contradicts itself.
+    #[error(
+        "tensor `{name}`: {reason}; the file is damaged or its exporter is wrong: export the model again"
+    )]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What contradicts.
+        reason: String,
+    },
+    /// A stored tensor whose elements lie in another file.
+    #[error(
+        "tensor `{name}` is stored outside the model file, which is not read; save the model in one file \
+         (Python: `onnx.save(onnx.load(\"model.onnx\"), \"single.onnx\", save_as_external_data=False)`)"
+    )]
+    External {
+        /// The tensor.
+        name: String,
+    },
+    /// Two things define one tensor.
+    #[error(
+        "tensor `{name}` is defined more than once; every tensor of an ONNX graph has exactly one definition"
+    )]
+    Duplicate {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor is read that nothing defines.
+    #[error("{reader} reads tensor `{tensor}`, which no node, input or initializer defines")]
+    Missing {
+        /// The node or graph output that reads it.
+        reader: String,
+        /// The tensor.
+        tensor: String,
+    },
+    /// The nodes depend on each other in a circle.
+    #[error(
+        "the graph has a cycle through node `{node}` ({operator}); an ONNX graph must be acyclic"
+    )]
+    Cycle {
+        /// A node on the cycle, or behind it.
+        node: String,
+        /// Its operator.
+        operator: String,
+    },
+    /// Inputs or outputs are not those of an image classifier.
+    #[error("{0}")]
+    Interface(String),
+    /// The graph cannot be brought into clean form.
+    #[error("cannot clean the exported graph: {0}")]
+    Clean(String),
+    /// JSON inside the metadata, or a card, could not be understood.
+    #[error("{what}: {source}")]
+    Json {
+        /// Where the JSON lies.
+        what: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// Some nodes between image and logits have no gradient here.
+    #[error("the graph cannot be differentiated: {}", list(.0))]
+    NotDifferentiable(Vec<Obstacle>),
+}
+
+/// A node that stands in the way of differentiating a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    /// The node's name, or its first output where it has none; the graph's name where no node is at fault.
+    pub node: String,
+    /// The operator; `graph` where no node is at fault.
+    pub operator: String,
+    /// Why it stands in the way, and what would help.
+    pub reason: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "node `{}` ({}): {}",
+            self.node, self.operator, self.reason
+        )
+    }
+}
+
+fn list(obstacles: &[Obstacle]) -> String {
+    let all: Vec<_> = obstacles.iter().map(Obstacle::to_string).collect();
+    all.join("; ")
+}

@@ -1,0 +1,50 @@
+//! ONNX files as data: read, check, edit, write, and differentiate.
+//!
+//! [`differentiate`] turns a classifier into a second ONNX graph that returns logits, loss and the gradient of the loss with
+//! respect to the image, made of standard operators alone, so that any runtime that runs the first can run the second.
+//! Nothing here runs a graph, and nothing here is async.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+// The reference evaluator is shared with the integration tests, which know this crate by its name.
+#[cfg(test)]
+extern crate self as buckler_onnx;
+
+mod atomic;
+mod attribute;
+mod card;
+mod card_file;
+mod clean;
+mod differentiate;
+mod edit;
+mod emitter;
+mod error;
+mod gradient_info;
+mod interface;
+mod model;
+mod node;
+mod objective;
+mod ops;
+mod order;
+mod prepare;
+pub mod proto;
+mod rename;
+mod shape;
+mod summary;
+mod tensor;
+mod upgrade;
+mod validate;
+
+#[cfg(test)]
+#[path = "../tests/reference/mod.rs"]
+mod reference;
+
+pub use atomic::write_atomic;
+pub use card::{Card, Head, Input, Measurement, Preprocessing, Resize, Training};
+pub use clean::{CleanNames, clean};
+pub use differentiate::{check, differentiate};
+pub use error::{Error, Obstacle};
+pub use gradient_info::GradientInfo;
+pub use model::Model;
+pub use ops::operators;
+pub use shape::Dim;
+pub use summary::{Port, Summary};

@@ -1,0 +1,37 @@
+//! `Add`: ONNX operator specification, section "Add"; y = a + b with broadcasting.
+
+use super::{Gradients, Rule, broadcast};
+use crate::{emitter::Emitter, node::Node};
+
+pub(super) const RULE: Rule = Rule {
+    operator: "Add",
+    shape: broadcast::infer,
+    gradient: Some(gradient),
+};
+
+/// da = dy, db = dy.
+fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
+    let wanted = (0..2).filter(|&input| node.wants(input));
+    wanted
+        .map(|input| {
+            Ok((
+                input,
+                broadcast::reduce_to_input(node, emit, dy.into(), input)?,
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broadcast::tests::{check, shapes};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::reference::cases(16))]
+        #[test]
+        fn gradient_is_the_difference_quotient((image, constant) in shapes(), seed: u64) {
+            check("Add", image, &constant, seed);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `GlobalAveragePool`: ONNX operator specification, section "GlobalAveragePool"; the mean over all spatial axes.
+
+use super::{Gradients, Rule};
+use crate::{
+    emitter::Emitter,
+    node::Node,
+    shape::{Dim, Fact},
+};
+
+pub(super) const RULE: Rule = Rule {
+    operator: "GlobalAveragePool",
+    shape: |node| {
+        let mut shape = node.shape(0)?.to_vec();
+        shape
+            .iter_mut()
+            .skip(2)
+            .for_each(|dim| *dim = Dim::Known(1));
+        Some(Fact::of_shape(shape))
+    },
+    gradient: Some(gradient),
+};
+
+/// dx = dy / n at each of the n cells.
+fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
+    let spatial = node.require_shape(0)?.get(2..).unwrap_or_default();
+    Ok(vec![(
+        0,
+        super::reduce::spread_mean(node, emit, dy, spatial)?,
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reference::net::Net;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::reference::cases(8))]
+        #[test]
+        fn gradient_is_the_difference_quotient(height in 1..5usize, width in 1..5usize, seed: u64) {
+            let mut net = Net::new([3, 3, height, width], seed);
+            let y = net.op("GlobalAveragePool", &["image"], []);
+            net.check(&y, seed);
+        }
+    }
+}

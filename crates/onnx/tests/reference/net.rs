@@ -1,0 +1,372 @@
+//! Small networks with random weights, and the judgement of their gradient graphs.
+
+use buckler_onnx::{
+    Dim, Model, differentiate,
+    proto::{
+        AttributeProto, DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+        TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
+    },
+};
+
+use super::{run, tensor::Tensor};
+
+/// Step of the difference quotient. In double precision its error is about 1e-10.
+const STEP: f64 = 1e-6;
+const TOLERANCE: f64 = 1e-6;
+
+/// Uniform in (0, 1): a linear congruential generator is random enough for weights.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Self(seed ^ 0x9e37_79b9_7f4a_7c15);
+        (0..4).for_each(|_| _ = random.next());
+        random
+    }
+
+    pub fn next(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    /// A tensor uniform between two bounds.
+    pub fn tensor(&mut self, dims: &[usize], low: f64, high: f64) -> Tensor {
+        Tensor::build(dims, |_| low + (high - low) * self.next())
+    }
+}
+
+/// Builds a graph from the input `image` on.
+pub struct Net {
+    graph: GraphProto,
+    images: [usize; 4],
+    random: Random,
+    count: usize,
+    opset: i64,
+}
+
+impl Net {
+    /// `[batch, channels, height, width]`; the batch is a symbol in the graph.
+    pub fn new(images: [usize; 4], seed: u64) -> Self {
+        let sizes = images.iter().skip(1).map(|&size| Dim::Known(size as u64));
+        let shape: Vec<Dim> = [Dim::Symbol("n".into())].into_iter().chain(sizes).collect();
+        Self {
+            graph: GraphProto {
+                name: "net".into(),
+                input: vec![info("image", DataType::Float, Some(&shape))],
+                ..GraphProto::default()
+            },
+            images,
+            random: Random::new(seed),
+            count: 0,
+            opset: 18,
+        }
+    }
+
+    /// With the batch as a number.
+    pub fn fixed(images: [usize; 4], seed: u64) -> Self {
+        let mut net = Self::new(images, seed);
+        let shape = images.map(|size| Dim::Known(size as u64));
+        net.graph.input = vec![info("image", DataType::Float, Some(&shape))];
+        net
+    }
+
+    pub fn with_opset(mut self, opset: i64) -> Self {
+        self.opset = opset;
+        self
+    }
+
+    /// Adds a node; returns its output.
+    pub fn op(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: impl Into<Vec<AttributeProto>>,
+    ) -> String {
+        let output = self.fresh();
+        self.graph.node.push(NodeProto {
+            name: format!("{operator}_{output}"),
+            op_type: operator.into(),
+            input: inputs.iter().map(|input| input.to_string()).collect(),
+            output: vec![output.clone()],
+            attribute: attributes.into(),
+            ..NodeProto::default()
+        });
+        output
+    }
+
+    /// An operator that takes axes as its second input.
+    pub fn axes_op(&mut self, operator: &str, input: &str, axes: &[i64], keep: bool) -> String {
+        let axes = self.ints(axes);
+        self.op(
+            operator,
+            &[input, &axes],
+            [AttributeProto::int("keepdims", keep.into())],
+        )
+    }
+
+    /// The image, about half of it negative.
+    pub fn centred(&mut self) -> String {
+        let mean = self.floats(&[], &[0.7]);
+        self.op("Sub", &["image", &mean], [])
+    }
+
+    pub fn store(&mut self, tensor: TensorProto) -> String {
+        let name = self.fresh();
+        self.graph.initializer.push(TensorProto {
+            name: name.clone(),
+            ..tensor
+        });
+        name
+    }
+
+    pub fn floats(&mut self, dims: &[usize], values: &[f32]) -> String {
+        let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
+        self.store(TensorProto::floats("", &dims, values))
+    }
+
+    pub fn ints(&mut self, values: &[i64]) -> String {
+        self.store(TensorProto::int64s("", &[values.len() as i64], values))
+    }
+
+    /// Random in [-1, 1].
+    pub fn weights(&mut self, dims: &[usize]) -> String {
+        self.uniform(dims, -1.0, 1.0)
+    }
+
+    /// Random in [0.5, 1.5].
+    pub fn positive(&mut self, dims: &[usize]) -> String {
+        self.uniform(dims, 0.5, 1.5)
+    }
+
+    fn uniform(&mut self, dims: &[usize], low: f64, high: f64) -> String {
+        let values = self.random.tensor(dims, low, high).data;
+        let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+        self.floats(dims, &values)
+    }
+
+    fn fresh(&mut self) -> String {
+        self.count += 1;
+        format!("t{}", self.count)
+    }
+
+    /// The graph with a tensor as its logits.
+    pub fn finish(&self, logits: &str, shape: Option<&[Dim]>) -> Model {
+        let mut graph = self.graph.clone();
+        graph.output = vec![info(logits, DataType::Float, shape)];
+        Model::from_proto(ModelProto {
+            ir_version: 8,
+            opset_import: vec![OperatorSetIdProto {
+                domain: String::new(),
+                version: self.opset,
+            }],
+            graph: Some(graph),
+            ..ModelProto::default()
+        })
+        .unwrap()
+    }
+
+    /// A classifier that has a random linear layer with three classes behind a tensor.
+    pub fn classifier(&self, features: &str) -> Model {
+        let mut net = Self {
+            graph: self.graph.clone(),
+            random: Random::new(self.random.0),
+            ..*self
+        };
+        let image = Tensor::filled(&self.images, 0.6);
+        let dims = run(&self.graph, &[("image", image)])[features].dims.clone();
+        let flat = net.op("Flatten", &[features], []);
+        let weight = net.weights(&[dims.iter().skip(1).product(), 3]);
+        let logits = net.op("MatMul", &[&flat, &weight], []);
+        net.finish(&logits, None)
+    }
+
+    /// Judges the gradient with respect to a random image of a classifier behind a tensor.
+    pub fn check(&self, features: &str, seed: u64) {
+        let model = self.classifier(features);
+        let image = Random::new(seed ^ 1).tensor(&self.images, 0.2, 1.2);
+        check(&model, &image, seed);
+    }
+
+    /// The gradient at a single image, for a cotangent on the three logits.
+    pub fn gradient_at(&self, features: &str, image: &[f64], cotangent: &[f64]) -> Vec<f64> {
+        let model = self.classifier(features);
+        let gradient = differentiate(&model).unwrap();
+        let query = Query {
+            labels: vec![0.0],
+            objectives: Tensor::new(&[1, 2], vec![0.0, 0.0]),
+            cotangent: Tensor::new(&[1, 3], cotangent.to_vec()),
+        };
+        query
+            .ask(&gradient, &Tensor::new(&self.images, image.to_vec()))
+            .1
+            .data
+    }
+}
+
+pub fn info(name: &str, kind: DataType, shape: Option<&[Dim]>) -> ValueInfoProto {
+    let dim = |dim: &Dim| tensor_shape_proto::Dimension {
+        value: Some(match dim {
+            Dim::Known(size) => tensor_shape_proto::dimension::Value::DimValue(*size as i64),
+            Dim::Symbol(name) => tensor_shape_proto::dimension::Value::DimParam(name.clone()),
+        }),
+        ..Default::default()
+    };
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                elem_type: kind.into(),
+                shape: shape.map(|dims| TensorShapeProto {
+                    dim: dims.iter().map(dim).collect(),
+                }),
+            })),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// What is asked of a gradient graph, row by row.
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub labels: Vec<f64>,
+    pub objectives: Tensor,
+    pub cotangent: Tensor,
+}
+
+impl Query {
+    /// Every row another objective: cross-entropy, targeted margin, a cotangent, all at once.
+    pub fn random(rows: usize, classes: usize, random: &mut Random) -> Self {
+        let mut query = Self {
+            labels: (0..rows)
+                .map(|_| (random.next() * classes as f64).floor())
+                .collect(),
+            objectives: Tensor::filled(&[rows, 2], 0.0),
+            cotangent: Tensor::filled(&[rows, classes], 0.0),
+        };
+        let start = (random.next() * 4.0) as usize;
+        for row in 0..rows {
+            let (weights, cotangent) = match (start + row) % 4 {
+                0 => ([1.0, 0.0], 0.0),
+                1 => ([0.0, -1.0], 0.0),
+                2 => ([0.0, 0.0], 1.0),
+                _ => ([random.next() - 2.0, random.next() + 0.5], 1.0),
+            };
+            query.objectives.data[2 * row..2 * row + 2].copy_from_slice(&weights);
+            let own = &mut query.cotangent.data[classes * row..classes * (row + 1)];
+            own.fill_with(|| cotangent * (random.next() - 0.5));
+        }
+        query
+    }
+
+    /// Loss and gradient as the gradient graph gives them.
+    pub fn ask(&self, gradient: &Model, image: &Tensor) -> (Tensor, Tensor, Tensor) {
+        let inputs = [
+            ("image", image.clone()),
+            ("label", Tensor::list(self.labels.clone())),
+            ("objective", self.objectives.clone()),
+            ("cotangent", self.cotangent.clone()),
+        ];
+        let mut tensors = run(gradient.graph(), &inputs);
+        let logits = tensors.remove(&gradient.graph().output[0].name).unwrap();
+        (
+            tensors.remove("loss").unwrap(),
+            tensors.remove("gradient").unwrap(),
+            logits,
+        )
+    }
+
+    /// The loss of each row, straight from its definition.
+    pub fn losses(&self, logits: &Tensor) -> Vec<f64> {
+        let classes = logits.dims[1];
+        let rows = logits
+            .data
+            .chunks(classes)
+            .zip(self.cotangent.data.chunks(classes))
+            .enumerate();
+        rows.map(|(row, (z, c))| {
+            let label = self.labels[row] as usize;
+            let cross_entropy = z
+                .iter()
+                .map(|other| (other - z[label]).exp())
+                .sum::<f64>()
+                .ln();
+            let others = z
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i != label)
+                .map(|(_, z)| *z);
+            let margin = others.fold(f64::NEG_INFINITY, f64::max) - z[label];
+            let linear: f64 = z.iter().zip(c).map(|(z, c)| z * c).sum();
+            self.objectives.data[2 * row] * cross_entropy
+                + self.objectives.data[2 * row + 1] * margin
+                + linear
+        })
+        .collect()
+    }
+}
+
+/// Judges a model's gradient graph at an image: logits and loss by the model itself, the gradient by difference quotients.
+pub fn check(model: &Model, image: &Tensor, seed: u64) {
+    let gradient = differentiate(model).unwrap_or_else(|error| panic!("{error}"));
+    let name = model.graph().input[0].name.clone();
+    let output = gradient.graph().output[0].name.clone();
+    let logits_at = |image: &Tensor| {
+        run(model.graph(), &[(&name, image.clone())])
+            .remove(&output)
+            .unwrap()
+    };
+
+    let logits = logits_at(image);
+    let query = Query::random(image.dims[0], logits.dims[1], &mut Random::new(seed ^ 2));
+    let (loss, slopes, same_logits) = query.ask(&gradient, image);
+    assert_eq!(same_logits, logits);
+    assert_eq!(slopes.dims, image.dims);
+    close(&loss.data, &query.losses(&logits), "loss");
+
+    let total = |image: &Tensor| query.losses(&logits_at(image)).iter().sum::<f64>();
+    let here = total(image);
+    let scale = slopes
+        .data
+        .iter()
+        .fold(1.0f64, |scale, slope| scale.max(slope.abs()));
+    let mut kinks = 0;
+    for (i, slope) in slopes.data.iter().enumerate() {
+        let moved = |step: f64| {
+            let mut moved = image.clone();
+            moved.data[i] += step;
+            total(&moved)
+        };
+        let (left, right) = ((here - moved(-STEP)) / STEP, (moved(STEP) - here) / STEP);
+        let quotient = (left + right) / 2.0;
+        if (slope - quotient).abs() <= TOLERANCE * scale {
+            continue;
+        }
+        // Where the two sides differ by much more than curvature makes them, the function has a kink in between.
+        let kink = (left - right).abs() > 1e-3 * scale
+            && (left.min(right) - 1e-3..left.max(right) + 1e-3).contains(slope);
+        assert!(
+            kink,
+            "element {i}: gradient {slope}, difference quotient {quotient}, from the sides {left} and {right}"
+        );
+        kinks += 1;
+    }
+    assert!(
+        kinks <= 2 + slopes.data.len() / 20,
+        "{kinks} kinks in {} elements",
+        slopes.data.len()
+    );
+}
+
+pub fn close(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+            "{what}: {found}, expected {expected}"
+        );
+    }
+}

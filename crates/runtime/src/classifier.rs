@@ -1,0 +1,235 @@
+//! A model that answers: for images with logits, for objectives with gradients.
+mod forward;
+mod gradient;
+mod load;
+mod probe;
+
+use std::{num::NonZero, path::Path, sync::Arc, thread};
+
+use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
+use buckler_onnx::Card;
+use ndarray::{Array2, Array3, Array4, Axis};
+
+use crate::{
+    ImageError, ImageLimits, RuntimeError,
+    batch::{self, Column},
+    engine::Engine,
+    image,
+};
+
+/// How a classifier is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Threads for one run; predictions and gradients have their own.
+    pub threads: usize,
+    /// Rows in one batch at most; rounded down to a power of two.
+    pub max_batch: usize,
+    /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
+    /// [`VictimError::Overloaded`].
+    pub queue_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    /// As many threads as this process may use, batches of up to 16 rows, 256 MiB.
+    fn default() -> Self {
+        Self {
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            max_batch: 16,
+            queue_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A loaded model. Clones share it; when the last one is dropped, its threads end and whatever they were asked is
+/// answered with [`VictimError::Closed`].
+///
+/// Predictions and gradients have their own threads, sessions and queues. Rows of concurrent callers are merged into
+/// one batch, at batch sizes that were seen at load to give bitwise equal answers, so that an answer does not depend on
+/// what else is asked.
+#[derive(Clone)]
+pub struct Classifier(Arc<Inner>);
+
+struct Inner {
+    card: Card,
+    sha256: String,
+    input: InputSpec,
+    class_names: Vec<String>,
+    assumptions: Vec<String>,
+    forward: Engine,
+    /// Without it, the reason.
+    gradient: Result<Engine, String>,
+}
+
+impl Classifier {
+    /// Loads `model.onnx`, under whatever name, with the `card.json` and the `gradient.onnx` beside it.
+    ///
+    /// The card inside the model wins over the file. A gradient graph that is missing or was made from another graph is
+    /// made anew in memory. A model that cannot be differentiated is loaded all the same; see
+    /// [`Classifier::can_attack`].
+    ///
+    /// Blocking: it reads files, builds sessions and tries batch sizes out.
+    ///
+    /// # Errors
+    /// When the file is no ONNX model, is not an image classifier (`[batch, channels, height, width]` to
+    /// `[batch, classes]`), contradicts its card, or when there is no ONNX Runtime.
+    pub fn load(model: &Path, options: &LoadOptions) -> Result<Self, RuntimeError> {
+        load::from_file(model, options)
+    }
+
+    /// Like [`Classifier::load`], from memory: `gradient` is the gradient graph, if there is one.
+    ///
+    /// # Errors
+    /// As [`Classifier::load`].
+    pub fn from_bytes(
+        model: &[u8],
+        gradient: Option<&[u8]>,
+        options: &LoadOptions,
+    ) -> Result<Self, RuntimeError> {
+        load::from_bytes(model, gradient, None, options)
+    }
+
+    /// What the model says about itself; empty where it has no card.
+    pub fn card(&self) -> &Card {
+        &self.0.card
+    }
+
+    /// The SHA-256 of the model file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.0.sha256
+    }
+
+    /// The images it takes.
+    pub fn input(&self) -> InputSpec {
+        self.0.input
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.0.class_names.len()
+    }
+
+    /// One name per class; numbers where the model names none.
+    pub fn class_names(&self) -> &[String] {
+        &self.0.class_names
+    }
+
+    /// What was assumed because the model does not say it, one line each, to be stated with every answer.
+    pub fn assumptions(&self) -> &[String] {
+        &self.0.assumptions
+    }
+
+    /// Whether gradients can be asked for.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn can_attack(&self) -> Result<(), &str> {
+        self.0.gradient.as_ref().map(|_| ()).map_err(String::as_str)
+    }
+
+    /// Decodes an image as this model takes it: pixels in `[0, 1]`, `[channels, height, width]`. Blocking.
+    ///
+    /// # Errors
+    /// As [`crate::decode`].
+    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Array3<f32>, ImageError> {
+        image::decode(
+            bytes,
+            self.input(),
+            self.0.card.input.preprocessing.resize,
+            limits,
+        )
+    }
+
+    fn check_images(&self, images: &Array4<f32>) -> Result<(), VictimError> {
+        let InputSpec {
+            channels,
+            height,
+            width,
+        } = self.input();
+        if images.shape().get(1..) == Some(&[channels, height, width]) {
+            return Ok(());
+        }
+        Err(VictimError::Query {
+            what: "images",
+            expected: format!("[any, {channels}, {height}, {width}]"),
+            got: format!("{:?}", images.shape()),
+        })
+    }
+}
+
+impl std::fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Classifier")
+            .field("name", &self.card().name)
+            .field("sha256", &self.sha256())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Victim for Classifier {
+    fn input(&self) -> InputSpec {
+        Classifier::input(self)
+    }
+
+    fn classes(&self) -> usize {
+        Classifier::classes(self)
+    }
+
+    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        self.check_images(&images)?;
+        if images.is_empty() {
+            return Ok(Array2::zeros((0, self.classes())));
+        }
+        let outputs = self
+            .0
+            .forward
+            .ask(vec![Column::Float(images.into_dyn())])
+            .await?;
+        let mut outputs = outputs.into_iter();
+        answered(outputs.next().and_then(batch::with_axes))
+    }
+
+    async fn gradient(
+        &self,
+        images: Array4<f32>,
+        objectives: Vec<Objective>,
+    ) -> Result<Gradient, VictimError> {
+        let engine = self
+            .0
+            .gradient
+            .as_ref()
+            .map_err(|reason| VictimError::NoGradient(reason.clone()))?;
+        self.check_images(&images)?;
+        if images.len_of(Axis(0)) != objectives.len() {
+            return Err(VictimError::Query {
+                what: "objectives",
+                expected: format!("one per image, {}", images.len_of(Axis(0))),
+                got: objectives.len().to_string(),
+            });
+        }
+        let aims = gradient::aims(&objectives, self.classes())?;
+        if images.is_empty() {
+            return Ok(Gradient {
+                logits: Array2::zeros((0, self.classes())),
+                loss: ndarray::Array1::zeros(0),
+                input: images,
+            });
+        }
+        let mut inputs = vec![Column::Float(images.into_dyn())];
+        inputs.extend(aims);
+        let mut outputs = engine.ask(inputs).await?.into_iter();
+        Ok(Gradient {
+            logits: answered(outputs.next().and_then(batch::with_axes))?,
+            loss: answered(outputs.next().and_then(batch::with_axes))?,
+            input: answered(outputs.next().and_then(batch::with_axes))?,
+        })
+    }
+}
+
+fn answered<T>(output: Option<T>) -> Result<T, VictimError> {
+    output.ok_or_else(|| VictimError::Query {
+        what: "the model's answer",
+        expected: "logits [batch, classes], loss [batch] and a gradient shaped like the images"
+            .to_owned(),
+        got: "another number of axes".to_owned(),
+    })
+}

@@ -1,0 +1,160 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use buckler_attack::InputSpec;
+use buckler_onnx::{Card, GradientInfo, Model, differentiate};
+use sha2::{Digest, Sha256};
+
+use super::{Classifier, Inner, LoadOptions, forward, gradient};
+use crate::{RuntimeError, engine::Engine, session::Graph};
+
+pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let model = read(path)?.ok_or_else(|| RuntimeError::Read {
+        path: path.to_owned(),
+        source: io::ErrorKind::NotFound.into(),
+    })?;
+    let card_path = directory.join("card.json");
+    let card = match card_path.is_file() {
+        true => Some(Card::read(&card_path)?),
+        false => None,
+    };
+    let gradient = read(&directory.join("gradient.onnx"))?;
+    tracing::debug!(model = %path.display(), "loading");
+    from_bytes(&model, gradient.as_deref(), card, options)
+}
+
+/// `card` is the one beside the model, which yields to the one inside it.
+pub(super) fn from_bytes(
+    bytes: &[u8],
+    gradient: Option<&[u8]>,
+    card: Option<Card>,
+    options: &LoadOptions,
+) -> Result<Classifier, RuntimeError> {
+    let model = Model::from_bytes(bytes)?;
+    let card = model.card()?.or(card);
+    let forward = forward::open(bytes, card.as_ref(), options)?;
+    let (class_names, assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
+    let card = card.unwrap_or_default();
+    let graph = gradient_graph(&model, gradient, forward.input, forward.classes, options);
+    if let Err(reason) = &graph {
+        tracing::warn!(
+            model = card.name,
+            reason,
+            "the model can predict, but not be attacked"
+        );
+    }
+    let start = |graph: Graph, purpose: &str| {
+        Engine::start(
+            graph,
+            &format!("{purpose} {}", card.name),
+            options.queue_bytes,
+        )
+    };
+    let gradient = match graph {
+        Ok(graph) => Ok(start(graph, "gradient")?),
+        Err(reason) => Err(reason),
+    };
+    Ok(Classifier(Arc::new(Inner {
+        forward: start(forward.graph, "predict")?,
+        gradient,
+        sha256: format!("{:x}", Sha256::digest(bytes)),
+        input: forward.input,
+        class_names,
+        assumptions,
+        card,
+    })))
+}
+
+/// The stored gradient graph if it belongs to the model, else one made now. The error is the reason why there is none.
+fn gradient_graph(
+    model: &Model,
+    stored: Option<&[u8]>,
+    input: InputSpec,
+    classes: usize,
+    options: &LoadOptions,
+) -> Result<Graph, String> {
+    let open = |bytes: &[u8], info: &GradientInfo| {
+        gradient::open(bytes, info, input, classes, options).map_err(|error| error.to_string())
+    };
+    match stored.map(|bytes| (bytes, matching_info(model, bytes))) {
+        Some((bytes, Ok(info))) => match open(bytes, &info) {
+            Ok(graph) => return Ok(graph),
+            Err(reason) => tracing::warn!(
+                reason,
+                "the stored gradient graph does not work; making it anew"
+            ),
+        },
+        Some((_, Err(reason))) => {
+            tracing::warn!(
+                reason,
+                "the stored gradient graph is not used; making it anew"
+            );
+        }
+        None => tracing::info!("no stored gradient graph; making it now"),
+    }
+    let made = differentiate(model).map_err(|error| error.to_string())?;
+    let info = info_of(&made)?;
+    open(&made.to_bytes(), &info)
+}
+
+/// What a gradient graph says about itself, if it was made from this model.
+fn matching_info(model: &Model, gradient: &[u8]) -> Result<GradientInfo, String> {
+    let gradient = Model::from_bytes(gradient).map_err(|error| error.to_string())?;
+    let info = info_of(&gradient)?;
+    let expected = model.graph_sha256();
+    if info.graph_sha256 == expected {
+        Ok(info)
+    } else {
+        Err(format!(
+            "it was made from the graph {} instead of {expected}",
+            info.graph_sha256
+        ))
+    }
+}
+
+fn info_of(gradient: &Model) -> Result<GradientInfo, String> {
+    GradientInfo::of(gradient)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| "it does not say that it is a gradient graph".to_owned())
+}
+
+/// One name per class, and what had to be assumed.
+fn names_and_assumptions(
+    card: Option<&Card>,
+    classes: usize,
+) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
+    let mut assumptions = Vec::new();
+    if card.is_none() {
+        assumptions.push("the model has no card: its pixels are taken to be in [0, 1]".to_owned());
+    }
+    let names = match card.map(|card| card.classes.as_slice()).unwrap_or_default() {
+        [] => {
+            assumptions.push("the model names no classes: they are numbered from 0".to_owned());
+            (0..classes).map(|class| class.to_string()).collect()
+        }
+        names if names.len() == classes => names.to_vec(),
+        names => {
+            return Err(RuntimeError::Unsupported {
+                what: "card's `classes`",
+                expected: format!("{classes} names, one per logit"),
+                got: format!("{} names", names.len()),
+            });
+        }
+    };
+    Ok((names, assumptions))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(RuntimeError::Read {
+            path: PathBuf::from(path),
+            source,
+        }),
+    }
+}

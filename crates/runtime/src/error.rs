@@ -1,0 +1,58 @@
+use std::{io, path::PathBuf};
+
+use crate::LibraryError;
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// There is no ONNX Runtime.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// A file or directory cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no ONNX model, or one that cannot be understood.
+    #[error(transparent)]
+    Onnx(#[from] buckler_onnx::Error),
+    /// The model is no image classifier.
+    #[error(
+        "the model is not served as an image classifier: its {what} should be {expected}, but is {got}"
+    )]
+    Unsupported {
+        /// Which part of it.
+        what: &'static str,
+        /// What a classifier has.
+        expected: String,
+        /// What this one has.
+        got: String,
+    },
+    /// ONNX Runtime refuses the model or fails to run it.
+    #[error("ONNX Runtime failed to {what}: {source}")]
+    Runtime {
+        /// What was tried.
+        what: &'static str,
+        /// The runtime's own words.
+        source: ort::Error,
+    },
+    /// The operating system gives no thread.
+    #[error("no thread can be started for the model: {0}")]
+    Thread(io::Error),
+}
+
+impl RuntimeError {
+    /// For `map_err`, with what was tried.
+    pub(crate) fn runtime<R>(what: &'static str) -> impl FnOnce(ort::Error<R>) -> Self
+    where
+        ort::Error<R>: Into<ort::Error>,
+    {
+        move |error| Self::Runtime {
+            what,
+            source: error.into(),
+        }
+    }
+}

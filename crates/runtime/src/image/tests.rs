@@ -1,0 +1,210 @@
+use ::image::{GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use proptest::prelude::*;
+
+use super::*;
+
+const GREY: InputSpec = InputSpec {
+    channels: 1,
+    height: 4,
+    width: 6,
+};
+const RGB: InputSpec = InputSpec {
+    channels: 3,
+    height: 4,
+    width: 6,
+};
+
+fn written(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
+    written(image, ImageFormat::Png)
+}
+
+fn read(bytes: &[u8], input: InputSpec) -> Result<Array3<f32>, ImageError> {
+    decode(bytes, input, Resize::Stretch, &ImageLimits::default())
+}
+
+/// A PNG that announces a size and has next to no pixels.
+fn announcing(width: u32, height: u32) -> Vec<u8> {
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    header.extend([8, 2, 0, 0, 0]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    bytes.extend(chunk(b"IHDR", &header));
+    bytes.extend(chunk(b"IDAT", &[0x78, 0x9c, 0x63]));
+    bytes
+}
+
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [name, data].concat();
+    let crc = !body.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    let length = (data.len() as u32).to_be_bytes();
+    [&length, &body[..], &crc.to_be_bytes()].concat()
+}
+
+proptest! {
+    #[test]
+    fn an_image_of_the_models_size_keeps_its_exact_values(
+        channels in prop::sample::select(vec![1usize, 3]),
+        height in 1usize..9,
+        width in 1usize..9,
+        samples in prop::collection::vec(any::<u8>(), 3 * 8 * 8),
+    ) {
+        let input = InputSpec { channels, height, width };
+        let pixels = Array3::from_shape_fn((channels, height, width), |(c, y, x)| {
+            f32::from(samples[(c * 8 + y) * 8 + x]) / 255.0
+        });
+        let bytes = encode_png(pixels.view()).unwrap();
+        prop_assert_eq!(read(&bytes, input).unwrap(), pixels);
+    }
+
+    #[test]
+    fn any_bytes_are_an_image_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), keep in 0usize..200) {
+        let _ = read(&bytes, RGB);
+        let mut damaged = png(DynamicImage::new_rgb8(6, 4));
+        damaged.truncate(keep);
+        damaged.extend(&bytes);
+        if let Ok(pixels) = read(&damaged, RGB) {
+            prop_assert!(pixels.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+    }
+
+    #[test]
+    fn resized_pixels_stay_within_the_range_of_the_original(width in 1u32..40, height in 1u32..40, low in 0u8..100, high in 100u8..=255) {
+        let image = RgbImage::from_fn(width, height, |x, y| Rgb([if (x + y) % 2 == 0 { low } else { high }; 3]));
+        for resize in [Resize::Stretch, Resize::CenterCrop] {
+            let pixels = decode(&png(image.clone()), RGB, resize, &ImageLimits::default()).unwrap();
+            prop_assert_eq!(pixels.dim(), (3, 4, 6));
+            let range = f32::from(low) / 255.0 ..= f32::from(high) / 255.0;
+            prop_assert!(pixels.iter().all(|value| range.contains(value)));
+        }
+    }
+}
+#[test]
+fn every_format_is_recognised_by_its_content() {
+    let image = RgbImage::from_pixel(6, 4, Rgb([200, 100, 50]));
+    for format in [
+        ImageFormat::Png,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+        ImageFormat::WebP,
+        ImageFormat::Jpeg,
+    ] {
+        let pixels = read(&written(image.clone(), format), RGB).unwrap();
+        let expected = [200.0, 100.0, 50.0].map(|value: f32| value / 255.0);
+        for ((channel, ..), value) in pixels.indexed_iter() {
+            assert!(
+                (value - expected[channel]).abs() < 0.02,
+                "{format:?}: {value}"
+            );
+        }
+    }
+}
+
+#[test]
+fn grey_is_repeated_for_an_rgb_model() {
+    let image = GrayImage::from_fn(6, 4, |x, y| Luma([(x * 40 + y) as u8]));
+    let pixels = read(&png(image), RGB).unwrap();
+    for channel in 0..3 {
+        assert_eq!(pixels[[channel, 2, 5]], 202.0 / 255.0);
+    }
+}
+
+#[test]
+fn rgb_that_is_really_grey_is_taken_by_a_grey_model_and_colour_is_not() {
+    let grey = RgbImage::from_fn(6, 4, |x, y| Rgb([(x * 40 + y) as u8; 3]));
+    assert_eq!(
+        read(&png(grey.clone()), GREY).unwrap()[[0, 3, 1]],
+        43.0 / 255.0
+    );
+    let mut coloured = grey;
+    coloured.put_pixel(0, 0, Rgb([9, 9, 10]));
+    let message = read(&png(coloured), GREY).unwrap_err().to_string();
+    assert!(
+        message.contains('3') && message.contains('1') && message.contains("convert"),
+        "{message}"
+    );
+}
+
+#[test]
+fn transparent_pixels_are_laid_over_black() {
+    let image = RgbaImage::from_fn(6, 4, |x, _| {
+        Rgba([200, 200, 200, [0, 51, 255][x as usize % 3]])
+    });
+    for input in [GREY, RGB] {
+        let pixels = read(&png(image.clone()), input).unwrap();
+        for (x, expected) in [0.0, 40.0, 200.0].into_iter().enumerate() {
+            assert_eq!(pixels[[0, 1, x]], expected / 255.0);
+        }
+    }
+}
+
+#[test]
+fn sixteen_bits_are_not_cut_to_eight() {
+    let image = ImageBuffer::from_pixel(6, 4, Luma([1000u16]));
+    let image = DynamicImage::ImageLuma16(image);
+    for input in [GREY, RGB] {
+        assert_eq!(
+            read(&png(image.clone()), input).unwrap()[[0, 0, 0]],
+            1000.0 / 65535.0
+        );
+    }
+}
+
+#[test]
+fn the_centre_is_cut_only_where_the_model_says_so() {
+    // Twice as wide as the model: black at both ends, white in the middle.
+    let image = GrayImage::from_fn(24, 8, |x, _| {
+        Luma([if (6..18).contains(&x) { 255 } else { 0 }])
+    });
+    let decoded =
+        |resize| decode(&png(image.clone()), GREY, resize, &ImageLimits::default()).unwrap();
+    let cut = decoded(Resize::CenterCrop);
+    let stretched = decoded(Resize::Stretch);
+    assert!(cut[[0, 2, 1]] > 0.9 && cut[[0, 2, 4]] > 0.9);
+    assert!(stretched[[0, 2, 0]] < 0.1 && stretched[[0, 2, 3]] > 0.9 && stretched[[0, 2, 5]] < 0.1);
+}
+
+#[test]
+fn bombs_are_refused_by_their_announced_size() {
+    for (width, height) in [(20_000, 20_000), (16_000, 16_000), (u32::MAX >> 1, 1)] {
+        let error = read(&announcing(width, height), RGB).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            matches!(error, ImageError::TooManyPixels { .. }),
+            "{width}x{height}: {message}"
+        );
+        assert!(message.contains(&format!("{width}x{height}")), "{message}");
+    }
+}
+
+#[test]
+fn too_long_truncated_and_foreign_bytes_are_told_apart() {
+    let whole = png(RgbImage::from_fn(6, 4, |x, y| Rgb([(x * y) as u8, 1, 2])));
+    let limits = ImageLimits {
+        max_bytes: whole.len() - 1,
+        ..ImageLimits::default()
+    };
+    let error = decode(&whole, RGB, Resize::Stretch, &limits).unwrap_err();
+    assert!(matches!(error, ImageError::TooManyBytes { .. }), "{error}");
+    let error = read(&whole[..whole.len() / 2], RGB).unwrap_err();
+    assert!(matches!(error, ImageError::Broken(_)), "{error}");
+    for bytes in [&b""[..], b"hello, world", b"II*\0\x08\0\0\0\0\0"] {
+        let error = read(bytes, RGB).unwrap_err();
+        assert!(matches!(error, ImageError::NotAnImage { .. }), "{error}");
+    }
+}
+
+#[test]
+fn only_grey_and_rgb_are_written() {
+    for shape in [(2, 4, 4), (4, 4, 4), (3, 0, 4), (0, 4, 4)] {
+        assert!(encode_png(Array3::zeros(shape).view()).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! ONNX Runtime behind one door: finds the library, owns the sessions, and turns a `model.onnx` into a [`Classifier`]
+//! that can be asked for predictions and, when it is differentiable, attacked.
+//!
+//! ```no_run
+//! use buckler_runtime::{Classifier, LoadOptions};
+//!
+//! # fn main() -> Result<(), buckler_runtime::RuntimeError> {
+//! let classifier = Classifier::load("models/digits-he/1/model.onnx".as_ref(), &LoadOptions::default())?;
+//! println!("{} classes, {:?}", classifier.classes(), classifier.can_attack());
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+mod batch;
+mod classifier;
+mod engine;
+mod error;
+mod image;
+mod library;
+mod repository;
+mod session;
+
+pub use classifier::{Classifier, LoadOptions};
+pub use error::RuntimeError;
+pub use image::{ImageError, ImageLimits, decode, encode_png};
+pub use library::{LibraryError, LibraryInfo, Source, Version, init};
+pub use repository::{Entry, Repository, State};

@@ -1,0 +1,200 @@
+//! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
+mod calibrate;
+
+use std::{borrow::Cow, sync::Arc};
+
+use ndarray::ArrayD;
+use ort::{
+    session::{
+        NoSelectedOutputs, RunOptions, Session, SessionInputValue, builder::GraphOptimizationLevel,
+    },
+    value::{Outlet, TensorElementType, TensorRef, ValueType},
+};
+
+use crate::{
+    RuntimeError,
+    batch::{self, Column},
+    library,
+};
+
+/// Opens a session on a model's bytes.
+///
+/// `threads` bounds what one run may use; it is explicit because the runtime's own choice counts the machine's cores
+/// rather than this process's share of them.
+pub(crate) fn open(model: &[u8], threads: usize) -> Result<Session, RuntimeError> {
+    let setup = "set up a session";
+    Session::builder(library::environment()?)
+        .map_err(RuntimeError::runtime(setup))?
+        .with_optimization_level(GraphOptimizationLevel::All)
+        .map_err(RuntimeError::runtime(setup))?
+        .with_intra_threads(threads)
+        .map_err(RuntimeError::runtime(setup))?
+        // Idle threads that spin halve the work done per CPU second in a server.
+        .with_intra_op_spinning(false)
+        .map_err(RuntimeError::runtime(setup))?
+        // A memory pattern is planned for one batch size; here the size changes from run to run.
+        .with_memory_pattern(false)
+        .map_err(RuntimeError::runtime(setup))?
+        .commit_from_memory(model)
+        .map_err(RuntimeError::runtime("load the model"))
+}
+
+/// The shape that a session states for one of its float inputs or outputs; `-1` stands for a size left open.
+pub(crate) fn float_shape(outlet: &Outlet) -> Option<Vec<i64>> {
+    match outlet.dtype() {
+        ValueType::Tensor {
+            ty: TensorElementType::Float32,
+            shape,
+            ..
+        } => Some(shape.to_vec()),
+        _ => None,
+    }
+}
+
+/// A session with the names of what is fed and what is wanted, run in batches of known sizes only.
+pub(crate) struct Graph {
+    session: Session,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    options: Arc<RunOptions<NoSelectedOutputs>>,
+    sizes: Vec<usize>,
+}
+
+/// Makes a graph's current run, and every later one, fail at once.
+#[derive(Clone)]
+pub(crate) struct Terminator(Arc<RunOptions<NoSelectedOutputs>>);
+
+impl Terminator {
+    pub fn terminate(&self) {
+        if let Err(error) = self.0.terminate() {
+            tracing::debug!(%error, "a run could not be terminated; it ends by itself");
+        }
+    }
+}
+
+impl Graph {
+    /// `inputs` and `outputs` are names; the columns of a run come in the same order. `sample` makes `n` rows of
+    /// input, with which the batch sizes up to `max_batch` are tried out; a graph whose batch is `fixed` has that one.
+    pub fn new(
+        session: Session,
+        inputs: Vec<String>,
+        outputs: Vec<String>,
+        sample: impl Fn(usize) -> Vec<Column>,
+        fixed: Option<usize>,
+        max_batch: usize,
+    ) -> Result<Self, RuntimeError> {
+        let options = RunOptions::new().map_err(RuntimeError::runtime("set up a run"))?;
+        let mut graph = Self {
+            session,
+            inputs,
+            outputs,
+            options: Arc::new(options),
+            sizes: Vec::new(),
+        };
+        graph.sizes = match fixed {
+            Some(size) => {
+                graph.run_batch(&sample(size))?;
+                vec![size]
+            }
+            None => calibrate::sizes(|batch| graph.run_batch(batch), sample, max_batch)?,
+        };
+        Ok(graph)
+    }
+
+    pub fn terminator(&self) -> Terminator {
+        Terminator(Arc::clone(&self.options))
+    }
+
+    /// The most rows that one batch holds.
+    pub fn max_batch(&self) -> usize {
+        self.sizes.last().copied().unwrap_or(1)
+    }
+
+    /// Runs any number of rows, in as many batches as that takes.
+    pub fn run(&mut self, inputs: &[Column]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+        let rows = inputs.first().map_or(0, Column::rows);
+        let mut parts: Vec<Vec<ArrayD<f32>>> = self.outputs.iter().map(|_| Vec::new()).collect();
+        let mut start = 0;
+        for (rows, size) in batch::plan(rows, &self.sizes) {
+            let padded: Option<Vec<Column>> = inputs
+                .iter()
+                .map(|column| column.padded(start..start + rows, size))
+                .collect();
+            let outputs = self.run_batch(&padded.ok_or_else(|| uneven("inputs"))?)?;
+            for (parts, output) in parts.iter_mut().zip(outputs) {
+                parts.push(batch::slice(&output, 0..rows).to_owned());
+            }
+            start += rows;
+        }
+        parts
+            .iter()
+            .map(|parts| batch::stack(parts).ok_or_else(|| uneven("outputs")))
+            .collect()
+    }
+
+    /// Runs the rows as one batch.
+    fn run_batch(&mut self, inputs: &[Column]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+        let what = "run the model";
+        let rows = inputs.first().map_or(0, Column::rows);
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
+        let laid_out: Vec<_> = inputs.iter().map(LaidOut::new).collect();
+        for (name, column) in self.inputs.iter().zip(&laid_out) {
+            let value = match column {
+                LaidOut::Float(array) => TensorRef::from_array_view(array).map(Into::into),
+                LaidOut::Int(array) => TensorRef::from_array_view(array).map(Into::into),
+            };
+            values.push((
+                name.as_str().into(),
+                value.map_err(RuntimeError::runtime(what))?,
+            ));
+        }
+        let results = self
+            .session
+            .run_with_options(values, &*self.options)
+            .map_err(RuntimeError::runtime(what))?;
+        self.outputs
+            .iter()
+            .map(|name| {
+                let value = results.get(name).ok_or_else(|| RuntimeError::Unsupported {
+                    what: "outputs",
+                    expected: format!("complete, with `{name}`"),
+                    got: "without it".to_owned(),
+                })?;
+                let array = value
+                    .try_extract_array::<f32>()
+                    .map_err(RuntimeError::runtime(what))?;
+                if array.shape().first() != Some(&rows) {
+                    return Err(RuntimeError::Unsupported {
+                        what: "output",
+                        expected: format!("one row per image, {rows} here"),
+                        got: format!("of shape {:?}", array.shape()),
+                    });
+                }
+                Ok(array.to_owned())
+            })
+            .collect()
+    }
+}
+
+/// A column in row-major order, which is how the runtime reads it.
+enum LaidOut<'a> {
+    Float(ndarray::CowArray<'a, f32, ndarray::IxDyn>),
+    Int(ndarray::CowArray<'a, i64, ndarray::IxDyn>),
+}
+
+impl<'a> LaidOut<'a> {
+    fn new(column: &'a Column) -> Self {
+        match column {
+            Column::Float(array) => Self::Float(array.as_standard_layout()),
+            Column::Int(array) => Self::Int(array.as_standard_layout()),
+        }
+    }
+}
+
+fn uneven(what: &'static str) -> RuntimeError {
+    RuntimeError::Unsupported {
+        what,
+        expected: "of one shape for every row".to_owned(),
+        got: "uneven".to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Adversarial training of image classifiers on Burn, with or without hypersphere embedding.
+//!
+//! A [`Recipe`] names the network, the head, the framework and the adversary; [`train`] runs it and keeps the checkpoint
+//! with the best accuracy under attack on held-out images; [`export`] turns a checkpoint into an ONNX model whose input
+//! is `image` `[batch, channels, height, width]` in `[0, 1]`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod adversary;
+mod checkpoint;
+mod device;
+mod error;
+mod export;
+mod framework;
+mod head;
+mod loss;
+mod network;
+mod progress;
+mod recipe;
+mod run;
+mod schedule;
+mod trainer;
+
+pub use adversary::Adversary;
+pub use checkpoint::{Checkpoint, CheckpointState};
+pub use device::{ComputeDevice, ParseDeviceError};
+pub use error::TrainError;
+pub use export::{export, gradient, logits};
+pub use framework::Framework;
+pub use head::{Head, HeadConfig};
+pub use loss::cross_entropy;
+pub use network::{Network, NetworkConfig, Output, SmallCnn};
+pub use recipe::{AdversaryConfig, OptimizerConfig, Recipe, TrainingConfig, ValidationConfig};
+pub use run::{EpochRecord, Run};
+pub use schedule::Schedule;
+pub use trainer::{TrainOptions, train};

@@ -1,0 +1,78 @@
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate moves over a run; `t` is the position in epochs, fractions included.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// The same throughout.
+    #[default]
+    Constant,
+    /// Times `factor` at each milestone.
+    Step {
+        /// Epochs, counted from 0, at which the rate falls.
+        milestones: Vec<f64>,
+        /// What the rate is multiplied by.
+        factor: f64,
+    },
+    /// Linear from 0 to the full rate at `peak`, then linear to 0 at the end.
+    Triangular {
+        /// The epoch of the full rate.
+        peak: f64,
+    },
+    /// Half a cosine from the full rate to 0.
+    Cosine,
+}
+
+impl Schedule {
+    /// What the base learning rate is multiplied by at epoch `t` of `epochs`.
+    pub fn factor(&self, t: f64, epochs: f64) -> f64 {
+        match self {
+            Schedule::Constant => 1.0,
+            Schedule::Step { milestones, factor } => {
+                let passed = milestones.iter().filter(|m| t >= **m).count();
+                (0..passed).fold(1.0, |rate, _| rate * factor)
+            }
+            Schedule::Triangular { peak } => {
+                if t < *peak {
+                    t / peak
+                } else {
+                    ((epochs - t) / (epochs - peak)).max(0.0)
+                }
+            }
+            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t / epochs).cos()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_fall_at_their_milestones() {
+        let schedule = Schedule::Step {
+            milestones: vec![2.0, 3.0],
+            factor: 0.1,
+        };
+        let at = |t| schedule.factor(t, 4.0);
+        assert_eq!((at(0.0), at(1.99), at(2.0)), (1.0, 1.0, 0.1));
+        assert!((at(3.5) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_triangle_starts_and_ends_at_zero_and_peaks_at_its_peak() {
+        let schedule = Schedule::Triangular { peak: 2.0 };
+        let at = |t| schedule.factor(t, 6.0);
+        assert_eq!(
+            (at(0.0), at(1.0), at(2.0), at(4.0), at(6.0)),
+            (0.0, 0.5, 1.0, 0.5, 0.0)
+        );
+    }
+
+    #[test]
+    fn the_cosine_falls_from_one_through_a_half_to_zero() {
+        let at = |t| Schedule::Cosine.factor(t, 8.0);
+        assert_eq!(at(0.0), 1.0);
+        assert!((at(4.0) - 0.5).abs() < 1e-12 && at(8.0).abs() < 1e-12);
+    }
+}

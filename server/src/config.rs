@@ -1,0 +1,47 @@
+use std::{path::PathBuf, time::Duration};
+
+use buckler_runtime::{ImageLimits, LoadOptions};
+
+/// What the server serves, and how much of it one request may ask for.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The models: `<name>/<version>/model.onnx`.
+    pub models: PathBuf,
+    /// The model for requests that name none; without it the first by name that can be used.
+    pub default_model: Option<String>,
+    /// How models are run.
+    pub load: LoadOptions,
+    /// Length of a request's body, in bytes.
+    pub max_body_bytes: usize,
+    /// Limits for each image.
+    pub image: ImageLimits,
+    /// Images in one request.
+    pub max_images: usize,
+    /// Steps of an attack.
+    pub max_steps: usize,
+    /// Restarts of an attack.
+    pub max_restarts: usize,
+    /// What one request may cost: images times restarts times (steps + 1).
+    pub max_cost: u64,
+    /// How long one request may take, from its first byte to its answer.
+    pub request_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults for a directory of models: bodies and images up to 10 MiB, 16 images, 1000 steps, 50 restarts, a cost
+    /// of 20000, 60 seconds.
+    pub fn new(models: impl Into<PathBuf>) -> Self {
+        Self {
+            models: models.into(),
+            default_model: None,
+            load: LoadOptions::default(),
+            max_body_bytes: 10 << 20,
+            image: ImageLimits::default(),
+            max_images: 16,
+            max_steps: 1000,
+            max_restarts: 50,
+            max_cost: 20_000,
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Every failure a client can see, with its status, its code and its message.
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{Method, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
+use buckler_attack::{AttackError, VictimError};
+use buckler_runtime::ImageError;
+use serde_json::json;
+
+/// A request that is not answered as it asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error(
+        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health or GET /"
+    )]
+    UnknownRoute(String),
+    #[error(
+        "{method} {path} is not possible: use POST for /predict and /attack, GET for everything else"
+    )]
+    WrongMethod { method: Method, path: String },
+    #[error("model `{name}` does not exist: use one of {known}")]
+    UnknownModel { name: String, known: String },
+    #[error(
+        "model `{name}` could not be loaded ({reason}): repair it and restart the server, or use another one"
+    )]
+    ModelFailed { name: String, reason: String },
+    #[error("the body is longer than the {limit} bytes allowed: send fewer or smaller images")]
+    BodyTooLarge { limit: usize },
+    #[error("the body could not be read ({0}): send it again")]
+    Body(String),
+    #[error(
+        "the request has no image: send a PNG, JPEG, WebP, BMP or GIF file as the body, as multipart field `image`, or \
+         base64-encoded as JSON member `image`"
+    )]
+    NoImage,
+    #[error("the request has {count} images, more than the {limit} allowed: split it")]
+    TooManyImages { count: usize, limit: usize },
+    #[error(
+        "the body is no JSON object ({0}): send {{\"image\": \"<base64>\"}}, or the image with its own content type"
+    )]
+    Json(String),
+    #[error("`{field}` is no base64 ({reason}): encode the image file with the standard alphabet")]
+    Base64 { field: String, reason: String },
+    #[error(
+        "the multipart body is malformed ({0}): check its boundary, for example by sending it with `curl -F image=@file`"
+    )]
+    Multipart(String),
+    #[error(
+        "the query string is malformed ({0}): write it as name=value&name=value, percent-encoded"
+    )]
+    Query(String),
+    #[error("`{name}` is not known here: use {known}")]
+    UnknownField { name: String, known: String },
+    #[error("`{name}` is {first} in one place and {second} in another: give it once")]
+    Conflict {
+        name: String,
+        first: String,
+        second: String,
+    },
+    #[error("{message}")]
+    Value { field: String, message: String },
+    #[error("image {index}: {error}")]
+    Image { index: usize, error: ImageError },
+    #[error(
+        "the attack may cost {cost} gradient evaluations (images {images} x restarts {restarts} x (steps {steps} + 1)), \
+         more than the {limit} allowed: ask for fewer"
+    )]
+    TooExpensive {
+        cost: u64,
+        images: usize,
+        restarts: usize,
+        steps: usize,
+        limit: u64,
+    },
+    #[error("{0}: use /predict, or a model that /models lists as attackable")]
+    NoGradient(String),
+    #[error(transparent)]
+    Attack(#[from] AttackError),
+    #[error(transparent)]
+    Victim(#[from] VictimError),
+    #[error(
+        "the logits of image {index} are not finite: check the model's weights and its preprocessing"
+    )]
+    NotFinite { index: usize },
+    #[error(
+        "the request took longer than the {} seconds allowed: ask for fewer images, steps or restarts, or try again when \
+         the server is less busy",
+        .0.as_secs_f32()
+    )]
+    Timeout(Duration),
+    #[error("the server failed ({0}): report it with the request")]
+    Internal(String),
+}
+
+impl ApiError {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::UnknownRoute(_) => (S::NOT_FOUND, "unknown_route"),
+            Self::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::UnknownModel { .. } => (S::NOT_FOUND, "unknown_model"),
+            Self::ModelFailed { .. } => (S::SERVICE_UNAVAILABLE, "model_not_ready"),
+            Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Body(_) => (S::BAD_REQUEST, "unreadable_body"),
+            Self::NoImage => (S::BAD_REQUEST, "no_image"),
+            Self::TooManyImages { .. } => (S::UNPROCESSABLE_ENTITY, "too_many_images"),
+            Self::Json(_) => (S::BAD_REQUEST, "invalid_json"),
+            Self::Base64 { .. } => (S::BAD_REQUEST, "invalid_base64"),
+            Self::Multipart(_) => (S::BAD_REQUEST, "invalid_multipart"),
+            Self::Query(_) => (S::BAD_REQUEST, "invalid_query"),
+            Self::UnknownField { .. } => (S::UNPROCESSABLE_ENTITY, "unknown_field"),
+            Self::Conflict { .. } => (S::UNPROCESSABLE_ENTITY, "conflicting_field"),
+            Self::Value { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
+            Self::Image { error, .. } => of_image(error),
+            Self::TooExpensive { .. } => (S::UNPROCESSABLE_ENTITY, "too_expensive"),
+            Self::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
+            Self::Attack(AttackError::Samples(_)) => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
+            Self::Attack(AttackError::NotFinite { .. }) | Self::NotFinite { .. } => {
+                (S::INTERNAL_SERVER_ERROR, "not_finite")
+            }
+            Self::Attack(AttackError::Victim(error)) | Self::Victim(error) => of_victim(error),
+            Self::Timeout(_) => (S::GATEWAY_TIMEOUT, "timeout"),
+            Self::Attack(_) | Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Base64 { field, .. } | Self::Value { field, .. } => Some(field),
+            Self::UnknownField { name, .. } | Self::Conflict { name, .. } => Some(name),
+            Self::UnknownModel { .. } | Self::ModelFailed { .. } => Some("model"),
+            Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
+            _ => None,
+        }
+    }
+}
+
+fn of_image(error: &ImageError) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match error {
+        ImageError::TooManyBytes { .. } => (S::PAYLOAD_TOO_LARGE, "image_too_large"),
+        ImageError::TooManyPixels { .. } => (S::UNPROCESSABLE_ENTITY, "image_too_large"),
+        ImageError::NotAnImage { .. } => (S::BAD_REQUEST, "not_an_image"),
+        ImageError::Broken(_) => (S::BAD_REQUEST, "broken_image"),
+        ImageError::WrongChannels | ImageError::ModelChannels(_) => {
+            (S::UNPROCESSABLE_ENTITY, "wrong_channels")
+        }
+        ImageError::NotEncodable(_) => (S::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+fn of_victim(error: &VictimError) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match error {
+        VictimError::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
+        VictimError::Overloaded { .. } => (S::TOO_MANY_REQUESTS, "overloaded"),
+        VictimError::Closed => (S::SERVICE_UNAVAILABLE, "closing"),
+        VictimError::Query { .. } | VictimError::Runtime(_) => {
+            (S::INTERNAL_SERVER_ERROR, "internal")
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status_and_code();
+        if status.is_server_error() {
+            tracing::error!(code, error = %self, "request failed");
+        }
+        let mut error = json!({ "code": code, "message": self.to_string() });
+        if let (Some(field), Some(error)) = (self.field(), error.as_object_mut()) {
+            error.insert("field".to_owned(), field.into());
+        }
+        let body = Json(json!({ "error": error }));
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => (status, [(RETRY_AFTER, "1")], body).into_response(),
+            _ => (status, body).into_response(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From an HTTP request, in any of its forms, to images and parameters.
+mod body;
+mod json;
+mod multipart;
+mod parameters;
+
+use axum::{
+    body::Bytes,
+    extract::{Query, Request},
+    http::{HeaderMap, header::CONTENT_TYPE},
+};
+use serde_json::Value;
+
+pub(crate) use self::parameters::Parameters;
+use crate::{Config, error::ApiError};
+
+/// A request for something to be done with images.
+#[derive(Debug)]
+pub(crate) struct ImageRequest {
+    /// Encoded; at least one, at most as many as allowed.
+    pub images: Vec<Bytes>,
+    /// Known names only.
+    pub parameters: Parameters,
+}
+
+impl ImageRequest {
+    /// Reads a request whose parameters may be those of `known`.
+    pub async fn read(
+        request: Request,
+        known: &'static [&'static str],
+        config: &Config,
+    ) -> Result<Self, ApiError> {
+        let mut parameters = Parameters::new(known);
+        let (parts, body) = request.into_parts();
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| ApiError::Query(error.body_text()))?;
+        for (name, value) in pairs {
+            parameters.add(&name, Value::String(value))?;
+        }
+        let body = body::read(body, config.max_body_bytes).await?;
+        let images = match Form::of(&parts.headers) {
+            Form::Json => json::read(&body, &mut parameters)?,
+            Form::Multipart => multipart::read(parts, body, &mut parameters).await?,
+            Form::Raw if body.is_empty() => Vec::new(),
+            Form::Raw => vec![body],
+        };
+        match images.len() {
+            0 => Err(ApiError::NoImage),
+            count if count > config.max_images => Err(ApiError::TooManyImages {
+                count,
+                limit: config.max_images,
+            }),
+            _ => Ok(Self { images, parameters }),
+        }
+    }
+}
+
+/// How a body carries its images.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Multipart,
+    /// Whatever else the type says: clients send images as `application/x-www-form-urlencoded`, or without any type.
+    Raw,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Self {
+        let value = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let media_type = value.unwrap_or("").split(';').next().unwrap_or("").trim();
+        match media_type.to_ascii_lowercase().as_str() {
+            "application/json" => Self::Json,
+            "multipart/form-data" => Self::Multipart,
+            _ => Self::Raw,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_told_by_the_media_type_alone() {
+        for (value, expected) in [
+            ("application/json", Form::Json),
+            ("Application/JSON; charset=utf-8", Form::Json),
+            ("multipart/form-data; boundary=x", Form::Multipart),
+            ("application/x-www-form-urlencoded", Form::Raw),
+            ("image/png", Form::Raw),
+            ("", Form::Raw),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(Form::of(&headers), expected, "{value}");
+        }
+        assert_eq!(Form::of(&HeaderMap::new()), Form::Raw);
+    }
+}

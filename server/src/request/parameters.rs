@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// Named values from wherever they came.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    known: &'static [&'static str],
+    values: BTreeMap<String, Value>,
+}
+
+impl Parameters {
+    pub fn new(known: &'static [&'static str]) -> Self {
+        Self {
+            known,
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a value. Null and blank text count as not given, because that is what a form sends for an empty field.
+    pub fn add(&mut self, name: &str, value: Value) -> Result<(), ApiError> {
+        if !self.known.contains(&name) {
+            let known: Vec<_> = self.known.iter().map(|name| format!("`{name}`")).collect();
+            return Err(ApiError::UnknownField {
+                name: name.to_owned(),
+                known: known.join(", "),
+            });
+        }
+        let Some(text) = text_of(&value) else {
+            return Ok(());
+        };
+        match self.values.get(name).and_then(text_of) {
+            Some(before) if before != text => Err(ApiError::Conflict {
+                name: name.to_owned(),
+                first: before,
+                second: text,
+            }),
+            _ => {
+                self.values.insert(name.to_owned(), value);
+                Ok(())
+            }
+        }
+    }
+
+    /// A value as text, if given; numbers as they are written.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.values.get(name).and_then(text_of)
+    }
+
+    /// The values of those `names` that are given.
+    pub fn object(&self, names: &[&str]) -> Map<String, Value> {
+        self.values
+            .iter()
+            .filter(|(name, _)| names.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn equal_values_from_two_places_agree_and_different_ones_conflict() {
+        let mut parameters = Parameters::new(&["steps"]);
+        parameters.add("steps", json!("7")).unwrap();
+        parameters.add("steps", json!(7)).unwrap();
+        parameters.add("steps", json!("")).unwrap();
+        assert_eq!(parameters.text("steps").as_deref(), Some("7"));
+        let error = parameters.add("steps", json!(8)).unwrap_err().to_string();
+        assert!(error.contains('7') && error.contains('8'), "{error}");
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let error = Parameters::new(&["model", "eps"])
+            .add("epsilon", json!(1))
+            .unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`epsilon`") && error.contains("`model`, `eps`"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! One file per route.
+mod attack;
+mod health;
+mod models;
+mod predict;
+
+use axum::response::Html;
+
+pub(crate) use self::{attack::attack, health::health, models::models, predict::predict};
+
+/// `GET /`: a form for people.
+pub(crate) async fn page() -> Html<&'static str> {
+    Html(include_str!("page.html"))
+}

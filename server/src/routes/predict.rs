@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use buckler_attack::{Prediction, Victim};
+use serde::Serialize;
+
+use crate::{app::App, error::ApiError, request::ImageRequest};
+
+const PARAMETERS: &[&str] = &["model"];
+
+/// What the model says about every image, in order.
+#[derive(Serialize)]
+pub(crate) struct Predictions {
+    model: String,
+    version: String,
+    sha256: String,
+    predictions: Vec<Prediction>,
+    assumptions: Vec<String>,
+}
+
+/// `POST /predict`
+pub(crate) async fn predict(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<Predictions>, ApiError> {
+    let request = ImageRequest::read(request, PARAMETERS, &app.config).await?;
+    let chosen = app.choose(request.parameters.text("model").as_deref())?;
+    let images = app.decode(chosen.classifier, request.images).await?;
+    let logits = chosen.classifier.logits(images).await?;
+    let names = chosen.classifier.class_names();
+    let predictions = logits
+        .outer_iter()
+        .enumerate()
+        .map(|(index, row)| {
+            Prediction::new(&row.to_vec(), names).ok_or(ApiError::NotFinite { index })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Predictions {
+        model: chosen.entry.name.clone(),
+        version: chosen.entry.version.clone(),
+        sha256: chosen.classifier.sha256().to_owned(),
+        predictions,
+        assumptions: chosen.assumptions,
+    }))
+}

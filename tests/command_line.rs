@@ -1,0 +1,260 @@
+//! The commands, as a user types them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{buckler, failure, json, run, small_recipe, text};
+
+/// Trains the small recipe into `dir/run` and exports it to `dir/model`.
+fn trained(dir: &Path) -> serde_json::Value {
+    let recipe = small_recipe(dir, 1);
+    let run_dir = dir.join("run");
+    json(&["train", text(&recipe), "--out", text(&run_dir)]);
+    json(&["export", text(&run_dir), "--out", text(&dir.join("model"))])
+}
+
+#[test]
+fn a_trained_network_is_exported_described_and_attacked() {
+    let dir = tempfile::tempdir().unwrap();
+    let exported = trained(dir.path());
+    let parity = &exported["parity"];
+    assert!(
+        parity["logits_max_abs"].as_f64().unwrap() < 1e-4,
+        "{parity}"
+    );
+    assert!(
+        parity["gradient_rel_l2"].as_f64().unwrap() < 1e-3,
+        "{parity}"
+    );
+
+    let model = dir.path().join("model/model.onnx");
+    let info = json(&["info", text(&model)]);
+    assert_eq!(info["attackable"], true);
+    assert_eq!(info["inputs"][0]["name"], "image");
+    assert_eq!(
+        info["inputs"][0]["shape"],
+        serde_json::json!(["batch", "1", "28", "28"])
+    );
+    assert_eq!(info["outputs"][0]["name"], "logits");
+    assert_eq!(info["outputs"][1]["name"], "features");
+    assert_eq!(info["card"]["head"]["kind"], "hypersphere");
+    let card: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("model/card.json")).unwrap())
+            .unwrap();
+    assert_eq!(card["classes"], info["card"]["classes"]);
+
+    let gradient = dir.path().join("again.onnx");
+    json(&["differentiate", text(&model), "--out", text(&gradient)]);
+    assert_eq!(
+        std::fs::read(&gradient).unwrap(),
+        std::fs::read(dir.path().join("model/gradient.onnx")).unwrap()
+    );
+
+    let evaluated = json(&[
+        "evaluate",
+        text(&model),
+        "--data",
+        "digits",
+        "--limit",
+        "40",
+        "--eps",
+        "0,1",
+        "--steps",
+        "5",
+    ]);
+    let accuracy = |index: usize| {
+        evaluated["evaluations"][index]["accuracy_under_attack"]
+            .as_f64()
+            .unwrap()
+    };
+    assert_eq!(accuracy(0), evaluated["clean_accuracy"].as_f64().unwrap());
+    assert!(accuracy(1) < 0.05);
+}
+
+#[test]
+fn exporting_the_same_checkpoint_twice_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    trained(dir.path());
+    let again = dir.path().join("again");
+    json(&[
+        "export",
+        text(&dir.path().join("run")),
+        "--out",
+        text(&again),
+    ]);
+    for file in ["model.onnx", "gradient.onnx", "card.json"] {
+        let read = |folder: &str| std::fs::read(dir.path().join(folder).join(file)).unwrap();
+        assert_eq!(read("model"), read("again"), "{file}");
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_resumes_to_the_weights_of_an_uninterrupted_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = small_recipe(dir.path(), 6);
+    let export = |run_dir: &Path, name: &str| {
+        let out = dir.path().join(name);
+        json(&[
+            "export",
+            text(run_dir),
+            "--name",
+            "small",
+            "--out",
+            text(&out),
+        ]);
+        std::fs::read(out.join("model.onnx")).unwrap()
+    };
+    let whole = dir.path().join("whole");
+    json(&["train", text(&recipe), "--out", text(&whole)]);
+
+    let killed = dir.path().join("killed");
+    let mut child = buckler()
+        .args(["train", text(&recipe), "--out", text(&killed)])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let finished = || -> Option<usize> {
+        let index = std::fs::read(killed.join("run.json")).ok()?;
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        Some(index["epochs"].as_array()?.len())
+    };
+    while finished().is_none_or(|epochs| epochs < 2) {
+        assert!(Instant::now() < deadline, "no epoch finished");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        finished().unwrap() < 6,
+        "the run was over before it was killed"
+    );
+
+    // What is there is good at any moment.
+    export(&killed, "after-kill");
+    json(&["train", text(&recipe), "--out", text(&killed), "--resume"]);
+    assert!(
+        export(&whole, "a") == export(&killed, "b"),
+        "the weights differ"
+    );
+}
+
+#[test]
+fn a_run_is_not_overwritten_and_not_resumed_with_another_recipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = small_recipe(dir.path(), 1);
+    let run_dir = dir.path().join("run");
+    json(&["train", text(&recipe), "--out", text(&run_dir)]);
+    let error = failure(&["train", text(&recipe), "--out", text(&run_dir)], 1);
+    assert!(error.contains("--resume"), "{error}");
+    let other = small_recipe(dir.path(), 2);
+    let error = failure(
+        &["train", text(&other), "--out", text(&run_dir), "--resume"],
+        1,
+    );
+    assert!(error.contains("differs"), "{error}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    trained(dir.path());
+    let weights = dir.path().join("run/checkpoints/epoch-001/model.bpk");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let out = dir.path().join("out");
+    let error = failure(
+        &["export", text(&dir.path().join("run")), "--out", text(&out)],
+        1,
+    );
+    assert!(
+        error.contains("epoch-001") && error.contains("model.bpk"),
+        "{error}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_failures_with_one_and_say_why() {
+    for (args, code, expected) in [
+        (vec!["frobnicate"], 2, "frobnicate"),
+        (vec!["attack", "m.onnx", "i.png", "--eps", "-1"], 2, "-1"),
+        (
+            vec!["attack", "m.onnx", "i.png", "--eps=-1"],
+            2,
+            "epsilon `-1`",
+        ),
+        (
+            vec!["attack", "m.onnx", "i.png", "--attack", "magic"],
+            2,
+            "magic",
+        ),
+        (
+            vec!["train", "digits-he", "--device", "tpu"],
+            2,
+            "unknown device `tpu`",
+        ),
+        (vec!["train", "no-such-recipe"], 1, "digits-he"),
+        (
+            vec!["train", "digits-he", "--device", "cuda:99"],
+            1,
+            "cuda:99",
+        ),
+        (vec!["info", "no-such.onnx"], 1, "no-such.onnx"),
+        (
+            vec!["export", "no-such-run", "--out", "x"],
+            1,
+            "no-such-run",
+        ),
+        (
+            vec!["serve", "--models", "no-such-folder"],
+            1,
+            "no-such-folder",
+        ),
+    ] {
+        let error = failure(&args, code);
+        assert!(error.contains(expected), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn the_sample_sheet_is_a_png() {
+    let dir = tempfile::tempdir().unwrap();
+    let sheet = dir.path().join("sheet.png");
+    json(&["data", "preview", "digits", "--out", text(&sheet)]);
+    assert!(std::fs::read(sheet).unwrap().starts_with(b"\x89PNG\r\n"));
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in [
+        "demo",
+        "train",
+        "export",
+        "differentiate",
+        "info",
+        "predict",
+        "attack",
+        "evaluate",
+        "serve",
+        "data",
+        "devices",
+    ] {
+        let output = run(&[command, "--help"]);
+        assert!(output.status.success(), "{command}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("--json"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_cpu_is_always_among_the_devices() {
+    assert_eq!(json(&["devices"])[0], "cpu");
+}
