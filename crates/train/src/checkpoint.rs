@@ -33,7 +33,7 @@ pub struct CheckpointState {
 /// A trained network: a folder `epoch-NNN` with the weights, the optimiser's state and how they came about.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The weights, on the device they were loaded to, without autodiff.
+    /// The weights, on the device they were loaded to, in evaluation mode.
     pub network: Network,
     /// The rest.
     pub state: CheckpointState,
@@ -69,7 +69,9 @@ impl Checkpoint {
             device,
         )?
         .try_load_record(record)
-        .map_err(|error| damaged(format!("{MODEL}: {error}")))?;
+        .map_err(|error| damaged(format!("{MODEL}: {error}")))?
+        // A record holds no flags: without this, dropout would act on the input gradient.
+        .valid();
         Ok(Self {
             network,
             state,
