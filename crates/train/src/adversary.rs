@@ -208,10 +208,11 @@ mod tests {
                 .collect();
             loss(&p)
         };
-        let h = 0.05;
+        // Short, because the loss bends wherever a ReLU switches.
+        let h = 1e-3;
         let slope = (shifted(h) - shifted(-h)) / f64::from(2.0 * h);
         assert!(
-            (slope / f64::from(length) - 1.0).abs() < 0.02,
+            (slope / f64::from(length) - 1.0).abs() < 0.05,
             "{slope} {length}"
         );
     }
