@@ -145,6 +145,29 @@ fn a_run_that_was_killed_resumes_to_the_weights_of_an_uninterrupted_one() {
 }
 
 #[test]
+fn an_export_that_was_killed_leaves_a_model_that_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    trained(dir.path());
+    let (run_dir, model) = (dir.path().join("run"), dir.path().join("model"));
+    for milliseconds in (0..20).map(|i| 10 * i) {
+        let mut child = buckler()
+            .args(["export", text(&run_dir), "--out", text(&model)])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for file in ["model.onnx", "gradient.onnx"] {
+            json(&["info", text(&model.join(file))]);
+        }
+        let card = std::fs::read(model.join("card.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&card).unwrap();
+    }
+}
+
+#[test]
 fn a_run_is_not_overwritten_and_not_resumed_with_another_recipe() {
     let dir = tempfile::tempdir().unwrap();
     let recipe = small_recipe(dir.path(), 1);

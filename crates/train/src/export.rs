@@ -157,7 +157,7 @@ pub fn gradient(
 fn tensor(checkpoint: &Checkpoint, pixels: &[f32]) -> Result<Tensor<4>, TrainError> {
     let [channels, height, width] = checkpoint.state.image;
     let size = channels * height * width;
-    if pixels.is_empty() || pixels.len() % size != 0 {
+    if pixels.is_empty() || !pixels.len().is_multiple_of(size) {
         return Err(TrainError::Export(format!(
             "{} pixel values are not a whole number of images of {size}",
             pixels.len()

@@ -257,7 +257,11 @@ mod tests {
         for (from, to, expected) in [
             ("epochs = ", "epochs = 0 # ", "training.epochs is 0"),
             ("margin = ", "margin = 7.0 # ", "head.margin is 7"),
-            ("\neps = ", "\neps = 3.0 # ", "adversary.eps is 3, at most 1"),
+            (
+                "\neps = ",
+                "\neps = 3.0 # ",
+                "adversary.eps is 3, at most 1",
+            ),
         ] {
             let text = include_str!("../recipes/digits-he.toml").replace(from, to);
             let error = Recipe::parse(&text, "mine").unwrap_err().to_string();

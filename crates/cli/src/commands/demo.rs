@@ -195,8 +195,8 @@ fn invitation(port: u16, sample: &Path) -> String {
     format!(
         "Try, in another terminal:\n  \
          curl -F image=@{sample} 'http://127.0.0.1:{port}/predict'\n  \
-         curl -F image=@{sample} 'http://127.0.0.1:{port}/attack?model=digits-plain&eps=0.1'\n  \
-         curl -F image=@{sample} 'http://127.0.0.1:{port}/attack?model=digits-he&eps=0.1'\n\
+         curl -F image=@{sample} 'http://127.0.0.1:{port}/attack?model=digits-plain&eps=0.2'\n  \
+         curl -F image=@{sample} 'http://127.0.0.1:{port}/attack?model=digits-he&eps=0.2'\n\
          or open http://127.0.0.1:{port}/ in a browser. Ctrl-C stops the server."
     )
 }
