@@ -149,14 +149,18 @@ fn an_export_that_was_killed_leaves_a_model_that_serves() {
     let dir = tempfile::tempdir().unwrap();
     trained(dir.path());
     let (run_dir, model) = (dir.path().join("run"), dir.path().join("model"));
-    for milliseconds in (0..20).map(|i| 10 * i) {
+    let started = Instant::now();
+    json(&["export", text(&run_dir), "--out", text(&model)]);
+    // Over the whole of an export and a little beyond: the files are written at its end.
+    let longest = started.elapsed().mul_f64(1.1);
+    for share in 0..=20 {
         let mut child = buckler()
             .args(["export", text(&run_dir), "--out", text(&model)])
             .stderr(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
+        std::thread::sleep(longest * share / 20);
         child.kill().unwrap();
         child.wait().unwrap();
         for file in ["model.onnx", "gradient.onnx"] {

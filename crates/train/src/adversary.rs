@@ -184,7 +184,6 @@ mod tests {
         let device = Device::flex();
         let network = network();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let pixels: Vec<f32> = (0..256).map(|_| rng.random()).collect();
         let label = Tensor::<1, Int>::from_ints([2], &device);
         let image = |p: &[f32]| {
             Tensor::<4>::from_data(TensorData::new(p.to_vec(), [1, 1, 16, 16]), &device)
@@ -194,26 +193,26 @@ mod tests {
                 cross_entropy(network.forward(image(p)).logits, label.clone()).into_scalar::<f32>(),
             )
         };
-        let gradient: Vec<f32> = input_gradient(&network, image(&pixels), label.clone())
-            .into_data()
-            .try_to_vec()
-            .unwrap();
-        // Along the gradient itself the change is largest, so that single precision resolves it.
-        let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
-        let shifted = |h: f32| {
-            let p: Vec<f32> = pixels
-                .iter()
-                .zip(&gradient)
-                .map(|(x, g)| x + h * g / length)
-                .collect();
-            loss(&p)
-        };
-        // Short, because the loss bends wherever a ReLU switches.
-        let h = 1e-3;
-        let slope = (shifted(h) - shifted(-h)) / f64::from(2.0 * h);
-        assert!(
-            (slope / f64::from(length) - 1.0).abs() < 0.05,
-            "{slope} {length}"
-        );
+        let mut errors: Vec<f64> = (0..9)
+            .map(|_| {
+                let pixels: Vec<f32> = (0..256).map(|_| rng.random()).collect();
+                let gradient: Vec<f32> = input_gradient(&network, image(&pixels), label.clone())
+                    .into_data()
+                    .try_to_vec()
+                    .unwrap();
+                // Along the gradient the change is largest, so that single precision resolves it.
+                let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
+                let shifted = |h: f32| {
+                    let moved = pixels.iter().zip(&gradient);
+                    loss(&moved.map(|(x, g)| x + h * g / length).collect::<Vec<f32>>())
+                };
+                let h = 1e-3;
+                let slope = (shifted(h) - shifted(-h)) / f64::from(2.0 * h);
+                (slope / f64::from(length) - 1.0).abs()
+            })
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        // The median: now and then a ReLU switches inside the step, and the difference quotient is off.
+        assert!(errors[4] < 0.02, "{errors:?}");
     }
 }
