@@ -1,6 +1,7 @@
 //! The `buckler` command line.
 mod attack_args;
 mod commands;
+mod environment;
 mod evaluation;
 mod images;
 mod output;
@@ -50,7 +51,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    without_telemetry();
+    environment::settle();
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_env("BUCKLER_LOG")
@@ -82,25 +83,3 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// ONNX Runtime's official builds send usage data unless this variable is set before they are loaded, and a process
-/// cannot safely change its own environment: it starts itself anew, in place.
-#[cfg(unix)]
-fn without_telemetry() {
-    use std::os::unix::process::CommandExt;
-
-    const SWITCH: &str = "ORT_DISABLE_TELEMETRY";
-    if std::env::var_os(SWITCH).is_some() {
-        return;
-    }
-    if let Ok(program) = std::env::current_exe() {
-        let error = std::process::Command::new(program)
-            .args(std::env::args_os().skip(1))
-            .env(SWITCH, "1")
-            .exec();
-        eprintln!("warning: {SWITCH} could not be set ({error}); set it yourself");
-    }
-}
-
-#[cfg(not(unix))]
-fn without_telemetry() {}

@@ -1,0 +1,135 @@
+use std::fs;
+
+use crate::models::{Batch, Builder, card, linear, numbers, rounded, smooth_network};
+use crate::{CLASSES, GREY, RGB, images, loaded, options};
+use buckler_attack::{Objective, Victim, VictimError};
+use buckler_onnx::{Card, Input, differentiate};
+use buckler_runtime::{Classifier, ImageLimits, RuntimeError, encode_png};
+use ndarray::Axis;
+
+#[tokio::test]
+async fn a_model_without_gradient_predicts_and_says_why_it_cannot_be_attacked() {
+    let classifier = loaded(&rounded(GREY));
+    assert_eq!(
+        classifier.logits(images(2, GREY, 1)).await.unwrap().dim(),
+        (2, 3)
+    );
+    assert!(classifier.can_attack().unwrap_err().contains("Round"));
+    let query = classifier.gradient(images(1, GREY, 1), vec![Objective::Margin { label: 0 }]);
+    assert!(
+        matches!(query.await.unwrap_err(), VictimError::NoGradient(reason) if reason.contains("Round"))
+    );
+}
+
+#[test]
+fn what_is_no_classifier_is_refused_by_what_it_is() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    builder.node("Identity", &["image"], "logits", &[]);
+    let identity = builder.finish(&[1, 6, 5]);
+    let load = |bytes: &[u8]| Classifier::from_bytes(bytes, None, &options()).unwrap_err();
+    let message = load(&identity.to_bytes()).to_string();
+    assert!(
+        message.contains("[batch, classes]") && message.contains("[1, 1, 6, 5]"),
+        "{message}"
+    );
+    assert!(matches!(load(b"not a model"), RuntimeError::Onnx(_)));
+    assert!(matches!(load(b""), RuntimeError::Onnx(_)));
+}
+
+#[test]
+fn names_come_from_the_card_and_what_is_missing_is_assumed_openly() {
+    let mut model = linear(GREY, &numbers(GREY.values() * 3, 1), &[0.0; 3], Batch::Any);
+    let bare = loaded(&model);
+    assert_eq!(bare.class_names(), ["0", "1", "2"]);
+    assert_eq!(bare.assumptions().len(), 2);
+    model
+        .set_card(&card("tiny", &["ant", "bee", "cat"]))
+        .unwrap();
+    let named = loaded(&model);
+    assert_eq!(named.class_names(), ["ant", "bee", "cat"]);
+    assert_eq!(
+        (named.assumptions().len(), named.card().name.as_str()),
+        (0, "tiny")
+    );
+    assert_ne!(named.sha256(), bare.sha256());
+    for wrong in [
+        card("tiny", &["ant"]),
+        Card {
+            input: Input {
+                channels: 1,
+                height: 28,
+                width: 28,
+                ..Input::default()
+            },
+            ..card("tiny", &[])
+        },
+    ] {
+        model.set_card(&wrong).unwrap();
+        let error = Classifier::from_bytes(&model.to_bytes(), None, &options()).unwrap_err();
+        assert!(error.to_string().contains("card"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn files_beside_the_model_are_used_unless_they_belong_to_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.onnx");
+    let weights = numbers(GREY.values() * 3, 1);
+    let model = linear(GREY, &weights, &[0.0; 3], Batch::Any);
+    model.write(&path).unwrap();
+    card("beside", &["x", "y", "z"])
+        .write(directory.path().join("card.json"))
+        .unwrap();
+    let other = linear(GREY, &numbers(GREY.values() * 3, 2), &[0.0; 3], Batch::Any);
+    let mut gradients = Vec::new();
+    for gradient in [
+        None,
+        Some(differentiate(&model).unwrap().to_bytes()),
+        Some(differentiate(&other).unwrap().to_bytes()),
+        Some(model.to_bytes()),
+        Some(b"damaged".to_vec()),
+    ] {
+        if let Some(bytes) = gradient {
+            fs::write(directory.path().join("gradient.onnx"), bytes).unwrap();
+        }
+        let classifier = Classifier::load(&path, &options()).unwrap();
+        assert_eq!(classifier.class_names(), ["x", "y", "z"]);
+        let answer = classifier.gradient(images(1, GREY, 1), vec![Objective::Margin { label: 0 }]);
+        gradients.push(answer.await.unwrap().input);
+    }
+    assert!(gradients.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_a_classifier_ends_its_threads_with_queries_waiting() {
+    let classifier = loaded(&smooth_network(RGB, CLASSES, Batch::Any));
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let classifier = classifier.clone();
+        callers.spawn(async move { classifier.logits(images(16, RGB, 1)).await.map(|_| ()) });
+    }
+    drop(classifier);
+    callers.abort_all();
+    while callers.join_next().await.is_some() {}
+}
+
+#[test]
+fn images_are_decoded_as_the_model_takes_them() {
+    let classifier = loaded(&smooth_network(RGB, CLASSES, Batch::Any));
+    let pixels = images(1, RGB, 1)
+        .index_axis_move(Axis(0), 0)
+        .mapv(|value| (value * 255.0).round() / 255.0);
+    let png = encode_png(pixels.view()).unwrap();
+    assert_eq!(
+        classifier.decode(&png, &ImageLimits::default()).unwrap(),
+        pixels
+    );
+}
+
+#[test]
+fn the_library_is_found_once_and_told() {
+    let first = buckler_runtime::init().unwrap();
+    assert!(first.path.is_file());
+    assert!(first.version.is_some());
+    assert!(std::ptr::eq(first, buckler_runtime::init().unwrap()));
+}
