@@ -262,6 +262,8 @@ fn every_command_has_help() {
     for command in [
         "demo",
         "train",
+        "recipes",
+        "compare",
         "export",
         "differentiate",
         "info",

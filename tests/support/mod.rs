@@ -65,7 +65,8 @@ pub fn small_recipe(dir: &Path, epochs: usize) -> PathBuf {
         seed = 3
         network = {{ kind = "small-cnn", width = 0.1, dropout = 0.2 }}
         head = {{ kind = "hypersphere", scale = 10.0, margin = 0.1 }}
-        training = {{ framework = "pgd-at", epochs = {epochs}, batch_size = 32, images = 200 }}
+        framework = {{ kind = "pgd-at" }}
+        training = {{ epochs = {epochs}, batch_size = 32, images = 200 }}
         adversary = {{ eps = 0.05, steps = 2, step_size = 0.03 }}
         optimizer = {{ learning_rate = 0.05, momentum = 0.9 }}
         schedule = {{ kind = "cosine" }}

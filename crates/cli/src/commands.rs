@@ -1,4 +1,5 @@
 pub mod attack;
+pub mod compare;
 pub mod data;
 pub mod demo;
 pub mod devices;
@@ -7,5 +8,6 @@ pub mod evaluate;
 pub mod export;
 pub mod info;
 pub mod predict;
+pub mod recipes;
 pub mod serve;
 pub mod train;

@@ -1,7 +1,7 @@
 //! What the libraries read from the environment alone.
 
 /// Every variable with the value it has to have before the libraries are loaded.
-fn settings() -> Vec<(&'static str, &'static str)> {
+fn settings(training: bool) -> Vec<(&'static str, &'static str)> {
     // ONNX Runtime's official builds send usage data unless this is set.
     let mut settings = vec![("ORT_DISABLE_TELEMETRY", "1")];
     if cfg!(feature = "cuda") {
@@ -9,16 +9,20 @@ fn settings() -> Vec<(&'static str, &'static str)> {
         // state moves to the device of the training with the next step.
         settings.push(("BURN_DEVICE", "flex"));
     }
+    if training {
+        // The allocator keeps the tensors of one step for the next instead of giving them back to the system.
+        settings.push(("MIMALLOC_PURGE_DELAY", "-1"));
+    }
     settings
 }
 
 /// Starts the process anew, in place, with the [`settings`] that are missing: a process cannot safely change its own
 /// environment.
 #[cfg(unix)]
-pub fn settle() {
+pub fn settle(training: bool) {
     use std::os::unix::process::CommandExt;
 
-    let missing: Vec<_> = settings()
+    let missing: Vec<_> = settings(training)
         .into_iter()
         .filter(|(name, _)| std::env::var_os(name).is_none())
         .collect();
@@ -36,6 +40,6 @@ pub fn settle() {
 
 /// Elsewhere a program cannot replace itself: the user sets the variables.
 #[cfg(not(unix))]
-pub fn settle() {
-    let _ = settings();
+pub fn settle(training: bool) {
+    let _ = settings(training);
 }

@@ -14,10 +14,10 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
 }
 
 /// The images at `indices` as numbers in `[0, 1]`, `[indices.len(), channels, height, width]` row-major, with their
-/// labels.
+/// labels: not augmented, and not ahead of time as a [`crate::Loader`] does it.
 ///
 /// # Errors
-/// When there is no image at an index.
+/// When there is no image at an index, or one cannot be decoded.
 pub fn gather(dataset: &Dataset, indices: &[usize]) -> Result<(Vec<f32>, Vec<i64>), DataError> {
     let images = dataset.to_f32(indices.iter().copied())?;
     let labels = indices

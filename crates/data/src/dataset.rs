@@ -1,42 +1,42 @@
-use std::fmt;
+mod numbers;
 
-use crate::DataError;
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
-/// Which part of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// The images to learn from; a validation part is held out of these.
-    Train,
-    /// The images to report on.
-    Test,
-}
+use rand_chacha::ChaCha8Rng;
 
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Train => "train",
-            Split::Test => "test",
-        })
-    }
-}
+pub(crate) use self::numbers::unit;
+use crate::{Augmentation, DataError, Split, augment::Placement, decode};
 
-/// Labelled images of one shape, as bytes in memory.
+/// Labelled images of one shape: as bytes in memory, or in files that are decoded when they are asked for.
 ///
-/// Every label is the index of a class, and every image has `channels * height * width` bytes: [`Dataset::new`] checks
-/// it once.
+/// Every label is the index of a class, and every image in memory has `channels * height * width` bytes:
+/// [`Dataset::new`] checks it once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     name: String,
     split: Split,
     classes: Vec<String>,
     shape: [usize; 3],
-    pixels: Vec<u8>,
+    images: Images,
     labels: Vec<u16>,
+    ignored: usize,
+}
+
+/// Where the images are; as many as there are labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Images {
+    /// `[len, channels, height, width]`, row-major.
+    Memory(Vec<u8>),
+    /// One file per image, of any size; the shape is that of the view of it.
+    Files(Vec<PathBuf>),
 }
 
 impl Dataset {
-    /// Puts a data set together: `shape` is `[channels, height, width]` with one or three channels, `pixels` is
-    /// `[labels.len(), channels, height, width]`, row-major.
+    /// Puts a data set in memory together: `shape` is `[channels, height, width]` with one or three channels, `pixels`
+    /// is `[labels.len(), channels, height, width]`, row-major.
     ///
     /// # Errors
     /// When the parts do not fit together, a label names no class, or the shape is empty or neither grey nor RGB.
@@ -94,9 +94,31 @@ impl Dataset {
             split,
             classes,
             shape,
-            pixels,
+            images: Images::Memory(pixels),
             labels,
+            ignored: 0,
         })
+    }
+
+    /// Image files with the class of each, seen as RGB of `side` x `side`.
+    pub(crate) fn of_files(
+        name: impl Into<String>,
+        split: Split,
+        classes: Vec<String>,
+        side: usize,
+        files: Vec<(PathBuf, u16)>,
+        ignored: usize,
+    ) -> Self {
+        let (files, labels) = files.into_iter().unzip();
+        Self {
+            name: name.into(),
+            split,
+            classes,
+            shape: [3, side, side],
+            images: Images::Files(files),
+            labels,
+            ignored,
+        }
     }
 
     /// The name of the data set, such as `mnist`.
@@ -149,9 +171,10 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// All images, `[len, channels, height, width]`, row-major.
-    pub fn pixels(&self) -> &[u8] {
-        &self.pixels
+    /// How many directory entries were left out when the data set was loaded because they are no images by their name;
+    /// hidden ones do not count. 0 for data sets that are not folders.
+    pub fn ignored(&self) -> usize {
+        self.ignored
     }
 
     /// All labels, one per image.
@@ -159,43 +182,76 @@ impl Dataset {
         &self.labels
     }
 
-    /// Image `index`, `[channels, height, width]`, or `None` when there are not that many.
-    pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let start = index.checked_mul(self.image_len())?;
-        self.pixels.get(start..start.checked_add(self.image_len())?)
-    }
-
     /// The label of image `index`, or `None` when there are not that many.
     pub fn label(&self, index: usize) -> Option<u16> {
         self.labels.get(index).copied()
     }
 
-    /// The images at `indices` (a range, or any sequence) one after another as numbers in `[0, 1]` (byte / 255).
-    ///
-    /// # Errors
-    /// When there is no image at an index.
-    pub fn to_f32(&self, indices: impl IntoIterator<Item = usize>) -> Result<Vec<f32>, DataError> {
-        let indices = indices.into_iter();
-        // Bounded, because `0..usize::MAX` is an error to report and not a reason to run out of memory.
-        let count = indices.size_hint().0.min(self.len());
-        let mut values = Vec::with_capacity(count * self.image_len());
-        for index in indices {
-            let image = self.image(index).ok_or_else(|| self.no_such(index))?;
-            values.extend(image.iter().map(|&byte| f32::from(byte) / 255.0));
+    /// The file of image `index`, or `None` when the images are in memory or there are not that many.
+    pub fn path(&self, index: usize) -> Option<&Path> {
+        match &self.images {
+            Images::Memory(_) => None,
+            Images::Files(files) => files.get(index).map(PathBuf::as_path),
         }
-        Ok(values)
     }
 
-    /// The first `n` images, or all of them when there are fewer.
+    /// Image `index` as bytes, `[channels, height, width]`. A file is decoded anew each time: its shorter side is
+    /// scaled to 256/224 of the image size (bilinear, antialiased) and the centre cut out, as is usual in testing.
+    ///
+    /// # Errors
+    /// When there are not that many images, or the file cannot be decoded.
+    pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let image = match &self.images {
+            Images::Memory(pixels) => {
+                let length = self.image_len();
+                index
+                    .checked_mul(length)
+                    .and_then(|start| pixels.get(start..start.checked_add(length)?))
+                    .map(Cow::Borrowed)
+            }
+            Images::Files(files) => match files.get(index) {
+                Some(path) => Some(Cow::Owned(decode::plain(path, self.height())?)),
+                None => None,
+            },
+        };
+        image.ok_or_else(|| self.no_such(index))
+    }
+
+    /// Appends image `index`, augmented by what `rng` decides, to `out`, which stays as it is when that fails.
+    pub(crate) fn augmented<T: Copy + Default>(
+        &self,
+        index: usize,
+        augmentation: &Augmentation,
+        rng: &mut ChaCha8Rng,
+        convert: impl Fn(u8) -> T,
+        out: &mut Vec<T>,
+    ) -> Result<(), DataError> {
+        let image = match self.path(index) {
+            Some(path) if augmentation.random_resized_crop => {
+                Cow::Owned(decode::random_crop(path, self.height(), rng)?)
+            }
+            _ => self.image(index)?,
+        };
+        Placement::draw(augmentation, self.shape, rng).write(&image, self.shape, convert, out);
+        Ok(())
+    }
+
+    /// The first `n` images, or all of them when there are fewer. Every source mixes its classes, so that a part of a
+    /// data set is one of all classes.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {
         let n = n.min(self.len());
         self.labels.truncate(n);
-        self.pixels.truncate(n * self.image_len());
+        let length = self.image_len();
+        match &mut self.images {
+            Images::Memory(pixels) => pixels.truncate(n * length),
+            Images::Files(files) => files.truncate(n),
+        }
         self
     }
 
     /// Holds out the last `n` images: removes them here and returns them as a data set of their own, for validation.
+    /// Every source mixes its classes, so that the part is one of all classes.
     ///
     /// # Errors
     /// When `n` is 0 or nothing would be left to train on.
@@ -209,13 +265,19 @@ impl Dataset {
             });
         }
         let kept = self.len() - n;
+        let length = self.image_len();
+        let images = match &mut self.images {
+            Images::Memory(pixels) => Images::Memory(pixels.split_off(kept * length)),
+            Images::Files(files) => Images::Files(files.split_off(kept)),
+        };
         Ok(Self {
             name: self.name.clone(),
             split: self.split,
             classes: self.classes.clone(),
             shape: self.shape,
-            pixels: self.pixels.split_off(kept * self.image_len()),
+            images,
             labels: self.labels.split_off(kept),
+            ignored: self.ignored,
         })
     }
 
@@ -230,87 +292,4 @@ impl Dataset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn dataset(n: u8) -> Dataset {
-        let pixels = (0..n).flat_map(|i| [i, 255 - i]).collect();
-        let labels = (0..n).map(|i| u16::from(i % 2)).collect();
-        let classes = vec!["even".into(), "odd".into()];
-        Dataset::new("toy", Split::Train, classes, [1, 1, 2], pixels, labels).unwrap()
-    }
-
-    #[test]
-    fn images_and_labels_are_found_by_index_and_not_beyond_the_end() {
-        let data = dataset(3);
-        assert_eq!(data.image(2), Some(&[2, 253][..]));
-        assert_eq!(data.label(1), Some(1));
-        for index in [3, usize::MAX / 2, usize::MAX] {
-            assert_eq!(data.image(index), None);
-            assert_eq!(data.label(index), None);
-            assert!(matches!(
-                data.to_f32([0, index]),
-                Err(DataError::Index { len: 3, .. })
-            ));
-        }
-        assert!(data.to_f32(0..usize::MAX).is_err());
-    }
-
-    #[test]
-    fn numbers_are_the_bytes_over_255_in_the_order_asked_for() {
-        let data = dataset(3);
-        assert_eq!(
-            data.to_f32([2, 0]).unwrap(),
-            [2.0 / 255.0, 253.0 / 255.0, 0.0, 1.0]
-        );
-        assert_eq!(data.to_f32(0..0).unwrap(), []);
-    }
-
-    #[test]
-    fn split_off_and_what_remains_are_the_whole() {
-        let whole = dataset(10);
-        let mut train = whole.clone();
-        let held_out = train.split_off(3).unwrap();
-        assert_eq!((train.len(), held_out.len()), (7, 3));
-        assert_eq!([train.pixels(), held_out.pixels()].concat(), whole.pixels());
-        assert_eq!([train.labels(), held_out.labels()].concat(), whole.labels());
-        assert_eq!(whole.take(7), train);
-    }
-
-    #[test]
-    fn split_off_leaves_at_least_one_image_on_either_side() {
-        for n in [0, 4, 5, usize::MAX] {
-            let mut data = dataset(4);
-            assert!(data.split_off(n).is_err(), "{n}");
-            assert_eq!(data, dataset(4));
-        }
-    }
-
-    #[test]
-    fn take_of_more_than_there_is_changes_nothing() {
-        assert_eq!(dataset(4).take(9), dataset(4));
-        assert!(dataset(4).take(0).is_empty());
-    }
-
-    #[test]
-    fn parts_that_do_not_fit_are_named() {
-        let build = |shape, pixels: usize, label| {
-            let pixels = vec![0; pixels];
-            Dataset::new(
-                "toy",
-                Split::Test,
-                vec!["a".into()],
-                shape,
-                pixels,
-                vec![label],
-            )
-            .unwrap_err()
-            .to_string()
-        };
-        assert!(build([2, 1, 1], 2, 0).contains("channels is 2, expected 1 or 3"));
-        assert!(build([1, 0, 1], 0, 0).contains("height is 0"));
-        assert!(build([1, 2, 2], 3, 0).contains("is 3, expected 1 x 1 x 2 x 2"));
-        assert!(build([1, 1, 1], 1, 7).contains("label of image 0 is 7, expected less than 1"));
-        assert!(build([1, usize::MAX, 2], 0, 0).contains("pixel values is 0"));
-    }
-}
+mod tests;

@@ -1,4 +1,8 @@
-use std::{io, path::PathBuf};
+use std::{
+    any::Any,
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::Split;
 
@@ -24,10 +28,11 @@ pub enum DataError {
         /// What is wrong with it and what to write instead.
         reason: &'static str,
     },
-    /// Nobody said where the files are.
+    /// Nobody said where the files are, and there is no place to download them to.
     #[error(
-        "no directory for data set `{name}`: write `{name}:DIR`, or set BUCKLER_DATA to the directory that holds \
-         `{name}/`; put {files} there (or use `digits`, which needs no files)"
+        "no directory for data set `{name}`, and no cache directory to download it to: write `{name}:DIR`, or set \
+         BUCKLER_DATA to the directory that holds `{name}/`, and put {files} there; or set BUCKLER_CACHE (or use \
+         `digits`, which needs no files)"
     )]
     NoDirectory {
         /// The data set.
@@ -35,11 +40,64 @@ pub enum DataError {
         /// The files it consists of.
         files: &'static str,
     },
+    /// A file could not be downloaded.
+    #[error(
+        "cannot download `{url}`: {reason}. Without a network, put {files} into a directory and write `{name}:DIR` (or \
+         use `digits`, which needs no files)"
+    )]
+    Download {
+        /// Where the file should have come from.
+        url: String,
+        /// What went wrong.
+        reason: String,
+        /// The data set.
+        name: &'static str,
+        /// The files it consists of.
+        files: &'static str,
+    },
     /// A file is not where it should be.
-    #[error("`{}` is missing, plain or as `.gz`: put it there, or name another directory", .path.display())]
+    #[error("`{}` is missing{also}: put it there, or name another directory", .path.display())]
     MissingFile {
-        /// The file, without `.gz`.
+        /// The file.
         path: PathBuf,
+        /// Where or under which other name it was looked for as well.
+        also: &'static str,
+    },
+    /// A folder does not hold what it should.
+    #[error("`{}` {problem}: {remedy}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// An image file could not be decoded.
+    #[error(
+        "image `{}` cannot be used: {reason}. Repair or remove it, or train with `--skip-broken` to leave such images out",
+        .path.display()
+    )]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Random resized crops of images that are already small.
+    #[error(
+        "augmentation `random_resized_crop` cuts from the full images of a folder, and the images of `{name}` are not \
+         files: use `pad` instead, or `folder:DIR`"
+    )]
+    NoFullImages {
+        /// The data set.
+        name: String,
+    },
+    /// A thread that prepares batches ended before its work was done.
+    #[error("a thread that prepares batches failed: {reason}")]
+    Worker {
+        /// What it said.
+        reason: String,
     },
     /// A file could not be read, unpacked or written.
     #[error("cannot {action} `{}`: {source}", .path.display())]
@@ -112,4 +170,33 @@ pub enum DataError {
 fn suggest(name: &Option<&'static str>) -> String {
     name.map(|name| format!(" (did you mean `{name}`?)"))
         .unwrap_or_default()
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataError {
+    DataError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+pub(crate) fn format_error(
+    path: &Path,
+    what: String,
+    found: impl ToString,
+    expected: impl ToString,
+) -> DataError {
+    DataError::Format {
+        path: path.to_owned(),
+        what,
+        found: found.to_string(),
+        expected: expected.to_string(),
+    }
+}
+
+/// What a thread said when it panicked.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -1,34 +1,65 @@
-//! Labelled images in memory.
+//! Labelled images.
 //!
-//! A [`DataSource`] is what a user types (`digits`, `mnist:DIR`); loading it gives a [`Dataset`] of bytes. The trainer
-//! asks [`epoch_order`] which images come next and [`gather`] turns them into numbers in `[0, 1]`.
+//! A [`DataSource`] is what a user types (`digits`, `mnist`, `cifar10:DIR`, `folder:DIR`); loading it gives a
+//! [`Dataset`], whose images lie in memory as bytes or in files that are decoded when they are asked for. Data sets that
+//! are published are downloaded once when nobody says where they are.
+//!
+//! To learn, a [`Loader`] walks through the shuffled images in threads of its own and hands out augmented batches of
+//! numbers in `[0, 1]`; to measure, [`gather`] reads images as they are. All randomness comes from a seed: the same
+//! batches come out on every machine, however many threads there are.
 //!
 //! ```
-//! use buckler_data::{DataSource, LoadOptions, Split, epoch_order, gather};
+//! use std::sync::Arc;
+//!
+//! use buckler_data::{Augmentation, DataSource, LoadOptions, Loader, LoaderConfig, Split, gather};
 //!
 //! let source: DataSource = "digits".parse()?;
-//! let train = source.load(Split::Train, &LoadOptions { size: Some(100), seed: 1 })?;
-//! let order = epoch_order(train.len(), 1, 0);
-//! for batch in order.chunks(32) {
-//!     let (images, labels) = gather(&train, batch)?;
-//!     assert_eq!(images.len(), labels.len() * 28 * 28);
+//! let options = LoadOptions { size: Some(100), seed: 1, ..Default::default() };
+//! let mut train = source.load(Split::Train, &options)?;
+//! let validation = train.split_off(20)?;
+//!
+//! let loader = Loader::new(Arc::new(train), LoaderConfig {
+//!     batch_size: 32,
+//!     augmentation: Augmentation { pad: 2, ..Default::default() },
+//!     seed: 1,
+//!     workers: 0,
+//!     skip_broken: false,
+//! })?;
+//! for batch in loader.epoch(0, 0) {
+//!     let batch = batch?;
+//!     assert_eq!(batch.images.len(), batch.labels.len() * 28 * 28);
 //! }
+//!
+//! let (images, labels) = gather(&validation, &[0, 1])?;
+//! assert_eq!(images.len(), labels.len() * 28 * 28);
 //! # Ok::<(), buckler_data::DataError>(())
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+mod augment;
 mod batch;
+mod cifar;
 mod dataset;
+mod decode;
 mod digits;
 mod error;
+mod fetch;
+mod folder;
+mod loader;
 mod mnist;
 mod preview;
 mod source;
+mod split;
 mod stream;
 
+pub use augment::Augmentation;
 pub use batch::{epoch_order, gather};
-pub use dataset::{Dataset, Split};
+pub use cifar::{cifar10, cifar100};
+pub use dataset::Dataset;
 pub use digits::{MAX_DIGITS, digits};
 pub use error::DataError;
+pub use folder::{DEFAULT_IMAGE_SIZE, MAX_IMAGE_SIZE, folder};
+pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use mnist::mnist;
 pub use preview::{sample_sheet, write_preview};
 pub use source::{DataSource, LoadOptions};
+pub use split::Split;

@@ -9,7 +9,10 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::{DataError, Dataset, Split};
+use crate::{
+    DataError, Dataset, Split,
+    error::{format_error, io_error},
+};
 
 pub(crate) const FILES: &str = "`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and \
                                 `t10k-labels-idx1-ubyte` (plain or as `.gz`)";
@@ -49,7 +52,10 @@ fn find(dir: &Path, name: &str) -> Result<PathBuf, DataError> {
     } else if packed.is_file() {
         Ok(packed)
     } else {
-        Err(DataError::MissingFile { path: plain })
+        Err(DataError::MissingFile {
+            path: plain,
+            also: ", plain or as `.gz`",
+        })
     }
 }
 
@@ -169,28 +175,6 @@ fn read_idx(
         ));
     }
     Ok(elements)
-}
-
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataError {
-    DataError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
-fn format_error(
-    path: &Path,
-    what: String,
-    found: impl ToString,
-    expected: impl ToString,
-) -> DataError {
-    DataError::Format {
-        path: path.to_owned(),
-        what,
-        found: found.to_string(),
-        expected: expected.to_string(),
-    }
 }
 
 #[cfg(test)]

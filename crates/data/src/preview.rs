@@ -6,34 +6,43 @@ use std::{
 use image::{ImageFormat, Rgb, RgbImage};
 use tempfile::NamedTempFile;
 
-use crate::{DataError, Dataset};
+use crate::{Augmentation, DataError, Dataset, stream::augmentation_stream};
 
 /// The longest side of a sheet in pixels, so that a slip of the finger does not ask for gigabytes.
 const MAX_SIDE: usize = 16_384;
 const GAP: usize = 2;
 const GAP_COLOUR: [u8; 3] = [64, 64, 96];
-const PREVIEW_SCALE: usize = 2;
+/// Images of fewer rows than this are doubled in a preview.
+const SMALL: usize = 64;
 
 /// A sheet of examples: one row per class in the order of the classes, in it the first `per_class` images of the class,
-/// every pixel enlarged to `scale` x `scale`. Where a class has fewer images, the cell stays black.
+/// every pixel enlarged to `scale` x `scale`. Where a class has fewer images, the cell stays black. With an
+/// `augmentation` the images are shown as a network would see them in the epoch 0 of seed 0.
 ///
 /// # Errors
-/// When `per_class` or `scale` is 0, or a side of the sheet would be longer than 16384 pixels.
+/// When `per_class` or `scale` is 0, a side of the sheet would be longer than 16384 pixels, an image cannot be decoded,
+/// or the augmentation does not fit the images.
 pub fn sample_sheet(
     dataset: &Dataset,
     per_class: usize,
     scale: usize,
+    augmentation: Option<&Augmentation>,
 ) -> Result<RgbImage, DataError> {
+    let augmentation = augmentation.cloned().unwrap_or_default();
+    augmentation.check(dataset)?;
     let [channels, height, width] = dataset.shape();
     let (columns, rows) = (per_class, dataset.classes().len());
     let across = Axis::new(columns, width, scale)?;
     let down = Axis::new(rows, height, scale)?;
 
-    let mut cells: Vec<Vec<&[u8]>> = vec![Vec::new(); rows];
+    let mut cells: Vec<Vec<Vec<u8>>> = vec![Vec::new(); rows];
     for (index, &label) in dataset.labels().iter().enumerate() {
-        if let (Some(row), Some(image)) = (cells.get_mut(usize::from(label)), dataset.image(index))
+        if let Some(row) = cells.get_mut(usize::from(label))
             && row.len() < columns
         {
+            let mut image = Vec::new();
+            let mut rng = augmentation_stream(0, 0, index);
+            dataset.augmented(index, &augmentation, &mut rng, |byte| byte, &mut image)?;
             row.push(image);
         }
     }
@@ -55,13 +64,19 @@ pub fn sample_sheet(
     }))
 }
 
-/// Writes [`sample_sheet`] to `path` as PNG. The file appears complete or not at all: it is written beside its place
+/// Writes [`sample_sheet`] to `path` as PNG, small images at twice their size. The file appears complete or not at all: it is written beside its place
 /// and renamed.
 ///
 /// # Errors
 /// Those of [`sample_sheet`], and when the file cannot be written.
-pub fn write_preview(dataset: &Dataset, per_class: usize, path: &Path) -> Result<(), DataError> {
-    let sheet = sample_sheet(dataset, per_class, PREVIEW_SCALE)?;
+pub fn write_preview(
+    dataset: &Dataset,
+    per_class: usize,
+    augmentation: Option<&Augmentation>,
+    path: &Path,
+) -> Result<(), DataError> {
+    let scale = if dataset.height() < SMALL { 2 } else { 1 };
+    let sheet = sample_sheet(dataset, per_class, scale, augmentation)?;
     let failed = |source| DataError::Io {
         action: "write",
         path: path.to_owned(),
@@ -157,7 +172,7 @@ mod tests {
 
     #[test]
     fn rows_are_classes_and_columns_their_images_in_order() {
-        let sheet = sample_sheet(&dataset(), 2, 3).unwrap();
+        let sheet = sample_sheet(&dataset(), 2, 3, None).unwrap();
         assert_eq!(sheet.dimensions(), (12, 12));
         let centre = |column: u32, row: u32| sheet.get_pixel(3 + 5 * column, 3 + 5 * row).0;
         assert_eq!(centre(0, 0), [20, 21, 22]);
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn sheets_of_no_or_of_monstrous_size_are_refused() {
         for (per_class, scale) in [(0, 1), (1, 0), (usize::MAX, 1), (1, usize::MAX), (6000, 1)] {
-            let error = sample_sheet(&dataset(), per_class, scale).unwrap_err();
+            let error = sample_sheet(&dataset(), per_class, scale, None).unwrap_err();
             assert!(
                 matches!(error, DataError::OutOfRange { .. }),
                 "{per_class} {scale}: {error}"
@@ -184,18 +199,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("preview.png");
         for _ in 0..2 {
-            write_preview(&dataset(), 2, &path).unwrap();
+            write_preview(&dataset(), 2, None, &path).unwrap();
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         let read = image::open(&path).unwrap().into_rgb8();
-        assert_eq!(read, sample_sheet(&dataset(), 2, PREVIEW_SCALE).unwrap());
+        assert_eq!(read, sample_sheet(&dataset(), 2, 2, None).unwrap());
+    }
+
+    #[test]
+    fn augmented_images_are_shown_as_they_are_learnt_from() {
+        let pixels = (0..4 * 9).collect();
+        let (classes, shape) = (vec!["a".into()], [1, 3, 3]);
+        let data = Dataset::new("toy", Split::Train, classes, shape, pixels, vec![0; 4]).unwrap();
+        let augmentation = Augmentation {
+            pad: 2,
+            flip: true,
+            ..Default::default()
+        };
+        let sheet = sample_sheet(&data, 4, 1, Some(&augmentation)).unwrap();
+        assert_ne!(sheet, sample_sheet(&data, 4, 1, None).unwrap());
+        for index in 0..4 {
+            let rng = &mut augmentation_stream(0, 0, index);
+            let mut image = vec![];
+            data.augmented(index, &augmentation, rng, |byte| byte, &mut image)
+                .unwrap();
+            for (at, byte) in (0u32..).zip(image) {
+                let (x, y) = (2 + 5 * index as u32 + at % 3, 2 + at / 3);
+                assert_eq!(sheet.get_pixel(x, y).0, [byte; 3]);
+            }
+        }
+        let wide = Augmentation {
+            pad: 3,
+            ..Default::default()
+        };
+        assert!(sample_sheet(&data, 4, 1, Some(&wide)).is_err());
     }
 
     #[test]
     fn a_preview_in_no_directory_is_an_error_that_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("absent").join("preview.png");
-        let message = write_preview(&dataset(), 2, &path).unwrap_err().to_string();
+        let message = write_preview(&dataset(), 2, None, &path)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(&path.display().to_string()), "{message}");
     }
 }

@@ -1,24 +1,45 @@
 use std::{
-    env, fmt,
+    fmt,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use crate::{DataError, Dataset, Split, digits, mnist};
+use crate::{
+    DEFAULT_IMAGE_SIZE, DataError, Dataset, Split, cifar10, cifar100, digits,
+    fetch::{self, Published},
+    folder, mnist,
+};
 
-/// The environment variable with the directory in which every data set has a directory of its name.
-const ROOT: &str = "BUCKLER_DATA";
-const KNOWN: [&str; 2] = ["digits", "mnist"];
+const KNOWN: [&str; 5] = ["digits", "mnist", "cifar10", "cifar100", "folder"];
 
 /// A data set as a user names it: `NAME[:DIR]`.
+///
+/// A published one (all but `digits` and `folder`) for which no directory is given lies in `$BUCKLER_DATA/NAME`, or else
+/// in `data/NAME` in the cache directory (`$BUCKLER_CACHE`, or the user's), to which it is downloaded when it is not
+/// there yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataSource {
     /// Drawn by the program itself; needs no files.
     Digits,
     /// MNIST, or a data set in its format, from IDX files.
     Mnist {
-        /// Where the files are; when not given, `$BUCKLER_DATA/mnist`.
+        /// Where the files are.
         dir: Option<PathBuf>,
+    },
+    /// CIFAR-10 from its binary files.
+    Cifar10 {
+        /// Where the files are, or the directory `cifar-10-batches-bin` with them.
+        dir: Option<PathBuf>,
+    },
+    /// CIFAR-100 from its binary files.
+    Cifar100 {
+        /// Where the files are, or the directory `cifar-100-binary` with them.
+        dir: Option<PathBuf>,
+    },
+    /// Image files in one directory per class, see [`folder()`].
+    Folder {
+        /// The directory that holds `train` and `val` or `test`.
+        dir: PathBuf,
     },
 }
 
@@ -30,6 +51,9 @@ pub struct LoadOptions {
     pub size: Option<usize>,
     /// What `digits` are drawn from. Data sets in files do not depend on it.
     pub seed: u64,
+    /// Rows and columns of the images of a `folder`, [`DEFAULT_IMAGE_SIZE`] when not given. The other data sets have
+    /// the size that they have, and no other may be asked for.
+    pub image_size: Option<usize>,
 }
 
 impl DataSource {
@@ -38,48 +62,77 @@ impl DataSource {
         match self {
             DataSource::Digits => "digits",
             DataSource::Mnist { .. } => "mnist",
+            DataSource::Cifar10 { .. } => "cifar10",
+            DataSource::Cifar100 { .. } => "cifar100",
+            DataSource::Folder { .. } => "folder",
         }
     }
 
-    /// Loads one split into memory.
+    /// Loads one split: the images of a `folder` stay in their files, those of all others are in memory.
     ///
     /// # Errors
-    /// When it is not known where the files are, when one is missing or is not what it should be, or when more digits
-    /// are asked for than [`crate::MAX_DIGITS`].
+    /// When the files are neither there nor to be had, when one is missing or is not what it should be, when more digits
+    /// are asked for than [`crate::MAX_DIGITS`], or another image size than the data set has.
     pub fn load(&self, split: Split, options: &LoadOptions) -> Result<Dataset, DataError> {
-        match self {
+        let dataset = match self {
             DataSource::Digits => {
+                has_size("image size of digits", 28, options)?;
                 let usual = match split {
                     Split::Train => 6000,
                     Split::Test => 1000,
                 };
-                digits(split, options.size.unwrap_or(usual), options.seed)
+                return digits(split, options.size.unwrap_or(usual), options.seed);
             }
             DataSource::Mnist { dir } => {
-                let root = env::var_os(ROOT).filter(|root| !root.is_empty());
-                let dir = directory(dir.as_deref(), root.map(PathBuf::from), self.name())?;
-                let dataset = mnist(&dir, split)?;
-                Ok(match options.size {
-                    Some(size) => dataset.take(size),
-                    None => dataset,
-                })
+                has_size("image size of MNIST", 28, options)?;
+                mnist(&locate(Published::mnist(), dir)?, split)?
             }
+            DataSource::Cifar10 { dir } => {
+                has_size("image size of CIFAR-10", 32, options)?;
+                cifar10(&locate(Published::cifar10(), dir)?, split)?
+            }
+            DataSource::Cifar100 { dir } => {
+                has_size("image size of CIFAR-100", 32, options)?;
+                cifar100(&locate(Published::cifar100(), dir)?, split)?
+            }
+            DataSource::Folder { dir } => {
+                folder(dir, split, options.image_size.unwrap_or(DEFAULT_IMAGE_SIZE))?
+            }
+        };
+        Ok(match options.size {
+            Some(size) => dataset.take(size),
+            None => dataset,
+        })
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        match self {
+            DataSource::Digits => None,
+            DataSource::Mnist { dir }
+            | DataSource::Cifar10 { dir }
+            | DataSource::Cifar100 { dir } => dir.as_deref(),
+            DataSource::Folder { dir } => Some(dir),
         }
     }
 }
 
-fn directory(
-    given: Option<&Path>,
-    root: Option<PathBuf>,
-    name: &'static str,
-) -> Result<PathBuf, DataError> {
-    given
-        .map(Path::to_owned)
-        .or_else(|| root.map(|root| root.join(name)))
-        .ok_or(DataError::NoDirectory {
-            name,
-            files: mnist::FILES,
-        })
+fn locate(published: Published, given: &Option<PathBuf>) -> Result<PathBuf, DataError> {
+    match given {
+        Some(dir) => Ok(dir.clone()),
+        None => fetch::locate(&published),
+    }
+}
+
+fn has_size(what: &'static str, side: usize, options: &LoadOptions) -> Result<(), DataError> {
+    match options.image_size {
+        Some(value) if value != side => Err(DataError::OutOfRange {
+            what,
+            value,
+            min: side,
+            max: side,
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl FromStr for DataSource {
@@ -105,6 +158,12 @@ impl FromStr for DataSource {
                 "`digits` is drawn and not read: write it without a directory",
             )),
             ("mnist", dir) => Ok(DataSource::Mnist { dir }),
+            ("cifar10", dir) => Ok(DataSource::Cifar10 { dir }),
+            ("cifar100", dir) => Ok(DataSource::Cifar100 { dir }),
+            ("folder", Some(dir)) => Ok(DataSource::Folder { dir }),
+            ("folder", None) => Err(wrong(
+                "which one? Write `folder:DIR`, where DIR holds `train/CLASS/*` and `val/CLASS/*`",
+            )),
             _ => Err(DataError::UnknownName {
                 name: name.to_owned(),
                 known: KNOWN.map(|known| format!("`{known}`")).join(", "),
@@ -127,9 +186,10 @@ fn nearest(name: &str) -> Option<&'static str> {
 
 impl fmt::Display for DataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DataSource::Mnist { dir: Some(dir) } => write!(f, "mnist:{}", dir.display()),
-            _ => f.write_str(self.name()),
+        f.write_str(self.name())?;
+        match self.dir() {
+            Some(dir) => write!(f, ":{}", dir.display()),
+            None => Ok(()),
         }
     }
 }
@@ -140,8 +200,20 @@ mod tests {
 
     #[test]
     fn sources_read_what_they_print() {
-        for text in ["digits", "mnist", "mnist:some/where", "mnist:C:\\data"] {
-            assert_eq!(text.parse::<DataSource>().unwrap().to_string(), text);
+        for text in [
+            "digits",
+            "mnist",
+            "mnist:some/where",
+            "mnist:C:\\data",
+            "cifar10",
+            "cifar10:some/where",
+            "cifar100",
+            "cifar100:/data",
+            "folder:C:\\data",
+        ] {
+            let source: DataSource = text.parse().unwrap();
+            assert_eq!(source.to_string(), text);
+            assert_eq!(Some(source.name()), text.split(':').next());
         }
         let source: DataSource = "mnist:C:\\data".parse().unwrap();
         assert_eq!(
@@ -157,9 +229,11 @@ mod tests {
         let message = |text: &str| text.parse::<DataSource>().unwrap_err().to_string();
         assert_eq!(
             message("minst"),
-            "unknown data set `minst` (did you mean `mnist`?): known are `digits`, `mnist`"
+            "unknown data set `minst` (did you mean `mnist`?): known are `digits`, `mnist`, `cifar10`, `cifar100`, \
+             `folder`"
         );
         assert!(message("Digit:/x").contains("did you mean `digits`?"));
+        assert!(message("CIFAR-100").contains("did you mean `cifar100`?"));
         for far in ["imagenet", "", "x"] {
             assert!(message(far).contains("known are"));
             assert!(!message(far).contains("did you mean"), "{far}");
@@ -167,35 +241,51 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_refused_where_they_mean_nothing() {
+    fn directories_are_refused_where_they_mean_nothing_and_asked_for_where_needed() {
         assert!("digits:dir".parse::<DataSource>().is_err());
         assert!("mnist:".parse::<DataSource>().is_err());
+        let message = "folder".parse::<DataSource>().unwrap_err().to_string();
+        assert!(message.contains("`folder:DIR`"), "{message}");
     }
 
     #[test]
-    fn a_given_directory_wins_over_the_environment() {
-        let root = || Some(PathBuf::from("root"));
-        assert_eq!(
-            directory(Some(Path::new("here")), root(), "mnist").unwrap(),
-            Path::new("here")
-        );
-        assert_eq!(
-            directory(None, root(), "mnist").unwrap(),
-            Path::new("root").join("mnist")
-        );
-    }
-
-    #[test]
-    fn without_any_directory_the_remedies_are_named() {
-        let message = directory(None, None, "mnist").unwrap_err().to_string();
-        for part in [
-            "mnist:DIR",
-            "BUCKLER_DATA",
-            "train-images-idx3-ubyte",
-            "t10k-labels-idx1-ubyte",
-            "digits",
+    fn only_folders_come_in_other_sizes() {
+        let options = |image_size| LoadOptions {
+            size: Some(10),
+            image_size: Some(image_size),
+            ..Default::default()
+        };
+        assert!(DataSource::Digits.load(Split::Test, &options(28)).is_ok());
+        for (text, side) in [
+            ("digits", 28),
+            ("mnist:x", 28),
+            ("cifar10:x", 32),
+            ("cifar100:x", 32),
         ] {
-            assert!(message.contains(part), "{message}");
+            let source: DataSource = text.parse().unwrap();
+            let message = source
+                .load(Split::Test, &options(224))
+                .unwrap_err()
+                .to_string();
+            let expected = format!("of 224: it must be in {side}..={side}");
+            assert!(message.contains(&expected), "{message}");
         }
+        let dir = tempfile::tempdir().unwrap();
+        let class = dir.path().join("val/a");
+        std::fs::create_dir_all(&class).unwrap();
+        for name in ["1.png", "2.png"] {
+            image::RgbImage::new(9, 9).save(class.join(name)).unwrap();
+        }
+        let source = DataSource::Folder {
+            dir: dir.path().to_owned(),
+        };
+        let load = |options: &LoadOptions| source.load(Split::Test, options).unwrap();
+        assert_eq!(load(&options(16)).shape(), [3, 16, 16]);
+        assert_eq!(load(&LoadOptions::default()).shape(), [3, 224, 224]);
+        let one = LoadOptions {
+            size: Some(1),
+            ..Default::default()
+        };
+        assert_eq!(load(&one).len(), 1);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     Labels(Split),
     /// The order of the images in one epoch.
     Epoch,
+    /// The order of the files of a folder.
+    Files,
 }
 
 /// The random numbers number `index` of `purpose` under `seed`: independent of all others, so that any one can be
@@ -23,8 +25,20 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
         Purpose::Labels(Split::Train) => 2,
         Purpose::Labels(Split::Test) => 3,
         Purpose::Epoch => 4,
+        Purpose::Files => 5,
     };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((purpose << 56) | (index & ((1 << 56) - 1)));
+    rng
+}
+
+/// The random numbers that decide how image `index` is augmented in `epoch`: those of no other image, epoch or seed,
+/// and those of no [`stream`], whose keys look random and not like this.
+pub(crate) fn augmentation_stream(seed: u64, epoch: u64, index: usize) -> ChaCha8Rng {
+    let mut key = *b"seed----epoch---buckler augment.";
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&epoch.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+    rng.set_stream(index as u64);
     rng
 }

@@ -1,9 +1,11 @@
-use buckler_attack::{Norm, Threat};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use rand::{Rng, RngCore};
-use rand_distr::StandardNormal;
+use buckler_attack::Threat;
+use burn::tensor::{Int, Tensor};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
 
-use crate::loss::cross_entropy;
+use crate::ball;
+use crate::framework::Maximised;
+use crate::loss::{cross_entropy, kl_divergence};
 use crate::network::Network;
 
 /// Projected gradient descent on the device, for crafting inside training and for validation (Madry et al. 2018).
@@ -15,17 +17,29 @@ pub struct Adversary {
     pub steps: usize,
     /// The length of a step in the threat's norm.
     pub step_size: f32,
+    /// Where the first step starts.
+    pub start: Start,
+    /// What goes up.
+    pub maximised: Maximised,
 }
 
-/// Keeps `g / ||g||` finite for a dead gradient.
-const TINY: f64 = 1e-12;
+/// Where an adversary starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Uniformly in the ball.
+    #[default]
+    Uniform,
+    /// `x + 0.001 * N(0, 1)`, as TRADES does.
+    Gaussian,
+}
 
 impl Adversary {
-    /// Adversarial images for `images` `[batch, channels, height, width]`, maximising cross-entropy at `labels`.
+    /// Adversarial images for `images` `[batch, channels, height, width]` of `labels`.
     ///
-    /// `network` is used as it is: pass [`Module::valid`](burn::module::Module::valid), which keeps batch norm in
-    /// evaluation mode and computes no weight gradients. The start is uniform in the ball, drawn from `rng` on the host
-    /// so that it is the same on every device.
+    /// `network` is used as it is: [`Module::valid`](burn::module::Module::valid) keeps batch norm in evaluation mode,
+    /// [`Module::no_grad`](burn::module::Module::no_grad) in training mode; neither computes weight gradients. Random
+    /// starts are drawn from `rng` on the host so that they are the same on every device.
     pub fn craft(
         &self,
         network: &Network,
@@ -36,112 +50,85 @@ impl Adversary {
         if self.threat.epsilon.value() == 0.0 {
             return images;
         }
-        let start = self.random_start(images.dims(), &images.device(), rng);
+        let (dims, device) = (images.dims(), images.device());
+        let start = match self.start {
+            Start::Uniform => ball::uniform(self.threat, dims, &device, rng),
+            Start::Gaussian => ball::gaussian(0.001, dims, &device, rng),
+        };
+        let clean = match self.maximised {
+            Maximised::CrossEntropy => None,
+            Maximised::Divergence => Some(network.forward(images.clone()).logits.inner()),
+        };
         let mut adversarial = (images.clone() + start).clamp(0.0, 1.0);
         for _ in 0..self.steps {
-            let gradient = input_gradient(network, adversarial.clone(), labels.clone());
-            adversarial = self.project(adversarial + self.step(gradient), &images);
+            let gradient = gradient(network, adversarial.clone(), |logits| match &clean {
+                None => cross_entropy(logits, labels.clone().autodiff(), 0.0),
+                Some(clean) => kl_divergence(clean.clone().autodiff(), logits),
+            });
+            let step = ball::steepest(self.threat.norm, gradient, self.step_size);
+            adversarial = ball::project(self.threat, adversarial + step, &images);
         }
         adversarial
     }
-
-    fn step(&self, gradient: Tensor<4>) -> Tensor<4> {
-        match self.threat.norm {
-            Norm::Linf => gradient.sign().mul_scalar(self.step_size),
-            Norm::L2 => {
-                let norm = lengths(gradient.clone()).add_scalar(TINY);
-                (gradient / norm).mul_scalar(self.step_size)
-            }
-        }
-    }
-
-    fn project(&self, moved: Tensor<4>, images: &Tensor<4>) -> Tensor<4> {
-        let epsilon = self.threat.epsilon.value();
-        let change = moved - images.clone();
-        let change = match self.threat.norm {
-            Norm::Linf => change.clamp(-epsilon, epsilon),
-            Norm::L2 => {
-                let factor = lengths(change.clone())
-                    .add_scalar(TINY)
-                    .recip()
-                    .mul_scalar(epsilon)
-                    .clamp_max(1.0);
-                change * factor
-            }
-        };
-        (images.clone() + change).clamp(0.0, 1.0)
-    }
-
-    fn random_start(&self, dims: [usize; 4], device: &Device, rng: &mut dyn RngCore) -> Tensor<4> {
-        let epsilon = self.threat.epsilon.value();
-        let size: usize = dims.iter().product();
-        match self.threat.norm {
-            Norm::Linf => {
-                let noise: Vec<f32> = (0..size)
-                    .map(|_| rng.random_range(-epsilon..=epsilon))
-                    .collect();
-                Tensor::from_data(TensorData::new(noise, dims), device)
-            }
-            Norm::L2 => {
-                let noise: Vec<f32> = (0..size).map(|_| rng.sample(StandardNormal)).collect();
-                let direction = Tensor::<4>::from_data(TensorData::new(noise, dims), device);
-                let dimension = (size / dims[0].max(1)) as f32;
-                // Uniform in the ball: the radius is the d-th root of a uniform number.
-                let radii: Vec<f32> = (0..dims[0])
-                    .map(|_| epsilon * rng.random::<f32>().powf(1.0 / dimension))
-                    .collect();
-                let radii =
-                    Tensor::<4>::from_data(TensorData::new(radii, [dims[0], 1, 1, 1]), device);
-                direction.clone() / lengths(direction).add_scalar(TINY) * radii
-            }
-        }
-    }
 }
 
-/// The gradient of the summed cross-entropy with respect to the pixels; summed, so that a row's gradient does not
-/// depend on the batch.
+/// The gradient of cross-entropy with respect to the pixels.
 pub(crate) fn input_gradient(
     network: &Network,
     images: Tensor<4>,
     labels: Tensor<1, Int>,
 ) -> Tensor<4> {
-    let batch = images.dims()[0] as f32;
+    gradient(network, images, |logits| {
+        cross_entropy(logits, labels.autodiff(), 0.0)
+    })
+}
+
+/// The gradient of a loss per row with respect to the pixels; of its sum, so that a row's gradient does not depend on
+/// the batch.
+fn gradient(
+    network: &Network,
+    images: Tensor<4>,
+    loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
+) -> Tensor<4> {
     let leaf = images.clone().autodiff().require_grad();
-    let logits = network.forward(leaf.clone()).logits;
-    let loss = cross_entropy(logits, labels.autodiff()).mul_scalar(batch);
-    let mut gradients = loss.backward();
+    let mut gradients = loss(network.forward(leaf.clone()).logits).sum().backward();
     leaf.grad_remove(&mut gradients)
         .unwrap_or_else(|| images.zeros_like())
 }
 
-/// The Euclidean length of every image, `[batch, 1, 1, 1]`.
-fn lengths(x: Tensor<4>) -> Tensor<4> {
-    (x.clone() * x).sum_dims(&[1, 2, 3]).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
+    use buckler_attack::Norm;
+    use burn::tensor::{Device, TensorData};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::head::HeadConfig;
     use crate::network::NetworkConfig;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
+    use crate::testing::redrawn;
 
     fn network() -> Network {
-        Network::init(
+        let network = Network::init(
             &NetworkConfig::SmallCnn {
                 width: 0.1,
                 dropout: 0.0,
             },
+            None,
             &HeadConfig::Linear,
             [1, 16, 16],
             4,
             &Device::flex(),
-        )
-        .unwrap()
+        );
+        redrawn(network.unwrap(), 1)
     }
 
-    fn loss_under(norm: Norm, epsilon: &str, network: &Network) -> (f32, f32, f32) {
+    fn loss_under(
+        norm: Norm,
+        epsilon: &str,
+        network: &Network,
+        maximised: Maximised,
+    ) -> (f32, f32, f32) {
         let device = Device::flex();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let pixels: Vec<f32> = (0..6 * 256).map(|_| rng.random()).collect();
@@ -154,15 +141,25 @@ mod tests {
             },
             steps: 5,
             step_size: epsilon.parse::<f32>().unwrap() / 2.0,
+            start: Start::default(),
+            maximised,
         };
         let adversarial = adversary.craft(network, images.clone(), labels.clone(), &mut rng);
         let change = adversarial.clone() - images.clone();
         let distance = match norm {
             Norm::Linf => change.abs().max(),
-            Norm::L2 => lengths(change).max(),
+            Norm::L2 => ball::lengths(change).max(),
         };
-        let loss =
-            |x| cross_entropy(network.forward(x).logits, labels.clone()).into_scalar::<f32>();
+        let clean = network.forward(images.clone()).logits;
+        let loss = |x| {
+            let logits = network.forward(x).logits;
+            match maximised {
+                Maximised::CrossEntropy => cross_entropy(logits, labels.clone(), 0.0),
+                Maximised::Divergence => kl_divergence(clean.clone(), logits),
+            }
+            .mean()
+            .into_scalar::<f32>()
+        };
         assert!(adversarial.clone().min().into_scalar::<f32>() >= 0.0);
         assert!(adversarial.clone().max().into_scalar::<f32>() <= 1.0);
         (distance.into_scalar(), loss(images), loss(adversarial))
@@ -171,11 +168,13 @@ mod tests {
     #[test]
     fn the_loss_rises_inside_the_ball_and_the_box() {
         let network = network();
-        for (norm, epsilon) in [(Norm::Linf, "0.1"), (Norm::L2, "1.5")] {
-            let (distance, clean, attacked) = loss_under(norm, epsilon, &network);
-            let epsilon: f32 = epsilon.parse().unwrap();
-            assert!(distance <= epsilon + 1e-6, "{norm}: {distance}");
-            assert!(attacked > clean, "{norm}: {clean} -> {attacked}");
+        for maximised in [Maximised::CrossEntropy, Maximised::Divergence] {
+            for (norm, epsilon) in [(Norm::Linf, "0.1"), (Norm::L2, "1.5")] {
+                let (distance, clean, attacked) = loss_under(norm, epsilon, &network, maximised);
+                let epsilon: f32 = epsilon.parse().unwrap();
+                assert!(distance <= epsilon + 1e-6, "{norm}: {distance}");
+                assert!(attacked > clean, "{norm}: {clean} -> {attacked}");
+            }
         }
     }
 
@@ -190,7 +189,8 @@ mod tests {
         };
         let loss = |p: &[f32]| {
             f64::from(
-                cross_entropy(network.forward(image(p)).logits, label.clone()).into_scalar::<f32>(),
+                cross_entropy(network.forward(image(p)).logits, label.clone(), 0.0)
+                    .into_scalar::<f32>(),
             )
         };
         let mut errors: Vec<f64> = (0..9)

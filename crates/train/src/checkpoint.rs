@@ -2,18 +2,21 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Device};
+use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::network::Network;
 use crate::recipe::Recipe;
-use crate::run::{EpochRecord, Run};
+use crate::run::Run;
+use crate::step::TrainingState;
 
 const MODEL: &str = "model.bpk";
+const WEIGHTS: &str = "weights.bpk";
+const PERTURBATION: &str = "perturbation.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const STATE: &str = "state.json";
 
@@ -22,8 +25,14 @@ const STATE: &str = "state.json";
 pub struct CheckpointState {
     /// The recipe of the run.
     pub recipe: Recipe,
-    /// The epoch after which it was taken, with its figures.
-    pub epoch: EpochRecord,
+    /// Finished epochs.
+    pub epochs: usize,
+    /// Finished steps of the epoch after them; 0 at the end of an epoch.
+    pub steps: usize,
+    /// Over those steps, the sum of their losses, each times its images.
+    pub loss_sum: f64,
+    /// Over those steps, the images left out because they could not be read.
+    pub skipped: usize,
     /// `[channels, height, width]` of the images.
     pub image: [usize; 3],
     /// Class names in the order of the logits.
@@ -51,27 +60,13 @@ impl Checkpoint {
         } else {
             Run::open(path)?.best_checkpoint()?
         };
-        let damaged = |reason: String| TrainError::Checkpoint {
-            path: dir.clone(),
-            reason,
-        };
         let text =
             fs::read_to_string(dir.join(STATE)).map_err(TrainError::file(dir.join(STATE)))?;
-        let state: CheckpointState =
-            serde_json::from_str(&text).map_err(|error| damaged(format!("{STATE}: {error}")))?;
-        let record = ModuleRecord::from_bytes(read(&dir.join(MODEL))?)
-            .map_err(|error| damaged(format!("{MODEL}: {error}")))?;
-        let network = Network::init(
-            &state.recipe.network,
-            &state.recipe.head,
-            state.image,
-            state.classes.len(),
-            device,
-        )?
-        .try_load_record(record)
-        .map_err(|error| damaged(format!("{MODEL}: {error}")))?
-        // A record holds no flags: without this, dropout would act on the input gradient.
-        .valid();
+        let state: CheckpointState = serde_json::from_str(&text)
+            .map_err(|error| damaged(&dir, format!("{STATE}: {error}")))?;
+        let network = load_module(state.network(device)?, &dir, MODEL)?
+            // A record holds no flags: without this, dropout would act on the input gradient.
+            .valid();
         Ok(Self {
             network,
             state,
@@ -79,56 +74,144 @@ impl Checkpoint {
         })
     }
 
-    /// Restores the optimiser's state, for going on with the run.
-    pub(crate) fn load_optimizer(
-        &self,
+    pub(crate) fn new(network: Network, state: CheckpointState, dir: &Path) -> Self {
+        Self {
+            network,
+            state,
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Everything that the next step needs, on an autodiff `device`.
+    pub(crate) fn resume(
+        self,
         optimizer: ModuleOptimizer,
-    ) -> Result<ModuleOptimizer, TrainError> {
-        optimizer
+        device: &Device,
+    ) -> Result<(TrainingState, CheckpointState), TrainError> {
+        let optimizer = optimizer
             .from_bytes(read(&self.dir.join(OPTIMIZER))?)
-            .map_err(|error| TrainError::Checkpoint {
-                path: self.dir.clone(),
-                reason: format!("{OPTIMIZER}: {error}"),
-            })
+            .map_err(|error| damaged(&self.dir, format!("{OPTIMIZER}: {error}")))?;
+        let averaged = self.state.recipe.training.ema_decay.is_some();
+        let (network, average) = if averaged {
+            let weights = load_module(self.state.network(device)?, &self.dir, WEIGHTS)?;
+            // Into a copy, not a network of its own: loading leaves the ids of running statistics as they are, and the
+            // average finds its counterparts by id.
+            let average = load_module(weights.valid(), &self.dir, MODEL)?.valid();
+            (weights, Some(average))
+        } else {
+            (self.network, None)
+        };
+        let perturbation = if self.dir.join(PERTURBATION).is_file() {
+            let shape = Perturbation::init(&self.state, device);
+            Some(
+                load_module(shape, &self.dir, PERTURBATION)?
+                    .values
+                    .val()
+                    .inner(),
+            )
+        } else {
+            None
+        };
+        let state = TrainingState {
+            network: network.train(),
+            optimizer,
+            average,
+            perturbation,
+        };
+        Ok((state, self.state))
     }
 
     /// Writes a checkpoint as `dir`, all or nothing: the files are complete on disk before the folder gets its name.
     pub(crate) fn write(
         dir: &Path,
-        network: &Network,
-        optimizer: &ModuleOptimizer,
+        training: &TrainingState,
         state: &CheckpointState,
     ) -> Result<(), TrainError> {
-        let failed = |reason: String| TrainError::Checkpoint {
-            path: dir.to_owned(),
-            reason,
-        };
-        let model = network
-            .clone()
-            .into_record()
+        let failed = |error: &dyn std::fmt::Display| damaged(dir, error.to_string());
+        let mut files = vec![(MODEL, record(training.evaluated(), dir)?)];
+        if training.average.is_some() {
+            files.push((WEIGHTS, record(training.network.valid(), dir)?));
+        }
+        if let Some(perturbation) = &training.perturbation {
+            let module = Perturbation {
+                values: Param::from_tensor(perturbation.clone()),
+            };
+            files.push((PERTURBATION, record(module, dir)?));
+        }
+        let optimizer = training
+            .optimizer
             .into_bytes()
-            .map_err(|error| failed(error.to_string()))?;
-        let optimizer = optimizer
-            .into_bytes()
-            .map_err(|error| failed(error.to_string()))?;
-        let state = serde_json::to_vec_pretty(state).map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(&error))?;
+        files.push((OPTIMIZER, optimizer.to_vec()));
+        let state = serde_json::to_vec_pretty(state).map_err(|error| failed(&error))?;
+        files.push((STATE, state));
 
         let unfinished = dir.with_extension("tmp");
         remove_dir(&unfinished)?;
         fs::create_dir_all(&unfinished).map_err(TrainError::file(&unfinished))?;
-        for (name, bytes) in [
-            (MODEL, &model[..]),
-            (OPTIMIZER, &optimizer[..]),
-            (STATE, &state[..]),
-        ] {
+        for (name, bytes) in files {
             let path = unfinished.join(name);
             File::create(&path)
-                .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+                .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
                 .map_err(TrainError::file(&path))?;
         }
         remove_dir(dir)?;
         fs::rename(&unfinished, dir).map_err(TrainError::file(dir))
     }
+}
+
+impl CheckpointState {
+    /// A network of this shape, to load weights into.
+    fn network(&self, device: &Device) -> Result<Network, TrainError> {
+        Network::init(
+            &self.recipe.network,
+            self.recipe.normalization.as_ref(),
+            &self.recipe.head,
+            self.image,
+            self.classes.len(),
+            device,
+        )
+    }
+}
+
+/// FreeAT's perturbation as something that can be recorded.
+#[derive(Module, Debug)]
+struct Perturbation {
+    values: Param<Tensor<4>>,
+}
+
+impl Perturbation {
+    fn init(state: &CheckpointState, device: &Device) -> Self {
+        let [channels, height, width] = state.image;
+        let rows = state.recipe.training.batch_size;
+        let values = Tensor::zeros([rows, channels, height, width], device);
+        Self {
+            values: Param::from_tensor(values),
+        }
+    }
+}
+
+fn damaged(dir: &Path, reason: String) -> TrainError {
+    TrainError::Checkpoint {
+        path: dir.to_owned(),
+        reason,
+    }
+}
+
+fn record<M: Module>(module: M, dir: &Path) -> Result<Vec<u8>, TrainError> {
+    module
+        .into_record()
+        .into_bytes()
+        .map(|bytes| bytes.to_vec())
+        .map_err(|error| damaged(dir, error.to_string()))
+}
+
+fn load_module<M: Module>(module: M, dir: &Path, name: &str) -> Result<M, TrainError> {
+    let record = ModuleRecord::from_bytes(read(&dir.join(name))?)
+        .map_err(|error| damaged(dir, format!("{name}: {error}")))?;
+    module
+        .try_load_record(record)
+        .map_err(|error| damaged(dir, format!("{name}: {error}")))
 }
 
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), TrainError> {

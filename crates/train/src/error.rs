@@ -38,7 +38,7 @@ pub enum TrainError {
         /// From 1.
         step: usize,
         /// NaN or infinite.
-        loss: f32,
+        loss: f64,
     },
     /// The data set.
     #[error(transparent)]

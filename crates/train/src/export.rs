@@ -7,12 +7,12 @@ use crate::adversary::input_gradient;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
 use crate::head::{HeadConfig, unit};
-use crate::network::{Network, SmallCnn};
+use crate::network::Network;
 
 /// A network whose head has its constants folded in: `s * w~` is one matrix.
 #[derive(Module, Debug)]
 struct Folded {
-    body: SmallCnn,
+    network: Network,
     weight: Param<Tensor<2>>,
     bias: Option<Param<Tensor<1>>>,
     feature_norm: bool,
@@ -21,7 +21,7 @@ struct Folded {
 impl Folded {
     fn new(network: &Network) -> Self {
         Self {
-            body: network.body.clone(),
+            network: network.clone(),
             weight: Param::from_tensor(network.head.folded_weight()),
             bias: network.head.bias.clone(),
             feature_norm: network.head.feature_norm,
@@ -29,7 +29,7 @@ impl Folded {
     }
 
     fn forward(&self, images: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
-        let features = self.body.forward(images);
+        let features = self.network.features(images);
         let direction = if self.feature_norm {
             unit(features.clone(), 1)
         } else {
@@ -107,10 +107,10 @@ fn card(state: &CheckpointState, name: &str) -> Card {
         }),
         training: Some(Training {
             recipe: recipe.name.clone(),
-            framework: recipe.training.framework.name().to_owned(),
+            framework: recipe.framework.name().to_owned(),
             data: recipe.data.clone(),
             epochs: recipe.training.epochs,
-            best_epoch: state.epoch.epoch,
+            best_epoch: state.epochs,
             seed: recipe.seed,
             norm: adversary.map(|adversary| adversary.norm.to_string()),
             eps: adversary.map(|adversary| adversary.eps.to_string()),

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,30 @@ pub enum HeadConfig {
         #[serde(default)]
         margin: f32,
     },
+}
+
+impl fmt::Display for HeadConfig {
+    /// `linear`, or `hypersphere s 10 m 0.2` with what is switched off.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linear => f.write_str("linear"),
+            Self::Hypersphere {
+                feature_norm,
+                weight_norm,
+                scale,
+                margin,
+            } => {
+                write!(f, "hypersphere s {scale} m {margin}")?;
+                if !feature_norm {
+                    f.write_str(" without FN")?;
+                }
+                if !weight_norm {
+                    f.write_str(" without WN")?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 fn enabled() -> bool {
@@ -89,7 +115,11 @@ impl Head {
 
     /// Logits for the training loss, `s * (c - m * 1_y)`: the margin makes the label's cosine look smaller than it is.
     pub fn forward_with_margin(&self, features: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
-        let similarity = self.similarity(features);
+        self.with_margin(self.similarity(features), labels)
+    }
+
+    /// `s * (c - m * 1_y)` of cosines `[batch, classes]`.
+    pub(crate) fn with_margin(&self, similarity: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
         if self.margin == 0.0 {
             return similarity.mul_scalar(self.scale);
         }
@@ -104,7 +134,7 @@ impl Head {
     }
 
     /// The cosines `[batch, classes]` when FN and WN are on, else inner products.
-    fn similarity(&self, features: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn similarity(&self, features: Tensor<2>) -> Tensor<2> {
         let features = if self.feature_norm {
             unit(features, 1)
         } else {
@@ -195,6 +225,45 @@ mod tests {
         let got = head.forward_with_margin(x, labels(&device));
         got.into_data()
             .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn without_margin_and_scale_the_loss_is_cross_entropy_of_cosines() {
+        let device = Device::flex();
+        let config = HeadConfig::Hypersphere {
+            feature_norm: true,
+            weight_norm: true,
+            scale: 1.0,
+            margin: 0.0,
+        };
+        let head = Head::init(&config, 7, 4, &device);
+        let x = features(&device);
+        let rows: Vec<f32> = x.clone().into_data().try_to_vec().unwrap();
+        let weights: Vec<f32> = head.weight.val().into_data().try_to_vec().unwrap();
+        let classes = [0, 1, 2, 3, 0];
+        let cosine = |row: &[f32], k: usize| {
+            let (mut dot, mut z, mut w) = (0.0, 0.0, 0.0);
+            for (i, value) in row.iter().enumerate() {
+                let (value, weight) = (f64::from(*value), f64::from(weights[i * 4 + k]));
+                dot += value * weight;
+                z += value * value;
+                w += weight * weight;
+            }
+            dot / (z * w).sqrt()
+        };
+        let expected: f64 = rows
+            .chunks(7)
+            .zip(classes)
+            .map(|(row, y)| {
+                let sum: f64 = (0..4).map(|k| cosine(row, k).exp()).sum();
+                sum.ln() - cosine(row, y)
+            })
+            .sum::<f64>()
+            / 5.0;
+        let logits = head.forward_with_margin(x, labels(&device));
+        let got = crate::loss::cross_entropy(logits, labels(&device), 0.0).mean();
+        let got = f64::from(got.into_scalar::<f32>());
+        assert!((got - expected).abs() < 1e-5, "{got} {expected}");
     }
 
     #[test]

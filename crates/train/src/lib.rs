@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adversary;
+mod ball;
 mod checkpoint;
 mod device;
 mod error;
@@ -13,23 +14,37 @@ mod export;
 mod framework;
 mod head;
 mod loss;
+mod metrics;
 mod network;
 mod progress;
+mod pytorch;
 mod recipe;
+mod report;
 mod run;
 mod schedule;
+mod step;
+#[cfg(test)]
+mod testing;
 mod trainer;
+mod validation;
+mod weights;
 
-pub use adversary::Adversary;
+pub use adversary::{Adversary, Start};
 pub use checkpoint::{Checkpoint, CheckpointState};
 pub use device::{ComputeDevice, ParseDeviceError};
 pub use error::TrainError;
 pub use export::{export, gradient, logits};
-pub use framework::Framework;
+pub use framework::{Framework, Maximised};
 pub use head::{Head, HeadConfig};
-pub use loss::cross_entropy;
-pub use network::{Network, NetworkConfig, Output, SmallCnn};
-pub use recipe::{AdversaryConfig, OptimizerConfig, Recipe, TrainingConfig, ValidationConfig};
+pub use loss::{cross_entropy, kl_divergence};
+pub use metrics::StepRecord;
+pub use network::{
+    Body, Network, NetworkConfig, Normalization, NormalizationConfig, Output, PreActResNet, ResNet,
+    SmallCnn, WideResNet,
+};
+pub use recipe::{
+    AdversaryConfig, AwpConfig, OptimizerConfig, Recipe, TrainingConfig, ValidationConfig,
+};
 pub use run::{EpochRecord, Run};
 pub use schedule::Schedule;
 pub use trainer::{TrainOptions, train};

@@ -1,12 +1,22 @@
-use burn::module::{Initializer, Module};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
-use burn::tensor::activation::relu;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::TrainError;
 use crate::head::{Head, HeadConfig};
+
+mod layers;
+mod normalization;
+mod preact_resnet;
+mod resnet;
+mod small_cnn;
+mod wide_resnet;
+
+pub use normalization::{Normalization, NormalizationConfig};
+pub use preact_resnet::PreActResNet;
+pub use resnet::ResNet;
+pub use small_cnn::SmallCnn;
+pub use wide_resnet::WideResNet;
 
 /// The part of a network below its head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +30,23 @@ pub enum NetworkConfig {
         /// After the first hidden layer, in training alone; 0.5 in the original.
         #[serde(default)]
         dropout: f64,
+    },
+    /// PreActResNet for images of 32x32 or so.
+    PreactResnet {
+        /// 18.
+        depth: usize,
+    },
+    /// ResNet with the ImageNet stem.
+    Resnet {
+        /// 18, 50 or 152.
+        depth: usize,
+    },
+    /// WRN-depth-width for images of 32x32 or so.
+    WideResnet {
+        /// 6n + 4.
+        depth: usize,
+        /// The paper's k; 16k, 32k and 64k channels.
+        width: usize,
     },
 }
 
@@ -39,120 +66,176 @@ pub struct Output {
 /// A classifier of images `[batch, channels, height, width]` in `[0, 1]`.
 #[derive(Module, Debug)]
 pub struct Network {
+    /// What the pixels go through first.
+    pub normalization: Option<Normalization>,
     /// Everything up to the penultimate features.
-    pub body: SmallCnn,
+    pub body: Body,
     /// From features to logits.
     pub head: Head,
+}
+
+/// The networks there are.
+#[derive(Module, Debug)]
+// There is one of them in a process, not a list.
+#[allow(clippy::large_enum_variant)]
+pub enum Body {
+    /// For 28x28.
+    SmallCnn(SmallCnn),
+    /// For 32x32.
+    PreActResNet(PreActResNet),
+    /// For 224x224.
+    ResNet(ResNet),
+    /// For 32x32.
+    WideResNet(WideResNet),
 }
 
 impl Network {
     /// A freshly initialised network for images of `[channels, height, width]`; seed the device first for a given one.
     ///
     /// # Errors
-    /// When the images are too small for the network.
+    /// When there is no such network, or the images are too small or of other channels.
     pub fn init(
         network: &NetworkConfig,
+        normalization: Option<&NormalizationConfig>,
         head: &HeadConfig,
         image: [usize; 3],
         classes: usize,
         device: &Device,
-    ) -> Result<Self, crate::TrainError> {
-        let NetworkConfig::SmallCnn { width, dropout } = *network;
-        let body = SmallCnn::init(width, dropout, image, device)?;
+    ) -> Result<Self, TrainError> {
+        let channels = image[0];
+        if let Some(config) = normalization
+            && config.mean.len() != channels
+        {
+            return Err(TrainError::Recipe(format!(
+                "normalization is for {} channel(s), the images have {channels}",
+                config.mean.len()
+            )));
+        }
+        let body = match *network {
+            NetworkConfig::SmallCnn { width, dropout } => {
+                Body::SmallCnn(SmallCnn::init(width, dropout, image, device)?)
+            }
+            NetworkConfig::PreactResnet { depth } => {
+                Body::PreActResNet(PreActResNet::init(depth, channels, device)?)
+            }
+            NetworkConfig::Resnet { depth } => Body::ResNet(ResNet::init(depth, channels, device)?),
+            NetworkConfig::WideResnet { depth, width } => {
+                Body::WideResNet(WideResNet::init(depth, width, channels, device)?)
+            }
+        };
         let head = Head::init(head, body.features(), classes, device);
-        Ok(Self { body, head })
+        let network = Self {
+            normalization: normalization.map(|config| Normalization::init(config, device)),
+            body,
+            head,
+        };
+        network.visit(&mut Draw);
+        Ok(network)
+    }
+
+    /// Penultimate features `[batch, features]`.
+    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let images = match &self.normalization {
+            Some(normalization) => normalization.forward(images),
+            None => images,
+        };
+        self.body.forward(images)
     }
 
     /// Features and logits.
     pub fn forward(&self, images: Tensor<4>) -> Output {
-        let features = self.body.forward(images);
+        let features = self.features(images);
         let logits = self.head.forward(features.clone());
         Output { features, logits }
     }
 }
 
-/// The MNIST network of TRADES without its last layer.
-#[derive(Module, Debug)]
-pub struct SmallCnn {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    conv3: Conv2d,
-    conv4: Conv2d,
-    pool: MaxPool2d,
-    hidden1: Linear,
-    hidden2: Linear,
-    dropout: Dropout,
+/// Draws weights at once. Burn draws them at first use, and until then a copy of a network shares more with it than
+/// values: `clone().no_grad()` would take the gradients from both.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        param.val();
+    }
 }
 
-/// He et al. 2015, for layers with a ReLU behind them, with zero biases: the original's default initialisation leaves a
-/// narrow network at chance for epochs.
-const HE_INITIALIZER: Initializer = Initializer::KaimingUniform {
-    gain: std::f64::consts::SQRT_2,
-    fan_out_only: false,
-};
-
-impl SmallCnn {
-    /// The smallest side whose last feature map is not empty: two convolutions and a halving, twice.
-    const MIN_SIDE: usize = 16;
-
-    fn init(
-        width: f32,
-        dropout: f64,
-        [channels, height, rows]: [usize; 3],
-        device: &Device,
-    ) -> Result<Self, crate::TrainError> {
-        if height.min(rows) < Self::MIN_SIDE {
-            return Err(crate::TrainError::Recipe(format!(
-                "network small-cnn: images of {height}x{rows} are too small, it needs at least {0}x{0}",
-                Self::MIN_SIDE
-            )));
-        }
-        let scaled = |n: usize| ((n as f32 * width).round() as usize).max(1);
-        let (narrow, wide, hidden) = (scaled(32), scaled(64), scaled(200));
-        let conv = |from, to| {
-            let config = Conv2dConfig::new([from, to], [3, 3]).with_initializer(HE_INITIALIZER);
-            Conv2d {
-                bias: Some(Initializer::Zeros.init([to], device)),
-                ..config.init(device)
-            }
-        };
-        let linear = |from, to| {
-            let config = LinearConfig::new(from, to).with_initializer(HE_INITIALIZER);
-            Linear {
-                bias: Some(Initializer::Zeros.init([to], device)),
-                ..config.init(device)
-            }
-        };
-        let side = |n: usize| ((n - 4) / 2 - 4) / 2;
-        let flat = wide * side(height) * side(rows);
-        Ok(Self {
-            conv1: conv(channels, narrow),
-            conv2: conv(narrow, narrow),
-            conv3: conv(narrow, wide),
-            conv4: conv(wide, wide),
-            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
-            hidden1: linear(flat, hidden),
-            hidden2: linear(hidden, hidden),
-            dropout: DropoutConfig::new(dropout).init(),
-        })
-    }
-
+impl Body {
     /// The number of penultimate features.
     pub fn features(&self) -> usize {
-        self.hidden2.weight.val().dims()[1]
+        match self {
+            Body::SmallCnn(network) => network.features(),
+            Body::PreActResNet(network) => network.features(),
+            Body::ResNet(network) => network.features(),
+            Body::WideResNet(network) => network.features(),
+        }
     }
 
-    /// Penultimate features `[batch, features]`, after their activation.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.conv1.forward(images));
-        let x = relu(self.conv2.forward(x));
-        let x = self.pool.forward(x);
-        let x = relu(self.conv3.forward(x));
-        let x = relu(self.conv4.forward(x));
-        let x = self.pool.forward(x);
-        let [batch, channels, height, width] = x.dims();
-        let x = x.reshape([batch, channels * height * width]);
-        let x = self.dropout.forward(relu(self.hidden1.forward(x)));
-        relu(self.hidden2.forward(x))
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Body::SmallCnn(network) => network.forward(images),
+            Body::PreActResNet(network) => network.forward(images),
+            Body::ResNet(network) => network.forward(images),
+            Body::WideResNet(network) => network.forward(images),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts the numbers that require gradients: running statistics do not.
+    struct Trained(usize);
+
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.0 += param.val().shape().num_elements();
+            }
+        }
+    }
+
+    /// Weights and biases of the original networks with ten classes and a linear head, as published or counted by
+    /// torchvision and by the reference implementations.
+    #[test]
+    fn networks_have_as_many_parameters_as_their_originals() {
+        let cases = [
+            (
+                NetworkConfig::PreactResnet { depth: 18 },
+                32,
+                10,
+                11_172_170,
+            ),
+            (
+                NetworkConfig::WideResnet {
+                    depth: 28,
+                    width: 10,
+                },
+                32,
+                10,
+                36_479_194,
+            ),
+            (
+                NetworkConfig::WideResnet {
+                    depth: 34,
+                    width: 10,
+                },
+                32,
+                10,
+                46_160_474,
+            ),
+            (NetworkConfig::Resnet { depth: 18 }, 64, 1000, 11_689_512),
+            (NetworkConfig::Resnet { depth: 50 }, 64, 1000, 25_557_032),
+        ];
+        for (config, side, classes, expected) in cases {
+            let device = Device::flex().autodiff();
+            let image = [3, side, side];
+            let network =
+                Network::init(&config, None, &HeadConfig::Linear, image, classes, &device).unwrap();
+            let mut trained = Trained(0);
+            network.visit(&mut trained);
+            assert_eq!(trained.0, expected, "{config:?}");
+        }
     }
 }

@@ -26,6 +26,12 @@ impl Progress {
         Self { bar }
     }
 
+    /// Images that a resumed epoch has behind it.
+    pub(crate) fn skip(&self, images: usize) {
+        self.bar.inc(images as u64);
+        self.bar.reset_eta();
+    }
+
     pub(crate) fn advance(&self, images: usize, loss: f64) {
         self.bar.inc(images as u64);
         self.bar.set_message(format!("loss {loss:.3}"));

@@ -1,13 +1,12 @@
-use std::path::Path;
-
 use buckler_attack::{Epsilon, Norm, Threat};
+use buckler_data::Augmentation;
 use serde::{Deserialize, Serialize};
 
-use crate::adversary::Adversary;
+use crate::adversary::{Adversary, Start};
 use crate::error::TrainError;
-use crate::framework::Framework;
+use crate::framework::{Crafting, Framework, Maximised};
 use crate::head::HeadConfig;
-use crate::network::NetworkConfig;
+use crate::network::{NetworkConfig, NormalizationConfig};
 use crate::schedule::Schedule;
 
 /// Everything that determines a training run besides the data itself.
@@ -24,15 +23,26 @@ pub struct Recipe {
     /// Determines initial weights, order, starts of the adversary and dropout.
     #[serde(default)]
     pub seed: u64,
+    /// What the pixels go through first.
+    #[serde(default)]
+    pub normalization: Option<NormalizationConfig>,
     /// Below the head.
     pub network: NetworkConfig,
     /// The last layer.
     pub head: HeadConfig,
-    /// What is minimised and for how long.
+    /// What is minimised, and what the adversary maximises.
+    pub framework: Framework,
+    /// On how many images and for how long.
     pub training: TrainingConfig,
+    /// What training images go through.
+    #[serde(default)]
+    pub augmentation: Augmentation,
     /// The training adversary; needed by every framework but `plain`.
     #[serde(default)]
     pub adversary: Option<AdversaryConfig>,
+    /// Adversarial weight perturbation, with any framework.
+    #[serde(default)]
+    pub awp: Option<AwpConfig>,
     /// Stochastic gradient descent.
     pub optimizer: OptimizerConfig,
     /// Learning rate over time.
@@ -42,22 +52,45 @@ pub struct Recipe {
     pub validation: ValidationConfig,
 }
 
-/// What is minimised and for how long.
+/// On how many images and for how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// `plain` or `pgd-at`.
-    pub framework: Framework,
-    /// Passes over the training images.
+    /// Passes over the training images; FreeAT uses every batch of a pass `replays` times.
     pub epochs: usize,
     /// Images per step.
     pub batch_size: usize,
+    /// Images per forward and backward pass where a whole batch does not fit the device; gradients add up, batch norm
+    /// sees the parts.
+    #[serde(default)]
+    pub micro_batch: Option<usize>,
     /// How many training images to generate or use; all by default.
     #[serde(default)]
     pub images: Option<usize>,
+    /// The share of the label's probability that is spread over all classes, at most 0.2.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// Validate and export a moving average of the weights, `a * average + (1 - a) * weights` after every step.
+    #[serde(default)]
+    pub ema_decay: Option<f64>,
+    /// Stop when accuracy under attack falls by more than this share from its best (catastrophic overfitting, Wong et
+    /// al. 2020).
+    #[serde(default)]
+    pub stop_on_drop: Option<f64>,
 }
 
-/// Projected gradient descent.
+/// Adversarial weight perturbation (Wu et al. 2020).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwpConfig {
+    /// The length of the weights' step over their own length; .01 for AT, .005 for TRADES.
+    pub gamma: f64,
+    /// Epochs without.
+    #[serde(default)]
+    pub warmup_epochs: f64,
+}
+
+/// Projected gradient descent, or its one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversaryConfig {
@@ -66,10 +99,13 @@ pub struct AdversaryConfig {
     pub norm: Norm,
     /// Radius in pixel units, `8/255` or `0.3`.
     pub eps: Epsilon,
-    /// Gradient steps.
+    /// Gradient steps; 1 for FreeAT (per replay) and FastAT.
     pub steps: usize,
     /// The length of a step.
     pub step_size: Epsilon,
+    /// Where the first step starts.
+    #[serde(default)]
+    pub start: Start,
     /// Epochs over which epsilon rises linearly from 0; large epsilons do not train from scratch without.
     #[serde(default)]
     pub warmup_epochs: f64,
@@ -80,7 +116,7 @@ impl AdversaryConfig {
     ///
     /// # Errors
     /// Never for a checked recipe.
-    pub fn at(&self, t: f64) -> Result<Adversary, TrainError> {
+    pub fn at(&self, t: f64, framework: Framework) -> Result<Adversary, TrainError> {
         let share = if self.warmup_epochs > 0.0 {
             (t / self.warmup_epochs).min(1.0) as f32
         } else {
@@ -95,6 +131,11 @@ impl AdversaryConfig {
             },
             steps: self.steps,
             step_size: self.step_size.value() * share,
+            start: self.start,
+            maximised: match framework.crafting() {
+                Crafting::Iterative(maximised) => maximised,
+                _ => Maximised::CrossEntropy,
+            },
         })
     }
 }
@@ -110,6 +151,9 @@ pub struct OptimizerConfig {
     /// On all weights.
     #[serde(default)]
     pub weight_decay: f32,
+    /// All gradients together are scaled down to this length at most.
+    #[serde(default)]
+    pub clip_norm: Option<f64>,
 }
 
 /// The held-out images and the attack on them that choose the best epoch.
@@ -127,152 +171,9 @@ fn validation_steps() -> usize {
     20
 }
 
-/// The recipes built in, by name.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("digits-he", include_str!("../recipes/digits-he.toml")),
-    ("digits-plain", include_str!("../recipes/digits-plain.toml")),
-    ("mnist-he", include_str!("../recipes/mnist-he.toml")),
-    ("mnist-plain", include_str!("../recipes/mnist-plain.toml")),
-];
-
-impl Recipe {
-    /// The names of the built-in recipes.
-    pub fn built_in() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
-    }
-
-    /// A built-in recipe by its name, or a file when the text is the path of one.
-    ///
-    /// # Errors
-    /// When there is neither, or the text is no valid recipe; names the key and the line.
-    pub fn find(name_or_path: &str) -> Result<Self, TrainError> {
-        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-            return Self::parse(text, name);
-        }
-        let path = Path::new(name_or_path);
-        if !path.exists() {
-            let known: Vec<_> = Self::built_in().collect();
-            return Err(TrainError::Recipe(format!(
-                "recipe `{name_or_path}`: no such file and no such built-in recipe; built in are {}",
-                known.join(", ")
-            )));
-        }
-        let text = std::fs::read_to_string(path).map_err(TrainError::file(path))?;
-        Self::parse(&text, name_or_path)
-    }
-
-    /// From TOML; `source` names it in errors.
-    ///
-    /// # Errors
-    /// When the text is no valid recipe; names the key and the line.
-    pub fn parse(text: &str, source: &str) -> Result<Self, TrainError> {
-        let recipe: Self = toml::from_str(text)
-            .map_err(|error| TrainError::Recipe(format!("recipe {source}: {error}")))?;
-        recipe
-            .check()
-            .map_err(|reason| TrainError::Recipe(format!("recipe {source}: {reason}")))?;
-        Ok(recipe)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let positive = |name: &str, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                Ok(())
-            } else {
-                Err(format!("{name} is {value}, it must be above 0"))
-            }
-        };
-        let NetworkConfig::SmallCnn { width, dropout } = self.network;
-        positive("network.width", f64::from(width))?;
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(format!(
-                "network.dropout is {dropout}, it must be in [0, 1)"
-            ));
-        }
-        if let HeadConfig::Hypersphere { scale, margin, .. } = self.head {
-            positive("head.scale", f64::from(scale))?;
-            if !(0.0..=1.0).contains(&margin) {
-                return Err(format!("head.margin is {margin}, it must be in [0, 1]"));
-            }
-        }
-        positive("training.epochs", self.training.epochs as f64)?;
-        positive("training.batch_size", self.training.batch_size as f64)?;
-        positive("optimizer.learning_rate", self.optimizer.learning_rate)?;
-        if !(0.0..1.0).contains(&self.optimizer.momentum) {
-            let momentum = self.optimizer.momentum;
-            return Err(format!(
-                "optimizer.momentum is {momentum}, it must be in [0, 1)"
-            ));
-        }
-        positive("validation.images", self.validation.images as f64)?;
-        match (&self.adversary, self.training.framework) {
-            (None, Framework::Plain) => Ok(()),
-            (None, framework) => Err(format!(
-                "training.framework {} needs an [adversary] table with eps, steps and step_size",
-                framework.name()
-            )),
-            (Some(_), Framework::Plain) => {
-                Err("training.framework plain takes no [adversary] table".to_owned())
-            }
-            (Some(adversary), _) => {
-                if adversary.eps.value() > 1.0 && adversary.norm == Norm::Linf {
-                    return Err(format!(
-                        "adversary.eps is {}, at most 1 in linf",
-                        adversary.eps
-                    ));
-                }
-                positive(
-                    "adversary.step_size",
-                    f64::from(adversary.step_size.value()),
-                )?;
-                positive("adversary.steps", adversary.steps as f64)
-            }
-        }
-    }
-}
+mod built_in;
+mod check;
+mod source;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_built_in_recipe_is_valid_and_named_as_it_is_found() {
-        for name in Recipe::built_in() {
-            assert_eq!(Recipe::find(name).unwrap().name, name);
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_is_named() {
-        let text = include_str!("../recipes/digits-he.toml").replace("batch_size", "batchsize");
-        let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
-        assert!(
-            error.contains("batchsize") && error.contains("batch_size"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn values_out_of_range_are_named_with_their_limit() {
-        for (from, to, expected) in [
-            ("epochs = ", "epochs = 0 # ", "training.epochs is 0"),
-            ("margin = ", "margin = 7.0 # ", "head.margin is 7"),
-            (
-                "\neps = ",
-                "\neps = 3.0 # ",
-                "adversary.eps is 3, at most 1",
-            ),
-        ] {
-            let text = include_str!("../recipes/digits-he.toml").replace(from, to);
-            let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_adversarial_framework_without_adversary_is_refused() {
-        let text = include_str!("../recipes/digits-plain.toml").replace("\"plain\"", "\"pgd-at\"");
-        let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
-        assert!(error.contains("[adversary]"), "{error}");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use crate::error::TrainError;
 use crate::recipe::Recipe;
 
 const INDEX: &str = "run.json";
+const CHECKPOINTS: &str = "checkpoints";
 
 /// What one epoch came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,11 @@ pub struct EpochRecord {
     pub clean_accuracy: f64,
     /// The same under PGD with the recipe's threat; absent without an adversary.
     pub robust_accuracy: Option<f64>,
-    /// Training and validation together.
+    /// Training and validation together; of an epoch that was interrupted, since it was resumed.
     pub seconds: f64,
+    /// Training images left out because they could not be read.
+    #[serde(default)]
+    pub skipped: usize,
 }
 
 impl EpochRecord {
@@ -36,11 +40,17 @@ impl EpochRecord {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Index {
     recipe: Recipe,
+    version: String,
+    revision: Option<String>,
+    device: String,
     epochs: Vec<EpochRecord>,
+    last: Option<String>,
+    stopped: Option<String>,
 }
 
-/// A run's folder: `run.json` with the recipe and the figures of every finished epoch, and `checkpoints/epoch-NNN` of
-/// the best and the last one. Robust accuracy peaks before training ends (Rice et al. 2020), hence the best.
+/// A run's folder: `run.json` with the recipe and the figures of every finished epoch, `recipe.toml`, `metrics.jsonl`
+/// with a line per step, `report.md` with `curves.svg`, and in `checkpoints` the best epoch's checkpoint and the last
+/// one. Robust accuracy peaks before training ends (Rice et al. 2020), hence the best.
 #[derive(Clone, Debug)]
 pub struct Run {
     dir: PathBuf,
@@ -52,7 +62,7 @@ impl Run {
     ///
     /// # Errors
     /// When there is one already.
-    pub fn create(dir: &Path, recipe: &Recipe) -> Result<Self, TrainError> {
+    pub fn create(dir: &Path, recipe: &Recipe, device: &str) -> Result<Self, TrainError> {
         if dir.join(INDEX).exists() {
             return Err(TrainError::Run(format!(
                 "{} already holds a run: go on with it with --resume, or choose another --out",
@@ -64,9 +74,17 @@ impl Run {
             dir: dir.to_owned(),
             index: Index {
                 recipe: recipe.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                revision: revision(),
+                device: device.to_owned(),
                 epochs: Vec::new(),
+                last: None,
+                stopped: None,
             },
         };
+        let path = dir.join("recipe.toml");
+        buckler_onnx::write_atomic(&path, recipe.to_toml()?.as_bytes())
+            .map_err(TrainError::file(&path))?;
         run.write()?;
         Ok(run)
     }
@@ -119,7 +137,7 @@ impl Run {
     /// When no epoch is finished.
     pub fn best_checkpoint(&self) -> Result<PathBuf, TrainError> {
         self.best()
-            .map(|best| self.checkpoint_dir(best.epoch))
+            .map(|best| self.checkpoint_dir(best.epoch, 0))
             .ok_or_else(|| {
                 TrainError::Run(format!(
                     "{}: no epoch is finished yet, so there is no checkpoint",
@@ -128,26 +146,62 @@ impl Run {
             })
     }
 
+    /// Why the run ended before its last epoch, if it did.
+    pub fn stopped(&self) -> Option<&str> {
+        self.index.stopped.as_deref()
+    }
+
+    /// The revision of the repository that the run was started in, `-dirty` with uncommitted changes.
+    pub fn revision(&self) -> Option<&str> {
+        self.index.revision.as_deref()
+    }
+
+    /// The device that the run was started on.
+    pub fn device(&self) -> &str {
+        &self.index.device
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn last_checkpoint(&self) -> Option<PathBuf> {
-        let last = self.index.epochs.last()?;
-        Some(self.checkpoint_dir(last.epoch))
+        let last = self.index.last.as_ref()?;
+        Some(self.dir.join(CHECKPOINTS).join(last))
     }
 
-    pub(crate) fn checkpoint_dir(&self, epoch: usize) -> PathBuf {
-        self.dir
-            .join("checkpoints")
-            .join(format!("epoch-{epoch:03}"))
+    /// Where the checkpoint after `epochs` finished epochs and `steps` steps of the next one goes.
+    pub(crate) fn checkpoint_dir(&self, epochs: usize, steps: usize) -> PathBuf {
+        self.dir.join(CHECKPOINTS).join(checkpoint(epochs, steps))
     }
 
-    /// Adds an epoch whose checkpoint is on disk, then drops the checkpoints that are neither best nor last.
-    pub(crate) fn finish_epoch(&mut self, record: EpochRecord) -> Result<(), TrainError> {
-        self.index.epochs.push(record);
+    /// Makes a checkpoint on disk the one to go on from, then drops those that are neither best nor last.
+    pub(crate) fn passed(&mut self, epochs: usize, steps: usize) -> Result<(), TrainError> {
+        self.index.last = Some(checkpoint(epochs, steps));
         self.write()?;
-        let best = self.best().map(|record| record.epoch);
-        let last = self.index.epochs.last().map(|record| record.epoch);
-        for record in &self.index.epochs {
-            if Some(record.epoch) != best && Some(record.epoch) != last {
-                remove_dir(&self.checkpoint_dir(record.epoch))?;
+        self.drop_others()
+    }
+
+    /// Adds an epoch whose checkpoint is on disk.
+    pub(crate) fn finish_epoch(
+        &mut self,
+        record: EpochRecord,
+        stopped: Option<String>,
+    ) -> Result<(), TrainError> {
+        let epoch = record.epoch;
+        self.index.epochs.push(record);
+        self.index.stopped = stopped;
+        self.passed(epoch, 0)
+    }
+
+    fn drop_others(&self) -> Result<(), TrainError> {
+        let best = self.best().map(|record| checkpoint(record.epoch, 0));
+        let dir = self.dir.join(CHECKPOINTS);
+        for entry in std::fs::read_dir(&dir).map_err(TrainError::file(&dir))? {
+            let entry = entry.map_err(TrainError::file(&dir))?;
+            let name = Some(entry.file_name().to_string_lossy().into_owned());
+            if name != best && name != self.index.last {
+                remove_dir(&entry.path())?;
             }
         }
         Ok(())
@@ -159,4 +213,28 @@ impl Run {
             .map_err(|error| TrainError::Run(format!("{}: {error}", path.display())))?;
         buckler_onnx::write_atomic(&path, &text).map_err(TrainError::file(&path))
     }
+}
+
+fn checkpoint(epochs: usize, steps: usize) -> String {
+    match steps {
+        0 => format!("epoch-{epochs:03}"),
+        _ => format!("epoch-{epochs:03}-step-{steps:06}"),
+    }
+}
+
+/// What `git` says of the current folder, if it says anything.
+fn revision() -> Option<String> {
+    let output = std::process::Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let text = text.trim();
+    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
 }

@@ -19,11 +19,28 @@ pub enum Schedule {
         /// The epoch of the full rate.
         peak: f64,
     },
+    /// Linear between the points `[epoch, factor]`, which the first and the last one continue.
+    Piecewise {
+        /// In the order of their epochs.
+        points: Vec<[f64; 2]>,
+    },
     /// Half a cosine from the full rate to 0.
     Cosine,
 }
 
 impl Schedule {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Schedule::Triangular { peak } if !(peak.is_finite() && *peak > 0.0) => {
+                Err(format!("schedule.peak is {peak}, it must be above 0"))
+            }
+            Schedule::Piecewise { points } if !points.is_sorted_by(|a, b| a[0] <= b[0]) => {
+                Err("schedule.points must be in the order of their epochs".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the base learning rate is multiplied by at epoch `t` of `epochs`.
     pub fn factor(&self, t: f64, epochs: f64) -> f64 {
         match self {
@@ -39,14 +56,38 @@ impl Schedule {
                     ((epochs - t) / (epochs - peak)).max(0.0)
                 }
             }
+            Schedule::Piecewise { points } => piecewise(points, t),
             Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t / epochs).cos()),
         }
+    }
+}
+
+fn piecewise(points: &[[f64; 2]], t: f64) -> f64 {
+    let after = points.partition_point(|[epoch, _]| *epoch <= t);
+    match (
+        after.checked_sub(1).and_then(|i| points.get(i)),
+        points.get(after),
+    ) {
+        (Some([t0, f0]), Some([t1, f1])) => f0 + (f1 - f0) * (t - t0) / (t1 - t0),
+        (Some([_, factor]), None) | (None, Some([_, factor])) => *factor,
+        (None, None) => 1.0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_linear_between_their_points_and_level_beyond() {
+        let schedule = Schedule::Piecewise {
+            points: vec![[1.0, 0.0], [3.0, 1.0], [3.0, 0.5], [5.0, 0.1]],
+        };
+        let at = |t| schedule.factor(t, 6.0);
+        assert_eq!((at(0.0), at(1.0), at(2.0)), (0.0, 0.0, 0.5));
+        assert_eq!((at(3.0), at(5.0), at(6.0)), (0.5, 0.1, 0.1));
+        assert!((at(4.0) - 0.3).abs() < 1e-12);
+    }
 
     #[test]
     fn steps_fall_at_their_milestones() {

@@ -1,120 +1,256 @@
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use buckler_data::{Dataset, epoch_order, gather};
+use buckler_data::{Dataset, Loader, LoaderConfig};
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::optim::{ModuleOptimizer, SgdConfig};
+use burn::tensor::Device;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::adversary::Adversary;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
-use crate::framework::Framework;
-use crate::loss::cross_entropy;
+use crate::metrics::{Metrics, StepRecord};
 use crate::network::Network;
 use crate::progress::Progress;
 use crate::recipe::{OptimizerConfig, Recipe};
+use crate::report::write_report;
 use crate::run::{EpochRecord, Run};
+use crate::step::{Batch, TrainingState};
+use crate::validation::{tensors, validate};
 
 /// What is not part of a recipe.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct TrainOptions {
-    /// Go on after the last finished epoch of the run in the folder, if there is one.
+    /// Go on with the run in the folder, if there is one, from its last checkpoint.
     pub resume: bool,
+    /// Write a checkpoint inside an epoch once so much time has passed since the last one.
+    pub checkpoint_every: Duration,
+    /// Threads that load and augment images; 0 for as many as the machine has cores.
+    pub workers: usize,
+    /// Leave out training images that cannot be read instead of stopping.
+    pub skip_broken: bool,
 }
 
-/// Images per query in validation.
-const VALIDATION_BATCH: usize = 250;
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            resume: false,
+            checkpoint_every: Duration::from_secs(300),
+            workers: 0,
+            skip_broken: false,
+        }
+    }
+}
 
 /// Random streams of one run, by what they are for; steps use their own number.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
 /// Trains by `recipe` on `images`, choosing the best epoch on `validation`, and keeps everything in `out`.
 ///
-/// A run that was killed goes on with [`TrainOptions::resume`] after its last finished epoch and ends with the weights
-/// that it would have had uninterrupted.
+/// A run that was killed goes on with [`TrainOptions::resume`] from its last checkpoint, inside an epoch too, and ends
+/// with the weights that it would have had uninterrupted: bit for bit on a device whose kernels are deterministic, as
+/// the CPU's are.
 ///
 /// # Errors
-/// When the recipe does not fit the images, the folder cannot be used, or the loss diverges.
+/// When the recipe does not fit the images, the folder cannot be used, an image cannot be read, or the loss diverges.
 pub fn train(
     recipe: &Recipe,
-    images: &Dataset,
+    images: Arc<Dataset>,
     validation: &Dataset,
     device: &Device,
     out: &Path,
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
-    let image = images.shape();
-    let autodiff = device.clone().autodiff();
-    let mut run = open_run(recipe, out, options)?;
-    let mut optimizer = sgd(&recipe.optimizer);
-    device.seed(recipe.seed);
-    let mut network = Network::init(
-        &recipe.network,
-        &recipe.head,
-        image,
-        images.classes().len(),
-        &autodiff,
+    let loader = Loader::new(
+        images.clone(),
+        LoaderConfig {
+            batch_size: recipe.training.batch_size,
+            augmentation: recipe.augmentation.clone(),
+            seed: recipe.seed,
+            workers: options.workers,
+            skip_broken: options.skip_broken,
+        },
     )?;
-    if let Some(dir) = run.last_checkpoint() {
-        let checkpoint = Checkpoint::load(&dir, device)?;
-        optimizer = checkpoint.load_optimizer(optimizer)?;
-        network = checkpoint.network.train();
+    let run = open_run(recipe, out, device, options)?;
+    let (state, position) = start(recipe, &images, device, &run)?;
+    let metrics = Metrics::open(out, position.epochs, position.steps)?;
+    let mut session = Session {
+        recipe,
+        device,
+        options,
+        run,
+        state,
+        position,
+        metrics,
+        saved: Instant::now(),
+    };
+    while session.run.stopped().is_none() && session.position.epochs < recipe.training.epochs {
+        session.epoch(&loader, &images, validation)?;
     }
-
-    for epoch in run.epochs().len()..recipe.training.epochs {
-        let started = Instant::now();
-        let progress = Progress::epoch(
-            &recipe.name,
-            epoch + 1,
-            recipe.training.epochs,
-            images.len(),
-        );
-        let (trained, loss) = train_epoch(
-            recipe,
-            images,
-            epoch,
-            network,
-            &mut optimizer,
-            device,
-            &progress,
-        )?;
-        network = trained;
-        progress.validating();
-        let (clean_accuracy, robust_accuracy) = validate(recipe, validation, &network, device)?;
-        let record = EpochRecord {
-            epoch: epoch + 1,
-            loss,
-            clean_accuracy,
-            robust_accuracy,
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        let state = CheckpointState {
-            recipe: recipe.clone(),
-            epoch: record.clone(),
-            image,
-            classes: images.classes().to_vec(),
-        };
-        Checkpoint::write(
-            &run.checkpoint_dir(record.epoch),
-            &network.valid(),
-            &optimizer,
-            &state,
-        )?;
-        let line = describe(recipe, &record);
-        run.finish_epoch(record)?;
-        progress.finish(&line);
-    }
-    Ok(run)
+    Ok(session.run)
 }
 
-fn open_run(recipe: &Recipe, out: &Path, options: TrainOptions) -> Result<Run, TrainError> {
+/// A run in progress.
+struct Session<'a> {
+    recipe: &'a Recipe,
+    device: &'a Device,
+    options: TrainOptions,
+    run: Run,
+    state: TrainingState,
+    position: CheckpointState,
+    metrics: Metrics,
+    saved: Instant,
+}
+
+impl Session<'_> {
+    /// Goes on to the end of the epoch, then validates.
+    fn epoch(
+        &mut self,
+        loader: &Loader,
+        images: &Dataset,
+        validation: &Dataset,
+    ) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let epoch = self.position.epochs;
+        let batch_size = self.recipe.training.batch_size;
+        let progress = Progress::epoch(
+            &self.recipe.name,
+            epoch + 1,
+            self.recipe.training.epochs,
+            images.len(),
+        );
+        progress.skip((self.position.steps * batch_size).min(images.len()));
+        let steps = loader.batches_per_epoch();
+        for batch in loader.epoch(epoch as u64, self.position.steps) {
+            let batch = batch?;
+            let count = batch.labels.len();
+            for name in &batch.skipped {
+                tracing::warn!("left out, it cannot be read: {name}");
+            }
+            self.position.skipped += batch.skipped.len();
+            if count > 0 {
+                let loss = self.step(batch, images.shape(), steps)?;
+                self.position.loss_sum += loss * count as f64;
+                progress.advance(count, loss);
+            }
+            self.position.steps += 1;
+            let due = self.saved.elapsed() >= self.options.checkpoint_every;
+            if due && self.position.steps < steps {
+                self.save()?;
+                self.run.passed(epoch, self.position.steps)?;
+            }
+        }
+        progress.validating();
+        let mut rng = stream(self.recipe.seed, VALIDATION_STREAM);
+        let network = self.state.evaluated();
+        let accuracy = validate(self.recipe, validation, &network, self.device, &mut rng)?;
+        let trained = images.len() - self.position.skipped;
+        let record = EpochRecord {
+            epoch: epoch + 1,
+            loss: self.position.loss_sum / trained.max(1) as f64,
+            clean_accuracy: accuracy.clean,
+            robust_accuracy: accuracy.robust,
+            seconds: started.elapsed().as_secs_f64(),
+            skipped: self.position.skipped,
+        };
+        self.position.epochs += 1;
+        self.position.steps = 0;
+        self.position.loss_sum = 0.0;
+        self.position.skipped = 0;
+        self.save()?;
+        let stopped = self.collapse(&record);
+        let line = describe(self.recipe, &record);
+        self.run.finish_epoch(record, stopped.clone())?;
+        write_report(&self.run)?;
+        progress.finish(&line);
+        if let Some(reason) = stopped {
+            tracing::warn!("{reason}");
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        batch: buckler_data::Batch,
+        image: [usize; 3],
+        steps: usize,
+    ) -> Result<f64, TrainError> {
+        let (epoch, step) = (self.position.epochs, self.position.steps);
+        let recipe = self.recipe;
+        let position = epoch as f64 + step as f64 / steps as f64;
+        let number = (epoch * steps + step) as u64;
+        let mut rng = stream(recipe.seed, number);
+        // Dropout draws on the device.
+        self.device.seed(rng.next_u64());
+        let learning_rate = recipe.optimizer.learning_rate
+            * recipe
+                .schedule
+                .factor(position, recipe.training.epochs as f64);
+        let (images, labels) = tensors(batch.images, batch.labels, image, self.device);
+        let batch = Batch {
+            images,
+            labels,
+            position,
+            number,
+            learning_rate,
+        };
+        let loss = self.state.step(recipe, &batch, &mut rng)?;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged {
+                epoch: epoch + 1,
+                step: step + 1,
+                loss,
+            });
+        }
+        self.metrics.write(&StepRecord {
+            epoch: epoch + 1,
+            step: step + 1,
+            loss,
+            learning_rate,
+        })?;
+        Ok(loss)
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.metrics.flush()?;
+        let dir = self
+            .run
+            .checkpoint_dir(self.position.epochs, self.position.steps);
+        Checkpoint::write(&dir, &self.state, &self.position)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Why to stop, when accuracy under attack fell too far below its best.
+    fn collapse(&self, record: &EpochRecord) -> Option<String> {
+        let allowed = self.recipe.training.stop_on_drop?;
+        let best = self.run.best()?.robust_accuracy?;
+        let now = record.robust_accuracy?;
+        (best - now > allowed).then(|| {
+            format!(
+                "stopped after epoch {}: accuracy under PGD-{} fell from {:.1} % to {:.1} % (catastrophic overfitting; training.stop_on_drop is {allowed})",
+                record.epoch,
+                self.recipe.validation.steps,
+                100.0 * best,
+                100.0 * now
+            )
+        })
+    }
+}
+
+fn open_run(
+    recipe: &Recipe,
+    out: &Path,
+    device: &Device,
+    options: TrainOptions,
+) -> Result<Run, TrainError> {
+    let device = format!("{device:?}");
     if !options.resume {
-        return Run::create(out, recipe);
+        return Run::create(out, recipe, &device);
     }
     match Run::open(out) {
         Ok(run) if run.recipe() == recipe => Ok(run),
@@ -124,9 +260,50 @@ fn open_run(recipe: &Recipe, out: &Path, options: TrainOptions) -> Result<Run, T
             run.recipe().name,
             recipe.name
         ))),
-        Err(TrainError::Run(_)) if !out.join("run.json").exists() => Run::create(out, recipe),
+        Err(TrainError::Run(_)) if !out.join("run.json").exists() => {
+            Run::create(out, recipe, &device)
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Fresh weights, or those of the run's last checkpoint.
+fn start(
+    recipe: &Recipe,
+    images: &Dataset,
+    device: &Device,
+    run: &Run,
+) -> Result<(TrainingState, CheckpointState), TrainError> {
+    let autodiff = device.clone().autodiff();
+    let optimizer = sgd(&recipe.optimizer);
+    if let Some(dir) = run.last_checkpoint() {
+        return Checkpoint::load(&dir, device)?.resume(optimizer, device);
+    }
+    device.seed(stream(recipe.seed, 0).next_u64());
+    let network = Network::init(
+        &recipe.network,
+        recipe.normalization.as_ref(),
+        &recipe.head,
+        images.shape(),
+        images.classes().len(),
+        &autodiff,
+    )?;
+    let state = TrainingState {
+        average: recipe.training.ema_decay.map(|_| network.valid()),
+        network,
+        optimizer,
+        perturbation: None,
+    };
+    let position = CheckpointState {
+        recipe: recipe.clone(),
+        epochs: 0,
+        steps: 0,
+        loss_sum: 0.0,
+        skipped: 0,
+        image: images.shape(),
+        classes: images.classes().to_vec(),
+    };
+    Ok((state, position))
 }
 
 fn sgd(config: &OptimizerConfig) -> ModuleOptimizer {
@@ -139,125 +316,6 @@ fn sgd(config: &OptimizerConfig) -> ModuleOptimizer {
         .with_momentum(Some(momentum))
         .with_weight_decay(decay)
         .init()
-}
-
-fn train_epoch(
-    recipe: &Recipe,
-    images: &Dataset,
-    epoch: usize,
-    mut network: Network,
-    optimizer: &mut ModuleOptimizer,
-    device: &Device,
-    progress: &Progress,
-) -> Result<(Network, f64), TrainError> {
-    let order = epoch_order(images.len(), recipe.seed, epoch as u64);
-    let steps = order.len().div_ceil(recipe.training.batch_size);
-    let mut total = 0.0;
-    for (step, indices) in order.chunks(recipe.training.batch_size).enumerate() {
-        let position = epoch as f64 + step as f64 / steps as f64;
-        let rate = recipe.optimizer.learning_rate
-            * recipe
-                .schedule
-                .factor(position, recipe.training.epochs as f64);
-        let mut rng = stream(recipe.seed, (epoch * steps + step) as u64);
-        // Dropout draws on the device.
-        device.seed(rng.next_u64());
-        let (x, y) = batch(images, indices, device)?;
-        let x = match &recipe.adversary {
-            None => x,
-            Some(adversary) => {
-                adversary
-                    .at(position)?
-                    .craft(&network.valid(), x, y.clone(), &mut rng)
-            }
-        };
-        let loss = objective(
-            recipe.training.framework,
-            &network,
-            x.autodiff(),
-            y.autodiff(),
-        );
-        let value: f32 = loss.clone().into_scalar();
-        if !value.is_finite() {
-            return Err(TrainError::Diverged {
-                epoch: epoch + 1,
-                step: step + 1,
-                loss: value,
-            });
-        }
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        network = optimizer.step(rate, network, gradients);
-        total += f64::from(value) * indices.len() as f64;
-        progress.advance(indices.len(), f64::from(value));
-    }
-    Ok((network, total / order.len().max(1) as f64))
-}
-
-/// The training objective on the images that the framework trains on: clean ones for plain training, adversarial ones
-/// for PGD-AT.
-fn objective(
-    framework: Framework,
-    network: &Network,
-    images: Tensor<4>,
-    labels: Tensor<1, Int>,
-) -> Tensor<1> {
-    match framework {
-        Framework::Plain | Framework::PgdAt => {
-            let features = network.body.forward(images);
-            let logits = network.head.forward_with_margin(features, labels.clone());
-            cross_entropy(logits, labels)
-        }
-    }
-}
-
-/// Clean accuracy, and accuracy under PGD when the recipe has an adversary.
-fn validate(
-    recipe: &Recipe,
-    images: &Dataset,
-    network: &Network,
-    device: &Device,
-) -> Result<(f64, Option<f64>), TrainError> {
-    let network = network.valid();
-    let adversary = recipe.adversary.as_ref().map(|config| Adversary {
-        threat: buckler_attack::Threat {
-            norm: config.norm,
-            epsilon: config.eps,
-        },
-        steps: recipe.validation.steps,
-        step_size: 2.5 * config.eps.value() / recipe.validation.steps.max(1) as f32,
-    });
-    let mut rng = stream(recipe.seed, VALIDATION_STREAM);
-    let (mut clean, mut robust) = (0.0, 0.0);
-    let all: Vec<usize> = (0..images.len()).collect();
-    for indices in all.chunks(VALIDATION_BATCH) {
-        let (x, y) = batch(images, indices, device)?;
-        clean += correct(&network, x.clone(), y.clone());
-        if let Some(adversary) = &adversary {
-            let attacked = adversary.craft(&network, x, y.clone(), &mut rng);
-            robust += correct(&network, attacked, y);
-        }
-    }
-    let share = |count: f64| count / images.len().max(1) as f64;
-    Ok((share(clean), adversary.map(|_| share(robust))))
-}
-
-fn correct(network: &Network, images: Tensor<4>, labels: Tensor<1, Int>) -> f64 {
-    let predicted = network.forward(images).logits.argmax(1).squeeze_dim(1);
-    f64::from(predicted.equal(labels).int().sum().into_scalar::<i32>())
-}
-
-pub(crate) fn batch(
-    images: &Dataset,
-    indices: &[usize],
-    device: &Device,
-) -> Result<(Tensor<4>, Tensor<1, Int>), TrainError> {
-    let (pixels, labels) = gather(images, indices)?;
-    let [channels, height, width] = images.shape();
-    let shape = [indices.len(), channels, height, width];
-    Ok((
-        Tensor::from_data(TensorData::new(pixels, shape), device),
-        Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
-    ))
 }
 
 fn stream(seed: u64, number: u64) -> ChaCha8Rng {

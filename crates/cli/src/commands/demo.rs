@@ -5,12 +5,12 @@ use anyhow::{Context, Result};
 use buckler_attack::{AttackConfig, Epsilon, Evaluation, Samples};
 use buckler_data::{DataSource, LoadOptions, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions, encode_png};
-use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainOptions, train};
+use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainOptions};
 use ndarray::Axis;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::commands::{serve, train::load_data};
+use crate::commands::{serve, train::train_recipe};
 use crate::evaluation;
 use crate::output::{Output, percent, table};
 use crate::publish::{Parity, publish, update_card};
@@ -68,7 +68,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let source = DataSource::Digits;
     let options = LoadOptions {
         size: Some(TEST_IMAGES),
-        seed: 0,
+        ..LoadOptions::default()
     };
     let samples = evaluation::samples(&source.load(Split::Test, &options)?)?;
     let models = RECIPES
@@ -103,22 +103,14 @@ fn build(
     out: &Path,
 ) -> Result<ModelReport> {
     let recipe = Recipe::find(name)?;
-    let (images, validation) = load_data(&recipe, source)?;
     let run_dir = out.join("runs").join(name);
     if run_dir.exists() {
         std::fs::remove_dir_all(&run_dir)
             .with_context(|| format!("cannot remove {}", run_dir.display()))?;
     }
-    let device = ComputeDevice::Cpu.open()?;
-    let run = train(
-        &recipe,
-        &images,
-        &validation,
-        &device,
-        &run_dir,
-        TrainOptions::default(),
-    )?;
-    let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device)?;
+    let device = ComputeDevice::Cpu;
+    let run = train_recipe(&recipe, source, device, &run_dir, TrainOptions::default())?;
+    let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device.open()?)?;
     let dir = out.join("models").join(name).join("1");
     let parity = publish(&checkpoint, name, &dir)?;
 

@@ -57,7 +57,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let options = LoadOptions {
         size: args.limit,
-        seed: 0,
+        ..LoadOptions::default()
     };
     let samples = evaluation::samples(&args.data.load(Split::Test, &options)?)?;
     let runtime = Runtime::new()?;

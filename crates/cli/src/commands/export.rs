@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
-use buckler_train::{Checkpoint, ComputeDevice};
+use anyhow::{Context, Result};
+use buckler_data::{DataSource, LoadOptions, Split};
+use buckler_train::{Checkpoint, ComputeDevice, Recipe};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -12,9 +13,11 @@ use crate::publish::{Parity, publish};
 /// Writes model.onnx, gradient.onnx and card.json, after checking logits and input gradients in ONNX Runtime against the
 /// trainer.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  buckler export runs/digits-he --out models/digits-he/1")]
+#[command(
+    after_help = "Example:\n  buckler export runs/digits-he --out models/digits-he/1\n  buckler export trades-he.pt --recipe cifar10-trades-he --data cifar10 --out models/trades-he/1"
+)]
 pub struct Args {
-    /// A run's folder (its best checkpoint) or one checkpoint's
+    /// A run's folder (its best checkpoint), one checkpoint's, or a PyTorch file (.pt, .pth)
     checkpoint: PathBuf,
     /// Model folder, models/NAME/VERSION
     #[arg(long)]
@@ -22,6 +25,12 @@ pub struct Args {
     /// The model's name on its card [default: the recipe's]
     #[arg(long)]
     name: Option<String>,
+    /// The recipe whose network a PyTorch file holds
+    #[arg(long)]
+    recipe: Option<String>,
+    /// Data set as NAME[:DIR] that says image size and classes of a PyTorch file, instead of the recipe's
+    #[arg(long)]
+    data: Option<DataSource>,
 }
 
 #[derive(Serialize)]
@@ -33,7 +42,7 @@ struct Report {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let checkpoint = Checkpoint::load(&args.checkpoint, &ComputeDevice::Cpu.open()?)?;
+    let checkpoint = load(args)?;
     let state = &checkpoint.state;
     let name = args
         .name
@@ -43,7 +52,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let report = Report {
         model: args.out.clone(),
         name,
-        epoch: state.epoch.epoch,
+        epoch: state.epochs,
         parity,
     };
     output.print(&report, |report| {
@@ -56,4 +65,31 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             parity.gradient_rel_l2
         )
     })
+}
+
+fn load(args: &Args) -> Result<Checkpoint> {
+    let device = ComputeDevice::Cpu.open()?;
+    let extension = args.checkpoint.extension().and_then(|text| text.to_str());
+    if !matches!(extension, Some("pt" | "pth")) {
+        return Ok(Checkpoint::load(&args.checkpoint, &device)?);
+    }
+    let recipe = args
+        .recipe
+        .as_deref()
+        .context("a PyTorch file holds weights alone: --recipe NAME says of which network")?;
+    let recipe = Recipe::find(recipe)?;
+    let source = match &args.data {
+        Some(source) => source.clone(),
+        None => recipe.data.parse()?,
+    };
+    let options = LoadOptions {
+        size: Some(1),
+        ..LoadOptions::default()
+    };
+    let data = source.load(Split::Test, &options)?;
+    let (image, classes) = (data.shape(), data.classes().to_vec());
+    let path = &args.checkpoint;
+    Ok(Checkpoint::from_pytorch(
+        path, &recipe, image, classes, &device,
+    )?)
 }

@@ -1,8 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use buckler_data::{DataSource, Dataset, LoadOptions, Split};
-use buckler_train::{ComputeDevice, EpochRecord, Recipe, TrainOptions, train};
+use buckler_train::{ComputeDevice, EpochRecord, Recipe, Run, TrainOptions, train};
 use serde::Serialize;
 
 use crate::output::{Output, percent};
@@ -10,10 +12,11 @@ use crate::output::{Output, percent};
 /// Train a network by a recipe
 ///
 /// The checkpoint with the best accuracy under attack on held-out images is kept, and the last one. A run that was
-/// interrupted goes on with --resume after its last finished epoch.
+/// interrupted goes on with --resume from its last checkpoint and ends as if it had not been. The run's folder holds
+/// the recipe, report.md with curves.svg, and metrics.jsonl with a line per step.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  buckler train mnist-he --data mnist:path/to/idx-files --out runs/mnist-he\n  buckler export runs/mnist-he --out models/mnist-he/1\n\nBuilt-in recipes: digits-he, digits-plain, mnist-he, mnist-plain"
+    after_help = "Example:\n  buckler train mnist-he --data mnist:path/to/idx-files --out runs/mnist-he\n  buckler export runs/mnist-he --out models/mnist-he/1\n  buckler train imagenet-free-at-he --data folder:path/to/imagenet --device cuda:0\n\n`buckler recipes` lists what is built in."
 )]
 pub struct Args {
     /// A built-in recipe's name, or a TOML file
@@ -27,14 +30,24 @@ pub struct Args {
     /// Folder of the run [default: runs/RECIPE]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on with the run in the folder
+    /// Go on with the run in the folder, from its last checkpoint
     #[arg(long)]
     resume: bool,
+    /// Minutes between checkpoints inside an epoch; there is one after every epoch too
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    checkpoint_every: f64,
+    /// Threads that load images [default: one per core, at most 8]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    workers: usize,
+    /// Leave out images that cannot be read, naming them, instead of stopping
+    #[arg(long)]
+    skip_broken: bool,
 }
 
 #[derive(Serialize)]
 struct Report {
     run: PathBuf,
+    stopped: Option<String>,
     best: Option<EpochRecord>,
     epochs: Vec<EpochRecord>,
 }
@@ -48,18 +61,23 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         Some(source) => source.clone(),
         None => recipe.data.parse()?,
     };
-    let (images, validation) = load_data(&recipe, &source)?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
+    let minutes = args.checkpoint_every;
+    let checkpoint_every = Duration::try_from_secs_f64(60.0 * minutes)
+        .with_context(|| format!("--checkpoint-every {minutes}: not a number of minutes"))?;
     let options = TrainOptions {
         resume: args.resume,
+        checkpoint_every,
+        workers: args.workers,
+        skip_broken: args.skip_broken,
     };
-    let device = args.device.open()?;
-    let run = train(&recipe, &images, &validation, &device, &out, options)?;
+    let run = train_recipe(&recipe, &source, args.device, &out, options)?;
     let report = Report {
         run: out,
+        stopped: run.stopped().map(str::to_owned),
         best: run.best().cloned(),
         epochs: run.epochs().to_vec(),
     };
@@ -82,14 +100,29 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     })
 }
 
+/// Trains by a recipe on its data and keeps everything in `out`.
+pub fn train_recipe(
+    recipe: &Recipe,
+    source: &DataSource,
+    device: ComputeDevice,
+    out: &Path,
+    options: TrainOptions,
+) -> Result<Run> {
+    let device = device.open()?;
+    let (images, validation) = load_data(recipe, source)?;
+    let images = Arc::new(images);
+    Ok(train(recipe, images, &validation, &device, out, options)?)
+}
+
 /// The training images and, cut from their end, the validation images of a recipe.
-pub fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)> {
+fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)> {
     let options = LoadOptions {
         size: recipe
             .training
             .images
             .map(|images| images + recipe.validation.images),
         seed: recipe.seed,
+        ..LoadOptions::default()
     };
     let mut images = source.load(Split::Train, &options)?;
     let validation = images.split_off(recipe.validation.images)?;

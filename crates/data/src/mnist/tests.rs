@@ -61,7 +61,10 @@ fn plain_and_packed_files_hold_the_same_images() {
     let plain = load(&images(12), &labels(12), "").unwrap();
     assert_eq!(plain.shape(), [1, 28, 28]);
     assert_eq!(plain.labels(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
-    assert_eq!(plain.pixels(), &images(12)[16..]);
+    let pixels: Vec<u8> = (0..12)
+        .flat_map(|index| plain.image(index).unwrap().into_owned())
+        .collect();
+    assert_eq!(pixels, &images(12)[16..]);
     assert_eq!(
         load(&gzip(&images(12)), &gzip(&labels(12)), ".gz").unwrap(),
         plain

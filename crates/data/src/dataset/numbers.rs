@@ -1,0 +1,63 @@
+use std::{
+    io,
+    thread::{self, Builder},
+};
+
+use super::{Dataset, Images};
+use crate::{DataError, error::panic_message, loader::usual_workers};
+
+/// A byte as a number in `[0, 1]`.
+pub(crate) fn unit(byte: u8) -> f32 {
+    f32::from(byte) / 255.0
+}
+
+impl Dataset {
+    /// The images at `indices` (a range, or any sequence) one after another as numbers in `[0, 1]` (byte / 255). Files
+    /// are decoded by as many threads as there are cores, at most 8.
+    ///
+    /// # Errors
+    /// When there is no image at an index, or one cannot be decoded.
+    pub fn to_f32(&self, indices: impl IntoIterator<Item = usize>) -> Result<Vec<f32>, DataError> {
+        // Checked one by one, because `0..usize::MAX` is an error to report and not a reason to run out of memory.
+        let indices = indices
+            .into_iter()
+            .map(|index| match index < self.len() {
+                true => Ok(index),
+                false => Err(self.no_such(index)),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        match self.images {
+            Images::Memory(_) => self.values(&indices),
+            Images::Files(_) => self.values_in_threads(&indices),
+        }
+    }
+
+    fn values(&self, indices: &[usize]) -> Result<Vec<f32>, DataError> {
+        let mut values = Vec::with_capacity(indices.len() * self.image_len());
+        for &index in indices {
+            values.extend(self.image(index)?.iter().copied().map(unit));
+        }
+        Ok(values)
+    }
+
+    fn values_in_threads(&self, indices: &[usize]) -> Result<Vec<f32>, DataError> {
+        let failed = |reason| DataError::Worker { reason };
+        let share = indices.len().div_ceil(usual_workers()).max(1);
+        thread::scope(|scope| {
+            let threads: io::Result<Vec<_>> = indices
+                .chunks(share)
+                .map(|mine| Builder::new().spawn_scoped(scope, || self.values(mine)))
+                .collect();
+            let threads =
+                threads.map_err(|error| failed(format!("it could not be started: {error}")))?;
+            // All of them, before an error of one is looked at: the scope panics with what is not waited for here.
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+            let mut values = Vec::with_capacity(indices.len() * self.image_len());
+            for result in results {
+                let part = result.map_err(|panic| failed(panic_message(panic.as_ref())))??;
+                values.extend(part);
+            }
+            Ok(values)
+        })
+    }
+}

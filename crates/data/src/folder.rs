@@ -1,0 +1,183 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use image::ImageFormat;
+use rand::seq::SliceRandom;
+
+use crate::{
+    DataError, Dataset, Split,
+    error::io_error,
+    stream::{Purpose, stream},
+};
+
+/// Rows and columns of the images of a folder when nothing else is asked for.
+pub const DEFAULT_IMAGE_SIZE: usize = 224;
+/// The most rows and columns that the images of a folder can be scaled to.
+pub const MAX_IMAGE_SIZE: usize = 1024;
+const MAX_CLASSES: usize = 1 << 16;
+
+/// Finds one split of a data set in the layout of ImageNet: `dir/train/CLASS/*` to learn from, `dir/val/CLASS/*`, or
+/// else `dir/test/CLASS/*`, to report on. The images are RGB of `side` x `side`; they are decoded when they are asked
+/// for, see [`Dataset::image`].
+///
+/// The classes are the directories in the order of their names. PNG, JPEG, WebP, BMP and GIF files are images; hidden
+/// entries are passed over, everything else is counted by [`Dataset::ignored`]. The order of the images is shuffled, the
+/// same way each time, so that the beginning and the end of the data set are mixtures of all classes.
+///
+/// # Errors
+/// When `side` is 0 or more than [`MAX_IMAGE_SIZE`], a directory is missing or cannot be read, there is no class or one
+/// without images, or the directories for training and testing have different classes.
+pub fn folder(dir: &Path, split: Split, side: usize) -> Result<Dataset, DataError> {
+    if !(1..=MAX_IMAGE_SIZE).contains(&side) {
+        return Err(DataError::OutOfRange {
+            what: "image size",
+            value: side,
+            min: 1,
+            max: MAX_IMAGE_SIZE,
+        });
+    }
+    let train = Some(dir.join("train")).filter(|path| path.is_dir());
+    let test = ["val", "test"]
+        .map(|name| dir.join(name))
+        .into_iter()
+        .find(|path| path.is_dir());
+    let (here, there) = match split {
+        Split::Train => (train, test),
+        Split::Test => (test, train),
+    };
+    let here = here.ok_or_else(|| missing(dir, split))?;
+    let mut ignored = 0;
+    let classes = classes(&here, &mut ignored)?;
+    if let Some(there) = there {
+        compare(&classes, &here, &self::classes(&there, &mut 0)?, &there)?;
+    }
+    let mut files = Vec::new();
+    for (label, class) in (0u16..).zip(&classes) {
+        let path = here.join(class);
+        let images = images(&path, &mut ignored)?;
+        if images.is_empty() {
+            return Err(DataError::Folder {
+                path,
+                problem: "holds no image".into(),
+                remedy: "put PNG, JPEG, WebP, BMP or GIF files there, or remove the class everywhere",
+            });
+        }
+        files.extend(images.into_iter().map(|path| (path, label)));
+    }
+    files.shuffle(&mut stream(0, Purpose::Files, 0));
+    Ok(Dataset::of_files(
+        "folder", split, classes, side, files, ignored,
+    ))
+}
+
+fn missing(dir: &Path, split: Split) -> DataError {
+    let (problem, remedy) = match split {
+        _ if !dir.is_dir() => (
+            "is no directory",
+            "name one that holds `train/CLASS/*` and `val/CLASS/*`",
+        ),
+        Split::Train => (
+            "has no directory `train`",
+            "put the images to learn from into `train/CLASS/*` there",
+        ),
+        Split::Test => (
+            "has no directory `val` or `test`",
+            "put the images to report on into `val/CLASS/*` there",
+        ),
+    };
+    DataError::Folder {
+        path: dir.to_owned(),
+        problem: problem.to_owned(),
+        remedy,
+    }
+}
+
+/// The names of the classes in `dir`, sorted.
+fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
+    let refuse = |problem: String, remedy| DataError::Folder {
+        path: dir.to_owned(),
+        problem,
+        remedy,
+    };
+    let mut classes = Vec::new();
+    for path in entries(dir)? {
+        match path.file_name().and_then(|name| name.to_str()) {
+            _ if !path.is_dir() => *ignored += 1,
+            Some(name) => classes.push(name.to_owned()),
+            None => {
+                return Err(refuse(
+                    format!("has a class `{}` whose name is not Unicode", path.display()),
+                    "rename it",
+                ));
+            }
+        }
+    }
+    match classes.len() {
+        0 => Err(refuse(
+            "has no directories, one for each class".into(),
+            "sort the images into directories that are named for their classes",
+        )),
+        count if count > MAX_CLASSES => Err(refuse(
+            format!("has {count} classes, more than {MAX_CLASSES}"),
+            "merge some",
+        )),
+        _ => Ok(classes),
+    }
+}
+
+/// That both splits have the same classes.
+fn compare(
+    classes: &[String],
+    dir: &Path,
+    others: &[String],
+    other_dir: &Path,
+) -> Result<(), DataError> {
+    // Sorted, so that the first difference is a class that one of the two does not have.
+    let position = classes
+        .iter()
+        .zip(others)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (lacking, has, class) = match (classes.get(position), others.get(position)) {
+        (None, None) => return Ok(()),
+        (Some(a), Some(b)) if a < b => (other_dir, dir, a),
+        (Some(a), None) => (other_dir, dir, a),
+        (_, Some(b)) => (dir, other_dir, b),
+    };
+    Err(DataError::Folder {
+        path: lacking.to_owned(),
+        problem: format!("has no class `{class}`, and `{}` has", has.display()),
+        remedy: "give both the same classes",
+    })
+}
+
+/// The images in `dir` in the order of their names.
+fn images(dir: &Path, ignored: &mut usize) -> Result<Vec<PathBuf>, DataError> {
+    let mut images = entries(dir)?;
+    let all = images.len();
+    images.retain(|path| {
+        let format = ImageFormat::from_path(path);
+        format.is_ok_and(|format| format.reading_enabled()) && !path.is_dir()
+    });
+    *ignored += all - images.len();
+    Ok(images)
+}
+
+/// All entries that are not hidden, in the order of their names: directories know no order.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |source| io_error("list", dir, source);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            entries.push(entry.path());
+        }
+    }
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::layers::{conv, global_average};
+use crate::TrainError;
+
+/// WRN-d-k without its last layer (Zagoruyko & Komodakis 2016, arXiv 1605.07146), in the form of TRADES, whose
+/// checkpoints have the same names: a 3x3 stem of 16 channels and three groups of `(d - 4) / 6` pre-activation blocks.
+#[derive(Module, Debug)]
+pub struct WideResNet {
+    conv1: Conv2d,
+    block1: Group,
+    block2: Group,
+    block3: Group,
+    bn1: BatchNorm,
+}
+
+/// Blocks at one resolution.
+#[derive(Module, Debug)]
+pub struct Group {
+    layer: Vec<Block>,
+}
+
+/// Batch norm, ReLU, convolution, twice, around a shortcut.
+#[derive(Module, Debug)]
+pub struct Block {
+    bn1: BatchNorm,
+    conv1: Conv2d,
+    bn2: BatchNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+}
+
+impl WideResNet {
+    pub(super) fn init(
+        depth: usize,
+        width: usize,
+        channels: usize,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
+            return Err(TrainError::Recipe(format!(
+                "network wide-resnet: WRN-{depth}-{width} does not exist, depth must be 6n + 4 (10, 16, 22, 28, 34, ...) and width at least 1"
+            )));
+        }
+        let blocks = (depth - 4) / 6;
+        let group = |from, to, stride| Group::init(blocks, from, to, stride, device);
+        Ok(Self {
+            conv1: conv(channels, 16, 3, 1, device),
+            block1: group(16, 16 * width, 1),
+            block2: group(16 * width, 32 * width, 2),
+            block3: group(32 * width, 64 * width, 2),
+            bn1: BatchNormConfig::new(64 * width).init(device),
+        })
+    }
+
+    /// The number of penultimate features, `64 k`.
+    pub fn features(&self) -> usize {
+        self.bn1.gamma.val().dims()[0]
+    }
+
+    /// Penultimate features `[batch, features]`, averaged over the image after the last activation.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.conv1.forward(images);
+        let x = [&self.block1, &self.block2, &self.block3]
+            .into_iter()
+            .flat_map(|group| &group.layer)
+            .fold(x, |x, block| block.forward(x));
+        global_average(relu(self.bn1.forward(x)))
+    }
+}
+
+impl Group {
+    fn init(blocks: usize, from: usize, to: usize, stride: usize, device: &Device) -> Self {
+        let layer = (0..blocks)
+            .map(|i| match i {
+                0 => Block::init(from, to, stride, device),
+                _ => Block::init(to, to, 1, device),
+            })
+            .collect();
+        Self { layer }
+    }
+}
+
+impl Block {
+    fn init(from: usize, to: usize, stride: usize, device: &Device) -> Self {
+        Self {
+            bn1: BatchNormConfig::new(from).init(device),
+            conv1: conv(from, to, 3, stride, device),
+            bn2: BatchNormConfig::new(to).init(device),
+            conv2: conv(to, to, 3, 1, device),
+            conv_shortcut: (from != to).then(|| conv(from, to, 1, stride, device)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let activated = relu(self.bn1.forward(x.clone()));
+        let shortcut = match &self.conv_shortcut {
+            Some(conv) => conv.forward(activated.clone()),
+            None => x,
+        };
+        let out = self.conv1.forward(activated);
+        let out = self.conv2.forward(relu(self.bn2.forward(out)));
+        out + shortcut
+    }
+}

@@ -1,0 +1,42 @@
+use super::*;
+
+#[test]
+fn every_built_in_recipe_is_valid_and_named_as_it_is_found() {
+    for name in Recipe::built_in() {
+        assert_eq!(Recipe::find(name).unwrap().name, name);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let text = include_str!("../../recipes/digits-he.toml").replace("batch_size", "batchsize");
+    let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
+    assert!(
+        error.contains("batchsize") && error.contains("batch_size"),
+        "{error}"
+    );
+}
+
+#[test]
+fn values_out_of_range_are_named_with_their_limit() {
+    for (from, to, expected) in [
+        ("epochs = ", "epochs = 0 # ", "training.epochs is 0"),
+        ("margin = ", "margin = 7.0 # ", "head.margin is 7"),
+        (
+            "\neps = ",
+            "\neps = 3.0 # ",
+            "adversary.eps is 3, at most 1",
+        ),
+    ] {
+        let text = include_str!("../../recipes/digits-he.toml").replace(from, to);
+        let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_adversarial_framework_without_adversary_is_refused() {
+    let text = include_str!("../../recipes/digits-plain.toml").replace("\"plain\"", "\"pgd-at\"");
+    let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
+    assert!(error.contains("[adversary]"), "{error}");
+}

@@ -1,0 +1,218 @@
+//! One step of training: craft, differentiate, update.
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Int, Tensor};
+use rand::RngCore;
+
+use crate::ball;
+use crate::error::TrainError;
+use crate::framework::{Crafting, Framework, Terms};
+use crate::network::Network;
+use crate::recipe::Recipe;
+use crate::weights::{average, clip_gradients, perturb};
+
+/// Everything that a step changes.
+pub(crate) struct TrainingState {
+    /// The weights, on a device with autodiff.
+    pub network: Network,
+    pub optimizer: ModuleOptimizer,
+    /// The moving average of the weights, in evaluation mode, if the recipe has one.
+    pub average: Option<Network>,
+    /// FreeAT's perturbation `[batch_size, channels, height, width]`, which outlives its batch.
+    pub perturbation: Option<Tensor<4>>,
+}
+
+/// A batch and where in the run it stands.
+pub(crate) struct Batch {
+    /// `[batch, channels, height, width]`, without autodiff.
+    pub images: Tensor<4>,
+    pub labels: Tensor<1, Int>,
+    /// In epochs, fractions included.
+    pub position: f64,
+    /// Steps before this one.
+    pub number: u64,
+    pub learning_rate: f64,
+}
+
+/// What one forward and backward pass gives.
+struct Pass {
+    loss: f64,
+    weights: GradientsParams,
+    /// With respect to the images trained on, for the mean loss.
+    images: Option<Tensor<4>>,
+}
+
+impl TrainingState {
+    /// The weights to validate and export: their average if there is one.
+    pub fn evaluated(&self) -> Network {
+        match &self.average {
+            Some(average) => average.clone(),
+            None => self.network.valid(),
+        }
+    }
+
+    /// Trains on one batch; returns the loss, for FreeAT the mean over the replays.
+    pub fn step(
+        &mut self,
+        recipe: &Recipe,
+        batch: &Batch,
+        rng: &mut dyn RngCore,
+    ) -> Result<f64, TrainError> {
+        let clean = &batch.images;
+        let labels = &batch.labels;
+        let adversary = match &recipe.adversary {
+            Some(config) => Some(config.at(batch.position, recipe.framework)?),
+            None => None,
+        };
+        let trained = match (recipe.framework.crafting(), adversary) {
+            (Crafting::Iterative(_), Some(adversary)) => {
+                adversary.craft(&self.network.valid(), clean.clone(), labels.clone(), rng)
+            }
+            (Crafting::SingleStep, Some(adversary)) => {
+                let attacked = self.network.clone().no_grad();
+                adversary.craft(&attacked, clean.clone(), labels.clone(), rng)
+            }
+            (Crafting::Free { replays }, Some(adversary)) => {
+                let mut total = 0.0;
+                for _ in 0..replays {
+                    total += self.free_step(recipe, batch, &adversary);
+                }
+                return Ok(total / replays as f64);
+            }
+            _ => clean.clone(),
+        };
+        let pass = self.gradients(recipe, batch, trained, false);
+        self.update(recipe, batch, pass.weights);
+        Ok(pass.loss)
+    }
+
+    /// The weights descend and the perturbation ascends by the gradients of one pass.
+    fn free_step(&mut self, recipe: &Recipe, batch: &Batch, adversary: &crate::Adversary) -> f64 {
+        let clean = batch.images.clone();
+        let [count, channels, height, width] = clean.dims();
+        let persistent = self.perturbation.take().unwrap_or_else(|| {
+            let rows = recipe.training.batch_size;
+            Tensor::zeros([rows, channels, height, width], &clean.device())
+        });
+        // The last batch of an epoch can be smaller: it uses the first rows, as the original does.
+        let rows = 0..count;
+        let perturbation = persistent.clone().slice([rows.clone()]);
+        let moved = clean + perturbation.clone();
+        let trained = moved.clone().clamp(0.0, 1.0);
+        let inside = moved.equal(trained.clone()).float();
+        let pass = self.gradients(recipe, batch, trained, true);
+        let perturbation = match pass.images {
+            Some(gradient) => {
+                // A pixel at the edge of the box has no gradient through the clamp.
+                let gradient = gradient * inside;
+                let step = ball::steepest(adversary.threat.norm, gradient, adversary.step_size);
+                ball::clip(adversary.threat, perturbation + step)
+            }
+            None => perturbation,
+        };
+        self.perturbation = Some(persistent.slice_assign([rows], perturbation));
+        self.update(recipe, batch, pass.weights);
+        pass.loss
+    }
+
+    /// The gradients of the training objective, with AWP at the perturbed weights.
+    fn gradients(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        trained: Tensor<4>,
+        of_images: bool,
+    ) -> Pass {
+        let awp = recipe
+            .awp
+            .as_ref()
+            .filter(|awp| batch.position >= awp.warmup_epochs);
+        let Some(awp) = awp else {
+            return pass(recipe, &self.network, batch, trained, of_images);
+        };
+        // A copy with running statistics of its own: the ascent leaves the network's alone.
+        let copy = self.network.valid().train();
+        let ascent = pass(recipe, &copy, batch, trained.clone(), false).weights;
+        let perturbed = perturb(self.network.clone(), &ascent, awp.gamma);
+        pass(recipe, &perturbed, batch, trained, of_images)
+    }
+
+    fn update(&mut self, recipe: &Recipe, batch: &Batch, gradients: GradientsParams) {
+        let gradients = match recipe.optimizer.clip_norm {
+            Some(max_norm) => clip_gradients(&self.network, gradients, max_norm),
+            None => gradients,
+        };
+        self.network = self
+            .optimizer
+            .step(batch.learning_rate, self.network.clone(), gradients);
+        if let (Some(decay), Some(old)) = (recipe.training.ema_decay, self.average.take()) {
+            // Early on a long memory would hold the initial weights: as TensorFlow's averages do.
+            let number = batch.number as f64;
+            let decay = decay.min((1.0 + number) / (10.0 + number));
+            self.average = Some(average(old, &self.network.valid(), decay));
+        }
+    }
+}
+
+/// Forward and backward over the batch, in parts of `micro_batch` images when the recipe has it.
+fn pass(
+    recipe: &Recipe,
+    network: &Network,
+    batch: &Batch,
+    trained: Tensor<4>,
+    of_images: bool,
+) -> Pass {
+    let count = trained.dims()[0];
+    let part = recipe.training.micro_batch.unwrap_or(count).min(count);
+    let mut accumulator = GradientsAccumulator::new();
+    let mut loss = 0.0;
+    let mut image_gradients = Vec::new();
+    for start in (0..count).step_by(part.max(1)) {
+        let rows = start..count.min(start + part);
+        let share = rows.len() as f64 / count as f64;
+        let mut leaf = trained.clone().slice([rows.clone()]).autodiff();
+        if of_images {
+            leaf = leaf.require_grad();
+        }
+        let clean = recipe
+            .framework
+            .pairs()
+            .then(|| batch.images.clone().slice([rows.clone()]).autodiff());
+        let labels = batch.labels.clone().slice([rows]).autodiff();
+        let value = objective(recipe, network, clean, leaf.clone(), labels).mul_scalar(share);
+        loss += f64::from(value.clone().into_scalar::<f32>());
+        let mut gradients = value.backward();
+        if let Some(gradient) = leaf.grad_remove(&mut gradients).filter(|_| of_images) {
+            image_gradients.push(gradient);
+        }
+        accumulator.accumulate(network, GradientsParams::from_grads(gradients, network));
+    }
+    Pass {
+        loss,
+        weights: accumulator.grads(),
+        images: (!image_gradients.is_empty()).then(|| Tensor::cat(image_gradients, 0)),
+    }
+}
+
+fn objective(
+    recipe: &Recipe,
+    network: &Network,
+    clean: Option<Tensor<4>>,
+    trained: Tensor<4>,
+    labels: Tensor<1, Int>,
+) -> Tensor<1> {
+    let framework: Framework = recipe.framework;
+    let similarity = |images| network.head.similarity(network.features(images));
+    framework.objective(Terms {
+        head: &network.head,
+        labels,
+        clean: clean.map(similarity),
+        trained: similarity(trained),
+        label_smoothing: recipe.training.label_smoothing,
+    })
+}
+
+#[cfg(test)]
+#[path = "step/tests.rs"]
+mod tests;

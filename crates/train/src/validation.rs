@@ -1,0 +1,76 @@
+use buckler_attack::Threat;
+use buckler_data::{Dataset, gather};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::RngCore;
+
+use crate::adversary::{Adversary, Start};
+use crate::error::TrainError;
+use crate::framework::Maximised;
+use crate::network::Network;
+use crate::recipe::Recipe;
+
+/// Accuracies in `[0, 1]`.
+pub(crate) struct Validation {
+    pub clean: f64,
+    /// Under PGD on cross-entropy, when the recipe has an adversary.
+    pub robust: Option<f64>,
+}
+
+/// Images per query.
+const BATCH: usize = 250;
+
+/// Clean accuracy, and accuracy under PGD when the recipe has an adversary, of a network in evaluation mode.
+pub(crate) fn validate(
+    recipe: &Recipe,
+    images: &Dataset,
+    network: &Network,
+    device: &Device,
+    rng: &mut dyn RngCore,
+) -> Result<Validation, TrainError> {
+    let adversary = recipe.adversary.as_ref().map(|config| Adversary {
+        threat: Threat {
+            norm: config.norm,
+            epsilon: config.eps,
+        },
+        steps: recipe.validation.steps,
+        step_size: 2.5 * config.eps.value() / recipe.validation.steps.max(1) as f32,
+        start: Start::Uniform,
+        maximised: Maximised::CrossEntropy,
+    });
+    let (mut clean, mut robust) = (0.0, 0.0);
+    let all: Vec<usize> = (0..images.len()).collect();
+    for indices in all.chunks(BATCH) {
+        let (pixels, labels) = gather(images, indices)?;
+        let (x, y) = tensors(pixels, labels, images.shape(), device);
+        clean += correct(network, x.clone(), y.clone());
+        if let Some(adversary) = &adversary {
+            let attacked = adversary.craft(network, x, y.clone(), rng);
+            robust += correct(network, attacked, y);
+        }
+    }
+    let share = |count: f64| count / images.len().max(1) as f64;
+    Ok(Validation {
+        clean: share(clean),
+        robust: adversary.map(|_| share(robust)),
+    })
+}
+
+fn correct(network: &Network, images: Tensor<4>, labels: Tensor<1, Int>) -> f64 {
+    let predicted = network.forward(images).logits.argmax(1).squeeze_dim(1);
+    f64::from(predicted.equal(labels).int().sum().into_scalar::<i32>())
+}
+
+/// Pixels and labels of a batch on the device.
+pub(crate) fn tensors(
+    pixels: Vec<f32>,
+    labels: Vec<i64>,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> (Tensor<4>, Tensor<1, Int>) {
+    let count = labels.len();
+    let shape = [count, channels, height, width];
+    (
+        Tensor::from_data(TensorData::new(pixels, shape), device),
+        Tensor::from_data(TensorData::new(labels, [count]), device),
+    )
+}
