@@ -279,7 +279,7 @@ fn start(
     if let Some(dir) = run.last_checkpoint() {
         return Checkpoint::load(&dir, device)?.resume(optimizer, device);
     }
-    device.seed(stream(recipe.seed, 0).next_u64());
+    device.seed(recipe.seed);
     let network = Network::init(
         &recipe.network,
         recipe.normalization.as_ref(),
