@@ -23,12 +23,12 @@ fn rich_recipe(dir: &Path) -> PathBuf {
         network = { kind = "wide-resnet", depth = 10, width = 1 }
         head = { kind = "hypersphere", scale = 10.0, margin = 0.2 }
         framework = { kind = "free-at", replays = 2 }
-        training = { epochs = 2, batch_size = 16, micro_batch = 12, images = 88, label_smoothing = 0.1, ema_decay = 0.9 }
+        training = { epochs = 4, batch_size = 16, micro_batch = 12, images = 88, label_smoothing = 0.1, ema_decay = 0.9 }
         augmentation = { pad = 2, flip = true, cutout = 5 }
         adversary = { eps = 0.1, steps = 1, step_size = 0.05, warmup_epochs = 1.0 }
         awp = { gamma = 0.005, warmup_epochs = 1.0 }
         optimizer = { learning_rate = 0.05, momentum = 0.9, weight_decay = 5e-4, clip_norm = 2.0 }
-        schedule = { kind = "piecewise", points = [[0.0, 0.1], [1.0, 1.0], [2.0, 0.0]] }
+        schedule = { kind = "piecewise", points = [[0.0, 0.1], [1.0, 1.0], [4.0, 0.0]] }
         validation = { images = 20, steps = 2 }
     "#;
     std::fs::write(&path, recipe).unwrap();
@@ -40,10 +40,14 @@ fn index(run: &Path) -> Option<serde_json::Value> {
     Some(serde_json::from_slice(&bytes).expect("a half-written run.json"))
 }
 
+/// The name of the last checkpoint.
+fn last(run: &Path) -> Option<String> {
+    Some(index(run)?["last"].as_str()?.to_owned())
+}
+
 /// The exported model of the run's last checkpoint.
 fn exported(run: &Path, out: &Path) -> Vec<u8> {
-    let last = index(run).unwrap()["last"].as_str().unwrap().to_owned();
-    let checkpoint = run.join("checkpoints").join(last);
+    let checkpoint = run.join("checkpoints").join(last(run).unwrap());
     let args = ["export", text(&checkpoint), "--out", text(out)];
     json(&args);
     std::fs::read(out.join("model.onnx")).unwrap()
@@ -54,9 +58,7 @@ fn a_run_killed_at_twenty_random_moments_ends_with_the_weights_of_an_uninterrupt
     let dir = tempfile::tempdir().unwrap();
     let recipe = rich_recipe(dir.path());
     let whole = dir.path().join("whole");
-    let started = Instant::now();
     json(&["train", text(&recipe), "--out", text(&whole)]);
-    let duration = started.elapsed();
 
     let killed = dir.path().join("killed");
     let device = ComputeDevice::Cpu.open().unwrap();
@@ -69,19 +71,24 @@ fn a_run_killed_at_twenty_random_moments_ends_with_the_weights_of_an_uninterrupt
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(rand::rng().random_range(Duration::ZERO..duration / 2));
+        // After none or one more checkpoint, and a while.
+        let before = last(&killed);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let wait = rand::rng().random_bool(0.7);
+        while wait && last(&killed) == before && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..100)));
         cut_short += usize::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
         // What is there is whole at any moment.
-        if let Some(last) =
-            index(&killed).and_then(|index| index["last"].as_str().map(str::to_owned))
-        {
+        if let Some(last) = last(&killed) {
             Checkpoint::load(&killed.join("checkpoints").join(last), &device).unwrap();
         }
     }
     assert!(
-        cut_short >= 3,
+        cut_short >= 10,
         "only {cut_short} of the runs were cut short"
     );
     json(&["train", text(&recipe), "--out", text(&killed), "--resume"]);
@@ -91,7 +98,7 @@ fn a_run_killed_at_twenty_random_moments_ends_with_the_weights_of_an_uninterrupt
     );
     let lines = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert_eq!(lines(&whole), lines(&killed));
-    assert_eq!(lines(&whole).lines().count(), 2 * 6);
+    assert_eq!(lines(&whole).lines().count(), 4 * 6);
 }
 
 #[test]
@@ -198,6 +205,48 @@ fn a_broken_image_is_named_and_left_out_only_on_request() {
     );
     let report = json(&[&train[..], &["--resume", "--skip-broken"]].concat());
     assert_eq!(report["epochs"][0]["skipped"], 1);
+}
+
+#[test]
+fn every_residual_network_is_exported_with_the_trainers_logits_and_gradients() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = format!("folder:{}", text(&folder(dir.path(), 4)));
+    for (name, network, image) in [
+        ("resnet-18", "{ kind = \"resnet\", depth = 18 }", 40),
+        ("resnet-50", "{ kind = \"resnet\", depth = 50 }", 40),
+        ("preact", "{ kind = \"preact-resnet\", depth = 18 }", 16),
+    ] {
+        let recipe = dir.path().join(format!("{name}.toml"));
+        let toml = format!(
+            r#"
+            base = "imagenet-free-at-he"
+            name = "{name}"
+            image_size = {image}
+            network = {network}
+            training = {{ epochs = 1, batch_size = 3, images = 6 }}
+            optimizer = {{ learning_rate = 0.01 }}
+            validation = {{ images = 2, steps = 1 }}
+            "#
+        );
+        std::fs::write(&recipe, toml).unwrap();
+        let run = dir.path().join(name);
+        let out = dir.path().join("models").join(name);
+        json(&["train", text(&recipe), "--data", &data, "--out", text(&run)]);
+        // Exporting checks both in ONNX Runtime.
+        json(&["export", text(&run), "--out", text(&out)]);
+        let model = out.join("model.onnx");
+        let evaluated = json(&[
+            "evaluate",
+            text(&model),
+            "--data",
+            &data,
+            "--eps",
+            "4/255",
+            "--steps",
+            "2",
+        ]);
+        assert_eq!(evaluated["images"], 8, "{name}");
+    }
 }
 
 #[test]

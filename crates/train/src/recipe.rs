@@ -20,6 +20,9 @@ pub struct Recipe {
     pub description: String,
     /// The data set, as `--data` would name it.
     pub data: String,
+    /// Side of the square images that a folder is cut to; 224 by default, other data sets have their own.
+    #[serde(default)]
+    pub image_size: Option<usize>,
     /// Determines initial weights, order, starts of the adversary and dropout.
     #[serde(default)]
     pub seed: u64,

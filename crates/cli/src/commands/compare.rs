@@ -93,11 +93,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             Some(source) => source.clone(),
             None => recipe.data.parse()?,
         };
-        let samples = match sources.entry(source.to_string()) {
+        let samples = match sources.entry((source.to_string(), recipe.image_size)) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
                 let options = LoadOptions {
                     size: Some(args.limit),
+                    image_size: recipe.image_size,
                     ..LoadOptions::default()
                 };
                 let data = source.load(Split::Test, &options)?;

@@ -57,6 +57,9 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let options = LoadOptions {
         size: args.limit,
+        // A folder is cut to what the model takes.
+        image_size: matches!(args.data, DataSource::Folder { .. })
+            .then(|| classifier.input().height),
         ..LoadOptions::default()
     };
     let samples = evaluation::samples(&args.data.load(Split::Test, &options)?)?;

@@ -84,6 +84,7 @@ fn load(args: &Args) -> Result<Checkpoint> {
     };
     let options = LoadOptions {
         size: Some(1),
+        image_size: recipe.image_size,
         ..LoadOptions::default()
     };
     let data = source.load(Split::Test, &options)?;

@@ -122,7 +122,7 @@ fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)>
             .images
             .map(|images| images + recipe.validation.images),
         seed: recipe.seed,
-        ..LoadOptions::default()
+        image_size: recipe.image_size,
     };
     let mut images = source.load(Split::Train, &options)?;
     let validation = images.split_off(recipe.validation.images)?;
