@@ -8,6 +8,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::device::first;
 use crate::error::TrainError;
 use crate::network::Network;
 use crate::recipe::Recipe;
@@ -82,12 +83,13 @@ impl Checkpoint {
         }
     }
 
-    /// Everything that the next step needs, on an autodiff `device`.
+    /// Everything that the next step needs, on the first of `devices`.
     pub(crate) fn resume(
         self,
         optimizer: ModuleOptimizer,
-        device: &Device,
+        devices: &[Device],
     ) -> Result<(TrainingState, CheckpointState), TrainError> {
+        let device = &first(devices)?;
         let optimizer = optimizer
             .from_bytes(read(&self.dir.join(OPTIMIZER))?)
             .map_err(|error| damaged(&self.dir, format!("{OPTIMIZER}: {error}")))?;
@@ -117,6 +119,7 @@ impl Checkpoint {
             optimizer,
             average,
             perturbation,
+            devices: devices.to_vec(),
         };
         Ok((state, self.state))
     }

@@ -34,6 +34,14 @@ impl ComputeDevice {
     }
 }
 
+/// The device that holds the weights.
+pub(crate) fn first(devices: &[Device]) -> Result<Device, TrainError> {
+    devices
+        .first()
+        .cloned()
+        .ok_or_else(|| TrainError::Device("no device to train on: name one, such as `cpu`".into()))
+}
+
 #[cfg(feature = "cuda")]
 fn cuda_devices() -> usize {
     use burn::tensor::DeviceType;

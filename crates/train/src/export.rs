@@ -81,9 +81,18 @@ fn card(state: &CheckpointState, name: &str) -> Card {
     let recipe = &state.recipe;
     let [channels, height, width] = state.image;
     let adversary = recipe.adversary.as_ref();
+    // Weights from elsewhere: the recipe says what network they are of, not how they were trained.
+    let imported = state.epochs == 0 && state.steps == 0;
     Card {
         name: name.to_owned(),
-        description: recipe.description.clone(),
+        description: if imported {
+            format!(
+                "weights from PyTorch, the network of recipe {}",
+                recipe.name
+            )
+        } else {
+            recipe.description.clone()
+        },
         classes: state.classes.clone(),
         input: Input {
             channels,
@@ -105,7 +114,7 @@ fn card(state: &CheckpointState, name: &str) -> Card {
                 margin,
             },
         }),
-        training: Some(Training {
+        training: (!imported).then(|| Training {
             recipe: recipe.name.clone(),
             framework: recipe.framework.name().to_owned(),
             data: recipe.data.clone(),

@@ -22,6 +22,7 @@ mod recipe;
 mod report;
 mod run;
 mod schedule;
+mod shards;
 mod step;
 #[cfg(test)]
 mod testing;

@@ -76,7 +76,7 @@ impl Checkpoint {
         network.body = released.body;
         let state = CheckpointState {
             recipe: recipe.clone(),
-            epochs: recipe.training.epochs,
+            epochs: 0,
             steps: 0,
             loss_sum: 0.0,
             skipped: 0,

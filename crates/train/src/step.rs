@@ -2,14 +2,17 @@
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Int, Tensor};
-use rand::RngCore;
+use burn::tensor::{Device, Int, Tensor};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
+use crate::adversary::Adversary;
 use crate::ball;
 use crate::error::TrainError;
 use crate::framework::{Crafting, Framework, Terms};
 use crate::network::Network;
 use crate::recipe::Recipe;
+use crate::shards::{self, Shard};
 use crate::weights::{average, clip_gradients, perturb};
 
 /// Everything that a step changes.
@@ -21,6 +24,8 @@ pub(crate) struct TrainingState {
     pub average: Option<Network>,
     /// FreeAT's perturbation `[batch_size, channels, height, width]`, which outlives its batch.
     pub perturbation: Option<Tensor<4>>,
+    /// Without autodiff; the first one holds all that is above.
+    pub devices: Vec<Device>,
 }
 
 /// A batch and where in the run it stands.
@@ -59,19 +64,16 @@ impl TrainingState {
         batch: &Batch,
         rng: &mut dyn RngCore,
     ) -> Result<f64, TrainError> {
-        let clean = &batch.images;
-        let labels = &batch.labels;
         let adversary = match &recipe.adversary {
             Some(config) => Some(config.at(batch.position, recipe.framework)?),
             None => None,
         };
         let trained = match (recipe.framework.crafting(), adversary) {
             (Crafting::Iterative(_), Some(adversary)) => {
-                adversary.craft(&self.network.valid(), clean.clone(), labels.clone(), rng)
+                self.craft(&adversary, &self.network.valid(), batch, rng)
             }
             (Crafting::SingleStep, Some(adversary)) => {
-                let attacked = self.network.clone().no_grad();
-                adversary.craft(&attacked, clean.clone(), labels.clone(), rng)
+                self.craft(&adversary, &self.network.clone().no_grad(), batch, rng)
             }
             (Crafting::Free { replays }, Some(adversary)) => {
                 let mut total = 0.0;
@@ -80,11 +82,32 @@ impl TrainingState {
                 }
                 return Ok(total / replays as f64);
             }
-            _ => clean.clone(),
+            _ => batch.images.clone(),
         };
         let pass = self.gradients(recipe, batch, trained, false);
         self.update(recipe, batch, pass.weights);
         Ok(pass.loss)
+    }
+
+    fn craft(
+        &self,
+        adversary: &Adversary,
+        network: &Network,
+        batch: &Batch,
+        rng: &mut dyn RngCore,
+    ) -> Tensor<4> {
+        let (images, labels) = (&batch.images, &batch.labels);
+        if self.devices.len() == 1 {
+            return adversary.craft(network, images.clone(), labels.clone(), rng);
+        }
+        let seeded = |_| ChaCha8Rng::seed_from_u64(rng.next_u64());
+        let shards = shards::cut(&self.devices, network, images, images, labels, seeded);
+        let crafted = shards::each(shards, |mut shard| {
+            adversary.craft(&shard.network, shard.clean, shard.labels, &mut shard.rest)
+        });
+        let device = images.device();
+        let crafted = crafted.into_iter().map(|part| part.to_device(&device));
+        Tensor::cat(crafted.collect(), 0)
     }
 
     /// The weights descend and the perturbation ascends by the gradients of one pass.
@@ -129,13 +152,43 @@ impl TrainingState {
             .as_ref()
             .filter(|awp| batch.position >= awp.warmup_epochs);
         let Some(awp) = awp else {
-            return pass(recipe, &self.network, batch, trained, of_images);
+            return self.pass(recipe, &self.network, batch, trained, of_images);
         };
         // A copy with running statistics of its own: the ascent leaves the network's alone.
         let copy = self.network.valid().train();
-        let ascent = pass(recipe, &copy, batch, trained.clone(), false).weights;
+        let ascent = self
+            .pass(recipe, &copy, batch, trained.clone(), false)
+            .weights;
         let perturbed = perturb(self.network.clone(), &ascent, awp.gamma);
-        pass(recipe, &perturbed, batch, trained, of_images)
+        self.pass(recipe, &perturbed, batch, trained, of_images)
+    }
+
+    /// Forward and backward over the batch, on all devices.
+    fn pass(
+        &self,
+        recipe: &Recipe,
+        network: &Network,
+        batch: &Batch,
+        trained: Tensor<4>,
+        of_images: bool,
+    ) -> Pass {
+        let device = trained.device();
+        let (images, labels) = (&batch.images, &batch.labels);
+        let shards = shards::cut(&self.devices, network, images, &trained, labels, |_| ());
+        let parts = shards::each(shards, |shard| pass(recipe, shard, of_images));
+        let mut accumulator = GradientsAccumulator::new();
+        let mut loss = 0.0;
+        let mut image_gradients = Vec::new();
+        for part in parts {
+            loss += part.loss;
+            accumulator.accumulate(network, part.weights.to_device(&device, network));
+            image_gradients.extend(part.images.map(|images| images.to_device(&device)));
+        }
+        Pass {
+            loss,
+            weights: accumulator.grads(),
+            images: (!image_gradients.is_empty()).then(|| Tensor::cat(image_gradients, 0)),
+        }
     }
 
     fn update(&mut self, recipe: &Recipe, batch: &Batch, gradients: GradientsParams) {
@@ -155,31 +208,26 @@ impl TrainingState {
     }
 }
 
-/// Forward and backward over the batch, in parts of `micro_batch` images when the recipe has it.
-fn pass(
-    recipe: &Recipe,
-    network: &Network,
-    batch: &Batch,
-    trained: Tensor<4>,
-    of_images: bool,
-) -> Pass {
-    let count = trained.dims()[0];
+/// Forward and backward over a shard, in parts of `micro_batch` images when the recipe has it.
+fn pass(recipe: &Recipe, shard: Shard<()>, of_images: bool) -> Pass {
+    let network = &shard.network;
+    let count = shard.trained.dims()[0];
     let part = recipe.training.micro_batch.unwrap_or(count).min(count);
     let mut accumulator = GradientsAccumulator::new();
     let mut loss = 0.0;
     let mut image_gradients = Vec::new();
     for start in (0..count).step_by(part.max(1)) {
         let rows = start..count.min(start + part);
-        let share = rows.len() as f64 / count as f64;
-        let mut leaf = trained.clone().slice([rows.clone()]).autodiff();
+        let share = shard.share * rows.len() as f64 / count as f64;
+        let mut leaf = shard.trained.clone().slice([rows.clone()]).autodiff();
         if of_images {
             leaf = leaf.require_grad();
         }
         let clean = recipe
             .framework
             .pairs()
-            .then(|| batch.images.clone().slice([rows.clone()]).autodiff());
-        let labels = batch.labels.clone().slice([rows]).autodiff();
+            .then(|| shard.clean.clone().slice([rows.clone()]).autodiff());
+        let labels = shard.labels.clone().slice([rows]).autodiff();
         let value = objective(recipe, network, clean, leaf.clone(), labels).mul_scalar(share);
         loss += f64::from(value.clone().into_scalar::<f32>());
         let mut gradients = value.backward();

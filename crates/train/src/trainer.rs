@@ -12,6 +12,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::checkpoint::{Checkpoint, CheckpointState};
+use crate::device::first;
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepRecord};
 use crate::network::Network;
@@ -49,7 +50,7 @@ impl Default for TrainOptions {
 /// Random streams of one run, by what they are for; steps use their own number.
 const VALIDATION_STREAM: u64 = u64::MAX;
 
-/// Trains by `recipe` on `images`, choosing the best epoch on `validation`, and keeps everything in `out`.
+/// Trains by `recipe` on `images` and `devices`, choosing the best epoch on `validation`, and keeps everything in `out`.
 ///
 /// A run that was killed goes on with [`TrainOptions::resume`] from its last checkpoint, inside an epoch too, and ends
 /// with the weights that it would have had uninterrupted: bit for bit on a device whose kernels are deterministic, as
@@ -61,10 +62,11 @@ pub fn train(
     recipe: &Recipe,
     images: Arc<Dataset>,
     validation: &Dataset,
-    device: &Device,
+    devices: &[Device],
     out: &Path,
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
+    let device = &first(devices)?;
     let loader = Loader::new(
         images.clone(),
         LoaderConfig {
@@ -75,8 +77,8 @@ pub fn train(
             skip_broken: options.skip_broken,
         },
     )?;
-    let run = open_run(recipe, out, device, options)?;
-    let (state, position) = start(recipe, &images, device, &run)?;
+    let run = open_run(recipe, out, devices, options)?;
+    let (state, position) = start(recipe, &images, devices, &run)?;
     let metrics = Metrics::open(out, position.epochs, position.steps)?;
     let mut session = Session {
         recipe,
@@ -162,7 +164,8 @@ impl Session<'_> {
         self.position.loss_sum = 0.0;
         self.position.skipped = 0;
         self.save()?;
-        let stopped = self.collapse(&record);
+        let best = self.run.best().and_then(|best| best.robust_accuracy);
+        let stopped = collapse(self.recipe, best, &record);
         let line = describe(self.recipe, &record);
         self.run.finish_epoch(record, stopped.clone())?;
         write_report(&self.run)?;
@@ -224,31 +227,30 @@ impl Session<'_> {
         self.saved = Instant::now();
         Ok(())
     }
+}
 
-    /// Why to stop, when accuracy under attack fell too far below its best.
-    fn collapse(&self, record: &EpochRecord) -> Option<String> {
-        let allowed = self.recipe.training.stop_on_drop?;
-        let best = self.run.best()?.robust_accuracy?;
-        let now = record.robust_accuracy?;
-        (best - now > allowed).then(|| {
-            format!(
-                "stopped after epoch {}: accuracy under PGD-{} fell from {:.1} % to {:.1} % (catastrophic overfitting; training.stop_on_drop is {allowed})",
-                record.epoch,
-                self.recipe.validation.steps,
-                100.0 * best,
-                100.0 * now
-            )
-        })
-    }
+/// Why to stop, when accuracy under attack fell too far below the best so far.
+fn collapse(recipe: &Recipe, best: Option<f64>, record: &EpochRecord) -> Option<String> {
+    let allowed = recipe.training.stop_on_drop?;
+    let (best, now) = (best?, record.robust_accuracy?);
+    (best - now > allowed).then(|| {
+        format!(
+            "stopped after epoch {}: accuracy under PGD-{} fell from {:.1} % to {:.1} % (catastrophic overfitting; training.stop_on_drop is {allowed})",
+            record.epoch,
+            recipe.validation.steps,
+            100.0 * best,
+            100.0 * now
+        )
+    })
 }
 
 fn open_run(
     recipe: &Recipe,
     out: &Path,
-    device: &Device,
+    devices: &[Device],
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
-    let device = format!("{device:?}");
+    let device = format!("{devices:?}");
     if !options.resume {
         return Run::create(out, recipe, &device);
     }
@@ -271,13 +273,14 @@ fn open_run(
 fn start(
     recipe: &Recipe,
     images: &Dataset,
-    device: &Device,
+    devices: &[Device],
     run: &Run,
 ) -> Result<(TrainingState, CheckpointState), TrainError> {
+    let device = first(devices)?;
     let autodiff = device.clone().autodiff();
     let optimizer = sgd(&recipe.optimizer);
     if let Some(dir) = run.last_checkpoint() {
-        return Checkpoint::load(&dir, device)?.resume(optimizer, device);
+        return Checkpoint::load(&dir, &device)?.resume(optimizer, devices);
     }
     device.seed(recipe.seed);
     let network = Network::init(
@@ -293,6 +296,7 @@ fn start(
         network,
         optimizer,
         perturbation: None,
+        devices: devices.to_vec(),
     };
     let position = CheckpointState {
         recipe: recipe.clone(),
@@ -345,4 +349,29 @@ fn describe(recipe: &Recipe, record: &EpochRecord) -> String {
         100.0 * record.clean_accuracy,
         record.seconds
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fall_of_more_than_the_recipe_allows_ends_the_run() {
+        let recipe = Recipe::find("cifar10-fast-at").unwrap();
+        let record = |robust_accuracy| EpochRecord {
+            epoch: 4,
+            loss: 1.0,
+            clean_accuracy: 0.8,
+            robust_accuracy,
+            seconds: 1.0,
+            skipped: 0,
+        };
+        let stops = |best, now| collapse(&recipe, best, &record(now)).is_some();
+        assert!(stops(Some(0.4), Some(0.19)));
+        assert!(!stops(Some(0.4), Some(0.21)));
+        assert!(!stops(None, Some(0.0)));
+        assert!(!stops(Some(0.4), None));
+        let unlimited = Recipe::find("cifar10-pgd-at").unwrap();
+        assert!(collapse(&unlimited, Some(0.9), &record(Some(0.0))).is_none());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainError, logits};
+use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainError, export, logits};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,6 +33,12 @@ fn a_released_hypersphere_checkpoint_gives_the_logits_that_it_gives_in_pytorch()
     for (got, expected) in got.iter().zip(expected.concat()) {
         assert!((got - expected).abs() < 1e-4, "{got} {expected}");
     }
+    let card = export(&checkpoint, "released")
+        .unwrap()
+        .card()
+        .unwrap()
+        .unwrap();
+    assert_eq!(card.training, None, "nobody knows how it was trained");
     // Unit rows again, which the file does not have.
     let weight = checkpoint.network.head.weight.val();
     let lengths: Vec<f32> = (weight.clone() * weight)

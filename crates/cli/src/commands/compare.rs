@@ -33,9 +33,14 @@ pub struct Args {
     /// Data set as NAME[:DIR], instead of the recipes'
     #[arg(long)]
     data: Option<DataSource>,
-    /// `cpu` or `cuda:N`
-    #[arg(long, env = "BUCKLER_DEVICE", default_value = "cpu")]
-    device: ComputeDevice,
+    /// `cpu`, `cuda:N`, or several separated by commas, which share every batch
+    #[arg(
+        long,
+        env = "BUCKLER_DEVICE",
+        default_value = "cpu",
+        value_delimiter = ','
+    )]
+    device: Vec<ComputeDevice>,
     /// Seed of every training and of the attacks
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -182,7 +187,7 @@ fn row(
         ..TrainOptions::default()
     };
     let out = args.out.join("runs").join(&recipe.name);
-    let run = train_recipe(recipe, source, args.device, &out, options)?;
+    let run = train_recipe(recipe, source, &args.device, &out, options)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &ComputeDevice::Cpu.open()?)?;
     let dir = args.out.join("models").join(&recipe.name).join("1");
     publish(&checkpoint, &recipe.name, &dir)?;

@@ -109,7 +109,13 @@ fn build(
             .with_context(|| format!("cannot remove {}", run_dir.display()))?;
     }
     let device = ComputeDevice::Cpu;
-    let run = train_recipe(&recipe, source, device, &run_dir, TrainOptions::default())?;
+    let run = train_recipe(
+        &recipe,
+        source,
+        &[device],
+        &run_dir,
+        TrainOptions::default(),
+    )?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device.open()?)?;
     let dir = out.join("models").join(name).join("1");
     let parity = publish(&checkpoint, name, &dir)?;

@@ -24,9 +24,14 @@ pub struct Args {
     /// Data set as NAME[:DIR], instead of the recipe's
     #[arg(long)]
     data: Option<DataSource>,
-    /// `cpu` or `cuda:N`
-    #[arg(long, env = "BUCKLER_DEVICE", default_value = "cpu")]
-    device: ComputeDevice,
+    /// `cpu`, `cuda:N`, or several separated by commas, which share every batch
+    #[arg(
+        long,
+        env = "BUCKLER_DEVICE",
+        default_value = "cpu",
+        value_delimiter = ','
+    )]
+    device: Vec<ComputeDevice>,
     /// Folder of the run [default: runs/RECIPE]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -74,7 +79,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         workers: args.workers,
         skip_broken: args.skip_broken,
     };
-    let run = train_recipe(&recipe, &source, args.device, &out, options)?;
+    let run = train_recipe(&recipe, &source, &args.device, &out, options)?;
     let report = Report {
         run: out,
         stopped: run.stopped().map(str::to_owned),
@@ -104,14 +109,17 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 pub fn train_recipe(
     recipe: &Recipe,
     source: &DataSource,
-    device: ComputeDevice,
+    devices: &[ComputeDevice],
     out: &Path,
     options: TrainOptions,
 ) -> Result<Run> {
-    let device = device.open()?;
+    let devices = devices
+        .iter()
+        .map(|device| device.open())
+        .collect::<Result<Vec<_>, _>>()?;
     let (images, validation) = load_data(recipe, source)?;
     let images = Arc::new(images);
-    Ok(train(recipe, images, &validation, &device, out, options)?)
+    Ok(train(recipe, images, &validation, &devices, out, options)?)
 }
 
 /// The training images and, cut from their end, the validation images of a recipe.

@@ -1,7 +1,6 @@
 use burn::optim::SgdConfig;
-use burn::tensor::{Device, TensorData, Tolerance};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use burn::tensor::{TensorData, Tolerance};
+use rand::Rng;
 
 use super::*;
 use crate::testing::redrawn;
@@ -26,6 +25,7 @@ fn state(recipe: &Recipe) -> TrainingState {
         optimizer: SgdConfig::new().init(),
         average: None,
         perturbation: None,
+        devices: vec![Device::flex()],
     }
 }
 
@@ -72,6 +72,44 @@ fn gradients_of_parts_of_a_batch_add_up_to_those_of_the_whole() {
     let moved: f32 = (a.clone() - before).abs().max().into_scalar();
     assert!(moved > 1e-3, "{moved}");
     close(a, b);
+}
+
+#[test]
+fn several_devices_add_up_to_one() {
+    for kind in ["plain", "free-at"] {
+        let changes = match kind {
+            // Without random starts, which are drawn anew for every device.
+            "plain" => "framework = { kind = \"alp\", beta = 0.5 }\nadversary = { eps = 0.0 }",
+            _ => "framework = { kind = \"free-at\", replays = 2 }\nadversary = { steps = 1 }",
+        };
+        let recipe = recipe(WITHOUT_BATCH_NORM, changes);
+        let (mut one, mut three) = (state(&recipe), state(&recipe));
+        three.devices = vec![Device::flex(); 3];
+        let before = one.network.head.weight.val().inner();
+        let (loss_a, loss_b) = (step(&mut one, &recipe, 8), step(&mut three, &recipe, 8));
+        assert!((loss_a - loss_b).abs() < 1e-4, "{loss_a} {loss_b}");
+        let [a, b] = [one, three].map(|state| state.network.head.weight.val().inner());
+        let moved: f32 = (a.clone() - before).abs().max().into_scalar();
+        assert!(moved > 1e-3, "{moved}");
+        close(a, b);
+    }
+}
+
+#[test]
+fn several_devices_craft_inside_the_ball_and_train() {
+    let recipe = recipe(WITH_BATCH_NORM, "");
+    let mut state = state(&recipe);
+    state.devices = vec![Device::flex(); 2];
+    let adversary = recipe.adversary.as_ref().unwrap();
+    let adversary = adversary.at(5.0, recipe.framework).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let batch = batch(5);
+    let crafted = state.craft(&adversary, &state.network.valid(), &batch, &mut rng);
+    assert_eq!(crafted.dims(), [5, 1, 16, 16]);
+    let distance: f32 = (crafted - batch.images.clone()).abs().max().into_scalar();
+    assert!(distance > 0.1 && distance <= 0.3 + 1e-6, "{distance}");
+    let losses: Vec<f64> = (0..20).map(|_| step(&mut state, &recipe, 8)).collect();
+    assert!(losses[19] < losses[0], "{losses:?}");
 }
 
 /// The running means of the last batch norm.
