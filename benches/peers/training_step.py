@@ -100,7 +100,7 @@ def pytorch(build, batch, steps):
     return (time.perf_counter() - started) / steps
 
 
-def buckler(binary, data, network, batch, steps):
+def buckler(binary, device, data, network, batch, steps):
     recipe = f"""
 base = "cifar10-pgd-at"
 name = "step"
@@ -119,7 +119,7 @@ steps = 1
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "recipe.toml", Path(folder) / "run"
         path.write_text(recipe)
-        command = [binary, "train", str(path), "--data", data, "--out", str(out)]
+        command = [binary, "train", str(path), "--data", data, "--device", device, "--out", str(out)]
         subprocess.run(command, check=True, capture_output=True)
         # The second epoch: the first one warms up. Its validation is one image.
         return json.loads((out / "run.json").read_text())["epochs"][1]["seconds"] / steps
@@ -129,15 +129,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="cifar10:DIR")
     parser.add_argument("--binary", default="target/release/buckler")
+    parser.add_argument("--device", default="cpu", help="as of buckler train; `cpu,cpu` shares a batch between two threads")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; buckler on {args.device}")
     for name in args.networks:
         build, toml, batch = NETWORKS[name]
         rounds = [
-            (buckler(args.binary, args.data, toml, batch, args.steps), pytorch(build, batch, args.steps))
+            (buckler(args.binary, args.device, args.data, toml, batch, args.steps), pytorch(build, batch, args.steps))
             for _ in range(args.rounds)
         ]
         ours, theirs = (statistics.median(r[i] for r in rounds) for i in (0, 1))

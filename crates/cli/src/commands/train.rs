@@ -133,6 +133,12 @@ fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)>
         image_size: recipe.image_size,
     };
     let mut images = source.load(Split::Train, &options)?;
+    if images.ignored() > 0 {
+        tracing::warn!(
+            "{} files of {source} are no images and were passed over",
+            images.ignored()
+        );
+    }
     let validation = images.split_off(recipe.validation.images)?;
     Ok((images, validation))
 }

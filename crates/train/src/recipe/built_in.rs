@@ -24,6 +24,7 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
         "cifar10-free-at-he",
         include_str!("../../recipes/cifar10-free-at-he.toml"),
     ),
+    ("cifar10-he", include_str!("../../recipes/cifar10-he.toml")),
     (
         "cifar10-mart",
         include_str!("../../recipes/cifar10-mart.toml"),

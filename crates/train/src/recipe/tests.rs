@@ -8,6 +8,13 @@ fn every_built_in_recipe_is_valid_and_named_as_it_is_found() {
 }
 
 #[test]
+fn every_recipe_file_is_built_in() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let files = std::fs::read_dir(dir).unwrap().count();
+    assert_eq!(files, Recipe::built_in().count());
+}
+
+#[test]
 fn an_unknown_key_is_named() {
     let text = include_str!("../../recipes/digits-he.toml").replace("batch_size", "batchsize");
     let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
