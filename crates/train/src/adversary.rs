@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::head::HeadConfig;
-    use crate::network::NetworkConfig;
+    use crate::network::{NetworkConfig, Precision};
     use crate::testing::redrawn;
 
     fn network() -> Network {
@@ -118,6 +118,7 @@ mod tests {
             &HeadConfig::Linear,
             [1, 16, 16],
             4,
+            Precision::F32,
             &Device::flex(),
         );
         redrawn(network.unwrap(), 1)

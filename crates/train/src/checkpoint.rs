@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::first;
 use crate::error::TrainError;
-use crate::network::Network;
+use crate::network::{Network, Precision};
 use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::step::TrainingState;
@@ -56,6 +56,19 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn load(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        Self::load_in(path, device, |_| Precision::F32)
+    }
+
+    /// To go on training: in the precision of the recipe.
+    pub(crate) fn load_to_resume(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        Self::load_in(path, device, |recipe| recipe.training.precision)
+    }
+
+    fn load_in(
+        path: &Path,
+        device: &Device,
+        precision: impl FnOnce(&Recipe) -> Precision,
+    ) -> Result<Self, TrainError> {
         let dir = if path.join(STATE).is_file() {
             path.to_owned()
         } else {
@@ -65,9 +78,13 @@ impl Checkpoint {
             fs::read_to_string(dir.join(STATE)).map_err(TrainError::file(dir.join(STATE)))?;
         let state: CheckpointState = serde_json::from_str(&text)
             .map_err(|error| damaged(&dir, format!("{STATE}: {error}")))?;
-        let network = load_module(state.network(device)?, &dir, MODEL)?
-            // A record holds no flags: without this, dropout would act on the input gradient.
-            .valid();
+        let network = load_module(
+            state.network(precision(&state.recipe), device)?,
+            &dir,
+            MODEL,
+        )?
+        // A record holds no flags: without this, dropout would act on the input gradient.
+        .valid();
         Ok(Self {
             network,
             state,
@@ -95,7 +112,9 @@ impl Checkpoint {
             .map_err(|error| damaged(&self.dir, format!("{OPTIMIZER}: {error}")))?;
         let averaged = self.state.recipe.training.ema_decay.is_some();
         let (network, average) = if averaged {
-            let weights = load_module(self.state.network(device)?, &self.dir, WEIGHTS)?;
+            let precision = self.state.recipe.training.precision;
+            let fresh = self.state.network(precision, device)?;
+            let weights = load_module(fresh, &self.dir, WEIGHTS)?;
             // Into a copy, not a network of its own: loading leaves the ids of running statistics as they are, and the
             // average finds its counterparts by id.
             let average = load_module(weights.valid(), &self.dir, MODEL)?.valid();
@@ -165,13 +184,14 @@ impl Checkpoint {
 
 impl CheckpointState {
     /// A network of this shape, to load weights into.
-    fn network(&self, device: &Device) -> Result<Network, TrainError> {
+    fn network(&self, precision: Precision, device: &Device) -> Result<Network, TrainError> {
         Network::init(
             &self.recipe.network,
             self.recipe.normalization.as_ref(),
             &self.recipe.head,
             self.image,
             self.classes.len(),
+            precision,
             device,
         )
     }

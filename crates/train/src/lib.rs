@@ -40,8 +40,8 @@ pub use head::{Head, HeadConfig};
 pub use loss::{cross_entropy, kl_divergence};
 pub use metrics::StepRecord;
 pub use network::{
-    Body, Network, NetworkConfig, Normalization, NormalizationConfig, Output, PreActResNet, ResNet,
-    SmallCnn, WideResNet,
+    Body, Network, NetworkConfig, Normalization, NormalizationConfig, Output, PreActResNet,
+    Precision, ResNet, SmallCnn, WideResNet,
 };
 pub use recipe::{
     AdversaryConfig, AwpConfig, OptimizerConfig, Recipe, TrainingConfig, ValidationConfig,

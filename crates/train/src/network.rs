@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::head::{Head, HeadConfig};
+use crate::network::layers::Layers;
 
 mod layers;
 mod normalization;
@@ -12,6 +13,7 @@ mod resnet;
 mod small_cnn;
 mod wide_resnet;
 
+pub use layers::Precision;
 pub use normalization::{Normalization, NormalizationConfig};
 pub use preact_resnet::PreActResNet;
 pub use resnet::ResNet;
@@ -100,6 +102,7 @@ impl Network {
         head: &HeadConfig,
         image: [usize; 3],
         classes: usize,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, TrainError> {
         let channels = image[0];
@@ -111,16 +114,22 @@ impl Network {
                 config.mean.len()
             )));
         }
+        let layers = Layers { device, precision };
         let body = match *network {
             NetworkConfig::SmallCnn { width, dropout } => {
+                if precision != Precision::F32 {
+                    return Err(TrainError::Recipe(
+                        "training.precision: network small-cnn trains in f32 alone".to_owned(),
+                    ));
+                }
                 Body::SmallCnn(SmallCnn::init(width, dropout, image, device)?)
             }
             NetworkConfig::PreactResnet { depth } => {
-                Body::PreActResNet(PreActResNet::init(depth, channels, device)?)
+                Body::PreActResNet(PreActResNet::init(depth, channels, layers)?)
             }
-            NetworkConfig::Resnet { depth } => Body::ResNet(ResNet::init(depth, channels, device)?),
+            NetworkConfig::Resnet { depth } => Body::ResNet(ResNet::init(depth, channels, layers)?),
             NetworkConfig::WideResnet { depth, width } => {
-                Body::WideResNet(WideResNet::init(depth, width, channels, device)?)
+                Body::WideResNet(WideResNet::init(depth, width, channels, layers)?)
             }
         };
         let head = Head::init(head, body.features(), classes, device);
@@ -183,7 +192,22 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{DType, Int, TensorData};
+
     use super::*;
+    use crate::loss::cross_entropy;
+    use crate::testing::redrawn;
+
+    fn initialised(
+        config: &NetworkConfig,
+        image: [usize; 3],
+        classes: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Network {
+        let head = HeadConfig::Linear;
+        Network::init(config, None, &head, image, classes, precision, device).unwrap()
+    }
 
     /// Counts the numbers that require gradients: running statistics do not.
     struct Trained(usize);
@@ -231,11 +255,51 @@ mod tests {
         for (config, side, classes, expected) in cases {
             let device = Device::flex().autodiff();
             let image = [3, side, side];
-            let network =
-                Network::init(&config, None, &HeadConfig::Linear, image, classes, &device).unwrap();
+            let network = initialised(&config, image, classes, Precision::F32, &device);
             let mut trained = Trained(0);
             network.visit(&mut trained);
             assert_eq!(trained.0, expected, "{config:?}");
         }
+    }
+
+    #[test]
+    fn bfloat16_convolutions_agree_with_single_precision_and_leave_weights_in_it() {
+        let device = Device::flex().autodiff();
+        let config = NetworkConfig::WideResnet {
+            depth: 10,
+            width: 1,
+        };
+        let pixels: Vec<f32> = (0..2 * 3 * 16 * 16)
+            .map(|i| (i * 37 % 256) as f32)
+            .collect();
+        let images = TensorData::new(pixels, [2, 3, 16, 16]);
+        let [(loss, gradient), (reduced_loss, reduced)] =
+            [Precision::F32, Precision::Bf16].map(|precision| {
+                let network = initialised(&config, [3, 16, 16], 4, precision, &device);
+                let network = redrawn(network, 1);
+                let images = Tensor::<4>::from_data(images.clone(), &device).div_scalar(255.0);
+                let labels = Tensor::<1, Int>::from_ints([1, 3], &device);
+                let leaf = images.require_grad();
+                let logits = network.forward(leaf.clone()).logits;
+                let loss = cross_entropy(logits, labels, 0.0).mean();
+                let value: f32 = loss.clone().into_scalar();
+                let gradients = loss.backward();
+                assert_eq!(network.head.weight.val().dtype(), DType::F32);
+                let gradient = leaf.grad(&gradients).unwrap();
+                assert_eq!(gradient.dtype(), DType::F32);
+                let mut trained = Trained(0);
+                network.visit(&mut trained);
+                assert!(trained.0 > 0);
+                (value, gradient)
+            });
+        assert!(
+            (loss - reduced_loss).abs() < 0.05 * loss,
+            "{loss} {reduced_loss}"
+        );
+        let inner =
+            |a: &Tensor<4>, b: &Tensor<4>| -> f32 { (a.clone() * b.clone()).sum().into_scalar() };
+        let cosine = inner(&gradient, &reduced)
+            / (inner(&gradient, &gradient) * inner(&reduced, &reduced)).sqrt();
+        assert!(cosine > 0.97 && cosine < 0.999_999, "{cosine}");
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
 use crate::head::unit;
-use crate::network::{Body, Network};
+use crate::network::{Body, Network, Precision};
 use crate::recipe::Recipe;
 
 /// A network as PyTorch's checkpoints hold it: the last layer is a linear one of its own.
@@ -57,6 +57,7 @@ impl Checkpoint {
             &recipe.head,
             image,
             classes.len(),
+            Precision::F32,
             device,
         )?;
         let released = Released {

@@ -6,7 +6,7 @@ use crate::adversary::{Adversary, Start};
 use crate::error::TrainError;
 use crate::framework::{Crafting, Framework, Maximised};
 use crate::head::HeadConfig;
-use crate::network::{NetworkConfig, NormalizationConfig};
+use crate::network::{NetworkConfig, NormalizationConfig, Precision};
 use crate::schedule::Schedule;
 
 /// Everything that determines a training run besides the data itself.
@@ -67,6 +67,9 @@ pub struct TrainingConfig {
     /// sees the parts.
     #[serde(default)]
     pub micro_batch: Option<usize>,
+    /// What convolutions compute in, where the device has it: `f32` or `bf16`.
+    #[serde(default)]
+    pub precision: Precision,
     /// How many training images to generate or use; all by default.
     #[serde(default)]
     pub images: Option<usize>,

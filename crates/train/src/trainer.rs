@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepRecord};
-use crate::network::Network;
+use crate::network::{Network, Precision};
 use crate::progress::Progress;
 use crate::recipe::{OptimizerConfig, Recipe};
 use crate::report::write_report;
@@ -67,6 +67,11 @@ pub fn train(
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
     let device = &first(devices)?;
+    if recipe.training.precision == Precision::Bf16 && !device.supports_dtype(FloatDType::BF16) {
+        return Err(TrainError::Device(format!(
+            "training.precision is bf16, which {device:?} does not have: use f32"
+        )));
+    }
     let loader = Loader::new(
         images.clone(),
         LoaderConfig {
@@ -280,7 +285,7 @@ fn start(
     let autodiff = device.clone().autodiff();
     let optimizer = sgd(&recipe.optimizer);
     if let Some(dir) = run.last_checkpoint() {
-        return Checkpoint::load(&dir, &device)?.resume(optimizer, devices);
+        return Checkpoint::load_to_resume(&dir, &device)?.resume(optimizer, devices);
     }
     device.seed(recipe.seed);
     let network = Network::init(
@@ -289,6 +294,7 @@ fn start(
         &recipe.head,
         images.shape(),
         images.classes().len(),
+        recipe.training.precision,
         &autodiff,
     )?;
     let state = TrainingState {

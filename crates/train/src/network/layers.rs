@@ -1,30 +1,76 @@
 //! What the residual networks share.
 
-use burn::module::Initializer;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::module::{Initializer, Module, Param};
 use burn::nn::pool::AdaptiveAvgPool2dConfig;
-use burn::tensor::{Device, Tensor};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// A convolution without bias that keeps the size at stride 1, initialised as by He et al. 2015 over the fan out, as
-/// the reference implementations of all residual networks here do.
-pub(super) fn conv(
-    from: usize,
-    to: usize,
-    kernel: usize,
-    stride: usize,
-    device: &Device,
-) -> Conv2d {
-    let pad = kernel / 2;
-    Conv2dConfig::new([from, to], [kernel, kernel])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-        .with_bias(false)
-        .with_initializer(Initializer::KaimingNormal {
+/// What convolutions compute in. Weights, batch norm, features and losses are in single precision always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision (on NVIDIA GPUs TF32 inside matrix products).
+    #[default]
+    F32,
+    /// bfloat16, whose range is that of single precision, so that no loss needs scaling.
+    Bf16,
+}
+
+/// Makes layers on a device.
+#[derive(Clone, Copy)]
+pub(super) struct Layers<'a> {
+    pub device: &'a Device,
+    pub precision: Precision,
+}
+
+impl Layers<'_> {
+    /// A convolution without bias that keeps the size at stride 1, initialised as by He et al. 2015 over the fan out,
+    /// as the reference implementations of all residual networks here do.
+    pub fn conv(self, from: usize, to: usize, kernel: usize, stride: usize) -> Conv {
+        let initializer = Initializer::KaimingNormal {
             gain: std::f64::consts::SQRT_2,
             fan_out_only: true,
-        })
-        .init(device)
+        };
+        let area = kernel * kernel;
+        let shape = [to, from, kernel, kernel];
+        Conv {
+            weight: initializer.init_with(shape, Some(from * area), Some(to * area), self.device),
+            stride,
+            padding: kernel / 2,
+            reduced: self.precision == Precision::Bf16,
+        }
+    }
+
+    pub fn norm(self, channels: usize) -> BatchNorm {
+        BatchNormConfig::new(channels).init(self.device)
+    }
+}
+
+/// A square convolution without bias.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[out, in, height, width]`.
+    weight: Param<Tensor<4>>,
+    stride: usize,
+    padding: usize,
+    reduced: bool,
+}
+
+impl Conv {
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let (stride, padding) = (self.stride, self.padding);
+        let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+        let weight = self.weight.val();
+        if self.reduced {
+            let (x, weight) = (x.cast(FloatDType::BF16), weight.cast(FloatDType::BF16));
+            conv2d(x, weight, None, options).cast(FloatDType::F32)
+        } else {
+            conv2d(x, weight, None, options)
+        }
+    }
 }
 
 /// `[batch, channels, height, width]` to `[batch, channels]`.

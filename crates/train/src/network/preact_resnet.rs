@@ -1,17 +1,16 @@
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv, global_average};
+use super::layers::{Conv, Layers, global_average};
 use crate::TrainError;
 
 /// PreActResNet-18 without its last layer (He et al. 2016, arXiv 1603.05027), with a 3x3 stem for small images and the
 /// final batch norm and ReLU of Fast AT (Wong et al. 2020) and of Rice et al. 2020, whose checkpoints have these names.
 #[derive(Module, Debug)]
 pub struct PreActResNet {
-    conv1: Conv2d,
+    conv1: Conv,
     layer1: Vec<Block>,
     layer2: Vec<Block>,
     layer3: Vec<Block>,
@@ -23,14 +22,18 @@ pub struct PreActResNet {
 #[derive(Module, Debug)]
 pub struct Block {
     bn1: BatchNorm,
-    conv1: Conv2d,
+    conv1: Conv,
     bn2: BatchNorm,
-    conv2: Conv2d,
-    shortcut: Option<Conv2d>,
+    conv2: Conv,
+    shortcut: Option<Conv>,
 }
 
 impl PreActResNet {
-    pub(super) fn init(depth: usize, channels: usize, device: &Device) -> Result<Self, TrainError> {
+    pub(super) fn init(
+        depth: usize,
+        channels: usize,
+        layers: Layers<'_>,
+    ) -> Result<Self, TrainError> {
         if depth != 18 {
             return Err(TrainError::Recipe(format!(
                 "network preact-resnet: depth is {depth}, 18 is what there is"
@@ -38,17 +41,17 @@ impl PreActResNet {
         }
         let stage = |from, to, stride| {
             vec![
-                Block::init(from, to, stride, device),
-                Block::init(to, to, 1, device),
+                Block::init(from, to, stride, layers),
+                Block::init(to, to, 1, layers),
             ]
         };
         Ok(Self {
-            conv1: conv(channels, 64, 3, 1, device),
+            conv1: layers.conv(channels, 64, 3, 1),
             layer1: stage(64, 64, 1),
             layer2: stage(64, 128, 2),
             layer3: stage(128, 256, 2),
             layer4: stage(256, 512, 2),
-            bn: BatchNormConfig::new(512).init(device),
+            bn: layers.norm(512),
         })
     }
 
@@ -69,13 +72,13 @@ impl PreActResNet {
 }
 
 impl Block {
-    fn init(from: usize, to: usize, stride: usize, device: &Device) -> Self {
+    fn init(from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
         Self {
-            bn1: BatchNormConfig::new(from).init(device),
-            conv1: conv(from, to, 3, stride, device),
-            bn2: BatchNormConfig::new(to).init(device),
-            conv2: conv(to, to, 3, 1, device),
-            shortcut: (stride != 1 || from != to).then(|| conv(from, to, 1, stride, device)),
+            bn1: layers.norm(from),
+            conv1: layers.conv(from, to, 3, stride),
+            bn2: layers.norm(to),
+            conv2: layers.conv(to, to, 3, 1),
+            shortcut: (stride != 1 || from != to).then(|| layers.conv(from, to, 1, stride)),
         }
     }
 

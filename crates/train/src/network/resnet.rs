@@ -1,18 +1,17 @@
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv, global_average};
+use super::layers::{Conv, Layers, global_average};
 use crate::TrainError;
 
 /// ResNet-18, -50 or -152 without its last layer (He et al. 2015, arXiv 1512.03385), with the ImageNet stem and names
 /// of torchvision; stride in the 3x3 convolution of a bottleneck ("v1.5").
 #[derive(Module, Debug)]
 pub struct ResNet {
-    conv1: Conv2d,
+    conv1: Conv,
     bn1: BatchNorm,
     maxpool: MaxPool2d,
     layer1: Vec<Block>,
@@ -25,11 +24,11 @@ pub struct ResNet {
 /// A basic block (two 3x3 convolutions) or, with `conv3`, a bottleneck (1x1, 3x3, 1x1).
 #[derive(Module, Debug)]
 pub struct Block {
-    conv1: Conv2d,
+    conv1: Conv,
     bn1: BatchNorm,
-    conv2: Conv2d,
+    conv2: Conv,
     bn2: BatchNorm,
-    conv3: Option<Conv2d>,
+    conv3: Option<Conv>,
     bn3: Option<BatchNorm>,
     downsample: Option<Downsample>,
 }
@@ -37,7 +36,7 @@ pub struct Block {
 /// The shortcut where the shape changes.
 #[derive(Module, Debug)]
 pub struct Downsample {
-    conv: Conv2d,
+    conv: Conv,
     bn: BatchNorm,
 }
 
@@ -45,7 +44,11 @@ pub struct Downsample {
 const EXPANSION: usize = 4;
 
 impl ResNet {
-    pub(super) fn init(depth: usize, channels: usize, device: &Device) -> Result<Self, TrainError> {
+    pub(super) fn init(
+        depth: usize,
+        channels: usize,
+        layers: Layers<'_>,
+    ) -> Result<Self, TrainError> {
         let (blocks, bottleneck) = match depth {
             18 => ([2, 2, 2, 2], false),
             50 => ([3, 4, 6, 3], true),
@@ -63,13 +66,13 @@ impl ResNet {
                 .map(|i| {
                     let from = if i == 0 { from } else { inside * expansion };
                     let stride = if i == 0 && index > 0 { 2 } else { 1 };
-                    Block::init(from, inside, stride, bottleneck, device)
+                    Block::init(from, inside, stride, bottleneck, layers)
                 })
                 .collect()
         };
         Ok(Self {
-            conv1: conv(channels, 64, 7, 2, device),
-            bn1: BatchNormConfig::new(64).init(device),
+            conv1: layers.conv(channels, 64, 7, 2),
+            bn1: layers.norm(64),
             maxpool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -100,18 +103,24 @@ impl ResNet {
 }
 
 impl Block {
-    fn init(from: usize, inside: usize, stride: usize, bottleneck: bool, device: &Device) -> Self {
-        let norm = |channels| BatchNormConfig::new(channels).init(device);
+    fn init(
+        from: usize,
+        inside: usize,
+        stride: usize,
+        bottleneck: bool,
+        layers: Layers<'_>,
+    ) -> Self {
+        let norm = |channels| layers.norm(channels);
         let (conv1, conv2, to) = if bottleneck {
             (
-                conv(from, inside, 1, 1, device),
-                conv(inside, inside, 3, stride, device),
+                layers.conv(from, inside, 1, 1),
+                layers.conv(inside, inside, 3, stride),
                 inside * EXPANSION,
             )
         } else {
             (
-                conv(from, inside, 3, stride, device),
-                conv(inside, inside, 3, 1, device),
+                layers.conv(from, inside, 3, stride),
+                layers.conv(inside, inside, 3, 1),
                 inside,
             )
         };
@@ -120,10 +129,10 @@ impl Block {
             bn1: norm(inside),
             conv2,
             bn2: norm(inside),
-            conv3: bottleneck.then(|| conv(inside, to, 1, 1, device)),
+            conv3: bottleneck.then(|| layers.conv(inside, to, 1, 1)),
             bn3: bottleneck.then(|| norm(to)),
             downsample: (stride != 1 || from != to).then(|| Downsample {
-                conv: conv(from, to, 1, stride, device),
+                conv: layers.conv(from, to, 1, stride),
                 bn: norm(to),
             }),
         }

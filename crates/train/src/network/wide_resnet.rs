@@ -1,17 +1,16 @@
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv, global_average};
+use super::layers::{Conv, Layers, global_average};
 use crate::TrainError;
 
 /// WRN-d-k without its last layer (Zagoruyko & Komodakis 2016, arXiv 1605.07146), in the form of TRADES, whose
 /// checkpoints have the same names: a 3x3 stem of 16 channels and three groups of `(d - 4) / 6` pre-activation blocks.
 #[derive(Module, Debug)]
 pub struct WideResNet {
-    conv1: Conv2d,
+    conv1: Conv,
     block1: Group,
     block2: Group,
     block3: Group,
@@ -28,10 +27,10 @@ pub struct Group {
 #[derive(Module, Debug)]
 pub struct Block {
     bn1: BatchNorm,
-    conv1: Conv2d,
+    conv1: Conv,
     bn2: BatchNorm,
-    conv2: Conv2d,
-    conv_shortcut: Option<Conv2d>,
+    conv2: Conv,
+    conv_shortcut: Option<Conv>,
 }
 
 impl WideResNet {
@@ -39,7 +38,7 @@ impl WideResNet {
         depth: usize,
         width: usize,
         channels: usize,
-        device: &Device,
+        layers: Layers<'_>,
     ) -> Result<Self, TrainError> {
         if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
             return Err(TrainError::Recipe(format!(
@@ -47,13 +46,13 @@ impl WideResNet {
             )));
         }
         let blocks = (depth - 4) / 6;
-        let group = |from, to, stride| Group::init(blocks, from, to, stride, device);
+        let group = |from, to, stride| Group::init(blocks, from, to, stride, layers);
         Ok(Self {
-            conv1: conv(channels, 16, 3, 1, device),
+            conv1: layers.conv(channels, 16, 3, 1),
             block1: group(16, 16 * width, 1),
             block2: group(16 * width, 32 * width, 2),
             block3: group(32 * width, 64 * width, 2),
-            bn1: BatchNormConfig::new(64 * width).init(device),
+            bn1: layers.norm(64 * width),
         })
     }
 
@@ -74,11 +73,11 @@ impl WideResNet {
 }
 
 impl Group {
-    fn init(blocks: usize, from: usize, to: usize, stride: usize, device: &Device) -> Self {
+    fn init(blocks: usize, from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
         let layer = (0..blocks)
             .map(|i| match i {
-                0 => Block::init(from, to, stride, device),
-                _ => Block::init(to, to, 1, device),
+                0 => Block::init(from, to, stride, layers),
+                _ => Block::init(to, to, 1, layers),
             })
             .collect();
         Self { layer }
@@ -86,13 +85,13 @@ impl Group {
 }
 
 impl Block {
-    fn init(from: usize, to: usize, stride: usize, device: &Device) -> Self {
+    fn init(from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
         Self {
-            bn1: BatchNormConfig::new(from).init(device),
-            conv1: conv(from, to, 3, stride, device),
-            bn2: BatchNormConfig::new(to).init(device),
-            conv2: conv(to, to, 3, 1, device),
-            conv_shortcut: (from != to).then(|| conv(from, to, 1, stride, device)),
+            bn1: layers.norm(from),
+            conv1: layers.conv(from, to, 3, stride),
+            bn2: layers.norm(to),
+            conv2: layers.conv(to, to, 3, 1),
+            conv_shortcut: (from != to).then(|| layers.conv(from, to, 1, stride)),
         }
     }
 

@@ -3,6 +3,7 @@ use burn::tensor::{TensorData, Tolerance};
 use rand::Rng;
 
 use super::*;
+use crate::network::Precision;
 use crate::testing::redrawn;
 
 /// The built-in digits recipe with a WRN-10-1 or a SmallCNN, changed by lines of TOML.
@@ -19,7 +20,17 @@ const WITH_BATCH_NORM: &str = "{ kind = \"wide-resnet\", depth = 10, width = 1 }
 fn state(recipe: &Recipe) -> TrainingState {
     let device = Device::flex().autodiff();
     let image = [1, 16, 16];
-    let network = Network::init(&recipe.network, None, &recipe.head, image, 4, &device).unwrap();
+    let precision = Precision::F32;
+    let network = Network::init(
+        &recipe.network,
+        None,
+        &recipe.head,
+        image,
+        4,
+        precision,
+        &device,
+    )
+    .unwrap();
     TrainingState {
         network: redrawn(network, 2),
         optimizer: SgdConfig::new().init(),

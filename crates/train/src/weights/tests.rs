@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use super::*;
 use crate::head::HeadConfig;
 use crate::loss::cross_entropy;
-use crate::network::NetworkConfig;
+use crate::network::{NetworkConfig, Precision};
 use crate::testing::redrawn;
 
 fn network(device: &Device) -> Network {
@@ -12,7 +12,15 @@ fn network(device: &Device) -> Network {
         depth: 10,
         width: 1,
     };
-    let network = Network::init(&config, None, &HeadConfig::Linear, [3, 8, 8], 4, device);
+    let network = Network::init(
+        &config,
+        None,
+        &HeadConfig::Linear,
+        [3, 8, 8],
+        4,
+        Precision::F32,
+        device,
+    );
     redrawn(network.unwrap(), 1)
 }
 
