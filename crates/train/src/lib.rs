@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adversary;
+mod agreement;
 mod ball;
 mod checkpoint;
 mod device;
@@ -31,6 +32,7 @@ mod validation;
 mod weights;
 
 pub use adversary::{Adversary, Start};
+pub use agreement::Agreement;
 pub use checkpoint::{Checkpoint, CheckpointState};
 pub use device::{ComputeDevice, ParseDeviceError};
 pub use error::TrainError;

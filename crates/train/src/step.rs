@@ -64,29 +64,51 @@ impl TrainingState {
         batch: &Batch,
         rng: &mut dyn RngCore,
     ) -> Result<f64, TrainError> {
-        let adversary = match &recipe.adversary {
-            Some(config) => Some(config.at(batch.position, recipe.framework)?),
-            None => None,
-        };
-        let trained = match (recipe.framework.crafting(), adversary) {
-            (Crafting::Iterative(_), Some(adversary)) => {
-                self.craft(&adversary, &self.network.valid(), batch, rng)
+        if let (Crafting::Free { replays }, Some(config)) =
+            (recipe.framework.crafting(), &recipe.adversary)
+        {
+            let adversary = config.at(batch.position, recipe.framework)?;
+            let mut total = 0.0;
+            for _ in 0..replays {
+                total += self.free_step(recipe, batch, &adversary);
             }
-            (Crafting::SingleStep, Some(adversary)) => {
+            return Ok(total / replays as f64);
+        }
+        let trained = self.adversarial(recipe, batch, rng)?;
+        let (loss, gradients) = self.loss_and_gradients(recipe, batch, trained);
+        self.update(recipe, batch, gradients);
+        Ok(loss)
+    }
+
+    /// The images that the framework trains on: clean ones for `plain`, else adversarial ones.
+    pub fn adversarial(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        rng: &mut dyn RngCore,
+    ) -> Result<Tensor<4>, TrainError> {
+        let Some(config) = &recipe.adversary else {
+            return Ok(batch.images.clone());
+        };
+        let adversary = config.at(batch.position, recipe.framework)?;
+        Ok(match recipe.framework.crafting() {
+            Crafting::Iterative(_) => self.craft(&adversary, &self.network.valid(), batch, rng),
+            Crafting::SingleStep => {
                 self.craft(&adversary, &self.network.clone().no_grad(), batch, rng)
             }
-            (Crafting::Free { replays }, Some(adversary)) => {
-                let mut total = 0.0;
-                for _ in 0..replays {
-                    total += self.free_step(recipe, batch, &adversary);
-                }
-                return Ok(total / replays as f64);
-            }
-            _ => batch.images.clone(),
-        };
+            Crafting::None | Crafting::Free { .. } => batch.images.clone(),
+        })
+    }
+
+    /// The loss and the weights' gradients of one pass at `trained`.
+    pub fn loss_and_gradients(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        trained: Tensor<4>,
+    ) -> (f64, GradientsParams) {
         let pass = self.gradients(recipe, batch, trained, false);
-        self.update(recipe, batch, pass.weights);
-        Ok(pass.loss)
+        (pass.loss, pass.weights)
     }
 
     fn craft(
