@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 
 use crate::network::Network;
 
-/// The network with weights (not biases) drawn as by He et al. 2015 over the fan in.
+/// The network with weights drawn as by He et al. 2015 over the fan in, and biases of zero.
 pub(crate) fn redrawn(network: Network, seed: u64) -> Network {
     struct Redraw(ChaCha8Rng);
     impl ModuleMapper for Redraw {
@@ -33,5 +33,10 @@ pub(crate) fn redrawn(network: Network, seed: u64) -> Network {
             })
         }
     }
-    network.map(&mut Redraw(ChaCha8Rng::seed_from_u64(seed)))
+    let mut network = network.map(&mut Redraw(ChaCha8Rng::seed_from_u64(seed)));
+    network.head.bias = network
+        .head
+        .bias
+        .map(|bias| bias.map(|old| old.zeros_like().set_require_grad(old.is_require_grad())));
+    network
 }
