@@ -255,7 +255,8 @@ fn open_run(
     devices: &[Device],
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
-    let device = format!("{devices:?}");
+    let names: Vec<String> = devices.iter().map(|device| format!("{device:?}")).collect();
+    let device = names.join(", ");
     if !options.resume {
         return Run::create(out, recipe, &device);
     }
