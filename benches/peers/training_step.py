@@ -1,14 +1,17 @@
-"""Seconds of one PGD-10 training step, Buckler against PyTorch eager, on the same CPU, in turns.
+"""Seconds of one PGD-10 training step, Buckler against PyTorch, on the same device, in turns.
 
     pip install torch numpy
     cargo build --release
     python benches/peers/training_step.py --data cifar10:DIR
+    python benches/peers/training_step.py --data cifar10:DIR --device cuda:0 --precision bf16 --compile --batch 128 \\
+        --networks preact-resnet-18 wrn-34-10
 
 Both craft with batch norm in evaluation mode and without weight gradients, then take one SGD step. A round runs both, one
 after the other; the figures are the medians over the rounds and the median of the rounds' ratios.
 """
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -48,7 +51,7 @@ class Block(nn.Module):
 
 
 class PreAct(nn.Module):
-    """PreActResNet-18, or WRN-10-k, which has the same blocks."""
+    """PreActResNet-18, or a WRN, which has the same blocks."""
 
     def __init__(self, stem, widths, blocks):
         super().__init__()
@@ -67,15 +70,26 @@ class PreAct(nn.Module):
 NETWORKS = {
     "small-cnn": (lambda: SmallCnn(3), '{ kind = "small-cnn" }', 128),
     "wrn-10-2": (lambda: PreAct(16, [32, 64, 128], 1), '{ kind = "wide-resnet", depth = 10, width = 2 }', 128),
+    "wrn-34-10": (lambda: PreAct(16, [160, 320, 640], 5), '{ kind = "wide-resnet", depth = 34, width = 10 }', 128),
     "preact-resnet-18": (lambda: PreAct(64, [64, 128, 256, 512], 2), '{ kind = "preact-resnet", depth = 18 }', 32),
 }
 
 
-def pytorch(build, batch, steps):
+def pytorch(args, build, batch):
     torch.manual_seed(0)
-    model = build()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as Burn's kernels do
+    device = torch.device(args.device.split(",")[0])
+    model = build().to(device)
+    if device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    forward = torch.compile(model) if args.compile else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    x, y = torch.rand(batch, 3, 32, 32), torch.randint(0, 10, (batch,))
+    x, y = torch.rand(batch, 3, 32, 32, device=device), torch.randint(0, 10, (batch,), device=device)
+
+    def loss(images):
+        with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bf16"):
+            logits = forward(images)
+        return F.cross_entropy(logits.float(), y)
 
     def step():
         model.eval()
@@ -84,23 +98,29 @@ def pytorch(build, batch, steps):
         adv = (x + torch.empty_like(x).uniform_(-EPS, EPS)).clamp(0, 1)
         for _ in range(STEPS):
             adv.requires_grad_(True)
-            (g,) = torch.autograd.grad(F.cross_entropy(model(adv), y), adv)
+            (g,) = torch.autograd.grad(loss(adv), adv)
             adv = (x + (adv.detach() + STEP * g.sign() - x).clamp(-EPS, EPS)).clamp(0, 1)
         model.train()
         for p in model.parameters():
             p.requires_grad_(True)
         optimizer.zero_grad()
-        F.cross_entropy(model(adv), y).backward()
+        loss(adv).backward()
         optimizer.step()
 
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
     step()
+    wait()
     started = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(args.steps):
         step()
-    return (time.perf_counter() - started) / steps
+    wait()
+    return (time.perf_counter() - started) / args.steps
 
 
-def buckler(binary, device, data, network, batch, steps):
+def buckler(args, network, batch):
     recipe = f"""
 base = "cifar10-pgd-at"
 name = "step"
@@ -109,7 +129,8 @@ augmentation = {{ pad = 0, flip = false }}
 [training]
 epochs = 2
 batch_size = {batch}
-images = {batch * steps}
+images = {batch * args.steps}
+precision = "{args.precision}"
 [optimizer]
 learning_rate = 0.01
 [validation]
@@ -119,28 +140,32 @@ steps = 1
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "recipe.toml", Path(folder) / "run"
         path.write_text(recipe)
-        command = [binary, "train", str(path), "--data", data, "--device", device, "--out", str(out)]
-        subprocess.run(command, check=True, capture_output=True)
+        command = [args.binary, "train", str(path), "--data", args.data, "--device", args.device, "--out", str(out)]
+        quiet = {**os.environ, "BUCKLER_LOG": "error"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=quiet)
         # The second epoch: the first one warms up. Its validation is one image.
-        return json.loads((out / "run.json").read_text())["epochs"][1]["seconds"] / steps
+        return json.loads((out / "run.json").read_text())["epochs"][1]["seconds"] / args.steps
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="cifar10:DIR")
     parser.add_argument("--binary", default="target/release/buckler")
-    parser.add_argument("--device", default="cpu", help="as of buckler train; `cpu,cpu` shares a batch between two threads")
+    parser.add_argument("--device", default="cpu", help="as of buckler train; PyTorch takes the first")
+    parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
+    parser.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
+    parser.add_argument("--batch", type=int, help="images per step, instead of each network's own")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    usual = [name for name in NETWORKS if name != "wrn-34-10"]
+    parser.add_argument("--networks", nargs="*", default=usual, choices=list(NETWORKS))
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; buckler on {args.device}")
+    mode = "compiled" if args.compile else "eager"
+    print(f"{args.device} {args.precision}; torch {torch.__version__} {mode}, {torch.get_num_threads()} threads")
     for name in args.networks:
-        build, toml, batch = NETWORKS[name]
-        rounds = [
-            (buckler(args.binary, args.device, args.data, toml, batch, args.steps), pytorch(build, batch, args.steps))
-            for _ in range(args.rounds)
-        ]
+        build, toml, usual_batch = NETWORKS[name]
+        batch = args.batch or usual_batch
+        rounds = [(buckler(args, toml, batch), pytorch(args, build, batch)) for _ in range(args.rounds)]
         ours, theirs = (statistics.median(r[i] for r in rounds) for i in (0, 1))
         ratio = statistics.median(a / b for a, b in rounds)
         print(f"{name} batch {batch}: buckler {ours:.2f} s, PyTorch {theirs:.2f} s, ratio {ratio:.2f}", flush=True)
