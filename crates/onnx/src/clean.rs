@@ -261,24 +261,42 @@ fn drop_identities(graph: &mut GraphProto) {
             None => graph.node.push(node),
         }
     }
+    let produced: HashSet<String> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.output.clone())
+        .collect();
+    let outputs: HashSet<String> = graph
+        .output
+        .iter()
+        .map(|output| output.name.clone())
+        .collect();
     let mut replaced: HashMap<String, String> = HashMap::new();
     for ((from, to), mut node) in identities {
         // An earlier identity may have renamed this one's input.
-        let mut from = from;
-        while let Some(new) = replaced.get(&from) {
-            from.clone_from(new);
-        }
-        let output = |name: &String| graph.output.iter().any(|output| &output.name == name);
-        let (old, new) = if !output(&to) {
+        let from = follow(&replaced, &from);
+        let (old, new) = if !outputs.contains(&to) {
             (to, from)
-        } else if graph.node.iter().any(|node| node.output.contains(&from)) && !output(&from) {
+        } else if produced.contains(&from) && !outputs.contains(&from) {
             (from, to)
         } else {
             node.input = vec![from];
             graph.node.push(node);
             continue;
         };
-        rename::tensors(graph, &HashMap::from([(old.clone(), new.clone())]));
         replaced.insert(old, new);
     }
+    let names = replaced
+        .keys()
+        .map(|old| (old.clone(), follow(&replaced, old)));
+    rename::tensors(graph, &names.collect());
+}
+
+/// The last of a chain of names.
+fn follow(replaced: &HashMap<String, String>, name: &str) -> String {
+    let mut name = name;
+    while let Some(new) = replaced.get(name) {
+        name = new;
+    }
+    name.into()
 }

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     Error, GradientInfo, Model, Obstacle, edit,
-    emitter::Emitter,
+    emitter::{Emitter, LARGEST_CONSTANTS},
     model::is_onnx_domain,
     node::Node,
     objective, ops,
@@ -223,6 +223,16 @@ impl Backward {
                     .collect()
             });
             self.add(proto, gradients);
+            if emit.is_full() {
+                self.obstacles.push(Obstacle {
+                    node: label(proto).into(),
+                    operator: proto.op_type.clone(),
+                    reason: format!(
+                        "up to here, the gradient graph needs constants of more than {LARGEST_CONSTANTS} bytes; use a smaller network"
+                    ),
+                });
+                return;
+            }
         }
     }
 
@@ -274,12 +284,13 @@ fn gradients(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<ops::Gradi
 
 /// The forward nodes with the outputs that rules asked for, and behind them what was emitted.
 fn append(mut graph: GraphProto, emit: Emitter) -> GraphProto {
+    let mut added: HashMap<String, Vec<(usize, String)>> = HashMap::new();
     for (first, position, name) in emit.added_outputs {
-        let node = graph
-            .node
-            .iter_mut()
-            .find(|node| node.output.first() == Some(&first));
-        if let Some(node) = node {
+        added.entry(first).or_default().push((position, name));
+    }
+    for node in &mut graph.node {
+        let added = node.output.first().and_then(|first| added.remove(first));
+        for (position, name) in added.into_iter().flatten() {
             if node.output.len() <= position {
                 node.output.resize(position + 1, String::new());
             }

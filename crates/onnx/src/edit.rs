@@ -104,11 +104,44 @@ pub(crate) fn names(graph: &GraphProto) -> HashSet<String> {
 
 /// The name, or with a number behind it when it is taken; from then on it is taken.
 pub(crate) fn fresh(taken: &mut HashSet<String>, name: &str) -> String {
+    let numbered = |number: u64| format!("{name}.{number}");
     let mut candidate = name.to_string();
-    let mut number = 1;
-    while !taken.insert(candidate.clone()) {
-        candidate = format!("{name}.{number}");
-        number += 1;
+    if taken.contains(name) {
+        // Doubled and halved, since very many in a row may be taken.
+        let mut free = 1;
+        while taken.contains(&numbered(free)) {
+            free *= 2;
+        }
+        let mut used = free / 2;
+        while free - used > 1 {
+            let middle = used + (free - used) / 2;
+            if taken.contains(&numbered(middle)) {
+                used = middle;
+            } else {
+                free = middle;
+            }
+        }
+        candidate = numbered(free);
     }
+    taken.insert(candidate.clone());
     candidate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_names_get_the_next_number() {
+        let mut taken = HashSet::from(["x".to_string()]);
+        for number in 1..100 {
+            assert_eq!(fresh(&mut taken, "x"), format!("x.{number}"));
+        }
+        assert_eq!(fresh(&mut taken, "y"), "y");
+        // With gaps, any free one.
+        taken.extend(["z", "z.1", "z.4"].map(String::from));
+        let before = taken.len();
+        fresh(&mut taken, "z");
+        assert_eq!(taken.len(), before + 1);
+    }
 }

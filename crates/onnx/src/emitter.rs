@@ -8,6 +8,9 @@ use crate::{
 /// Largest constant that a rule may put into a graph, in elements: sizes come from the file and may be absurd.
 pub(crate) const LARGEST_CONSTANT: u64 = 1 << 20;
 
+/// Largest sum of all constants, in bytes: a node of a few bytes can ask for a large one, and a file has many nodes.
+pub(crate) const LARGEST_CONSTANTS: usize = 1 << 27;
+
 /// Collects the nodes and constants that are added to a graph, under names that are not taken.
 #[derive(Default)]
 pub(crate) struct Emitter {
@@ -18,6 +21,7 @@ pub(crate) struct Emitter {
     taken: HashSet<String>,
     counters: HashMap<String, usize>,
     constants: HashMap<(Vec<i64>, Vec<u8>, i32), String>,
+    constant_bytes: usize,
 }
 
 impl Emitter {
@@ -89,11 +93,17 @@ impl Emitter {
         if let Some(name) = self.constants.get(&key) {
             return name.clone();
         }
+        self.constant_bytes = self.constant_bytes.saturating_add(key.1.len());
         tensor.name = self.name("constant");
         self.constants.insert(key, tensor.name.clone());
         let name = tensor.name.clone();
         self.initializers.push(tensor);
         name
+    }
+
+    /// Whether there are more constants than a graph may need.
+    pub(crate) fn is_full(&self) -> bool {
+        self.constant_bytes > LARGEST_CONSTANTS
     }
 
     /// Brings a tensor of shape `from` to the shape that `like` has, which has as many elements.

@@ -42,14 +42,42 @@ pub enum Error {
         /// What contradicts.
         reason: String,
     },
-    /// A stored tensor whose elements lie in another file.
+    /// A stored tensor whose elements lie in another file, where there are bytes alone and no directory.
     #[error(
-        "tensor `{name}` is stored outside the model file, which is not read; save the model in one file \
-         (Python: `onnx.save(onnx.load(\"model.onnx\"), \"single.onnx\", save_as_external_data=False)`)"
+        "tensor `{name}` is stored outside the model, in `{location}`, which bytes alone do not lead to; read the model from its \
+         file, beside which the other one lies, or save it in one file (Python: \
+         `onnx.save(onnx.load(\"model.onnx\"), \"single.onnx\", save_as_external_data=False)`)"
     )]
     External {
         /// The tensor.
         name: String,
+        /// The other file, as the model states it.
+        location: String,
+    },
+    /// A stored tensor whose elements cannot be taken from the file in which the model says they are.
+    #[error("tensor `{name}`, stored in `{location}`: {reason}")]
+    ExternalData {
+        /// The tensor.
+        name: String,
+        /// The file, as the model states it.
+        location: String,
+        /// What stands in the way, and what would help.
+        reason: String,
+    },
+    /// An attribute of a node contradicts itself.
+    #[error(
+        "attribute `{attribute}` of node `{node}` ({operator}) {reason}; the file is damaged or its exporter is wrong: export the \
+         model again"
+    )]
+    Attribute {
+        /// The attribute.
+        attribute: String,
+        /// The node's name, or its first output where it has none.
+        node: String,
+        /// The node's operator.
+        operator: String,
+        /// What contradicts.
+        reason: String,
     },
     /// Two things define one tensor.
     #[error(

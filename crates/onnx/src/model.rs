@@ -4,7 +4,7 @@ use prost::{Message, bytes::Bytes};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Card, Error, order,
+    Card, Error, attribute, external, order,
     proto::{GraphProto, ModelProto, StringStringEntryProto},
     validate, write_atomic,
 };
@@ -24,30 +24,30 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads and checks a file.
+    /// Reads and checks a file, and with it the files beside it in which tensors are stored.
     ///
     /// # Errors
-    /// When the file cannot be read, and as [`Model::from_bytes`].
+    /// When a file cannot be read, or is not below the model's directory, and as [`Model::from_bytes`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|source| Error::Io {
             path: path.into(),
             source,
         })?;
-        Self::decode(Bytes::from(bytes))
+        let mut header = decode(Bytes::from(bytes))?;
+        if let Some(graph) = &mut header.graph {
+            external::load(graph, path.parent().unwrap_or(Path::new("")))?;
+        }
+        Self::from_proto(header)
     }
 
     /// Decodes and checks a model. Nodes that are out of order are sorted.
     ///
     /// # Errors
-    /// Names what is wrong: no protocol buffer, no graph, a tensor that contradicts its shape or lies in another file, a tensor
-    /// that is defined twice or not at all, a cycle.
+    /// Names what is wrong: no protocol buffer, no graph, a tensor or attribute that contradicts itself, a tensor that lies in
+    /// another file ([`Model::read`] finds it), a tensor that is defined twice or not at all, a cycle.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Self::decode(Bytes::copy_from_slice(bytes))
-    }
-
-    fn decode(bytes: Bytes) -> Result<Self, Error> {
-        Self::from_proto(ModelProto::decode(bytes).map_err(Error::NotOnnx)?)
+        Self::from_proto(decode(Bytes::copy_from_slice(bytes))?)
     }
 
     /// Checks a model that was put together in memory.
@@ -56,6 +56,7 @@ impl Model {
     /// As [`Model::from_bytes`].
     pub fn from_proto(mut header: ModelProto) -> Result<Self, Error> {
         let mut graph = header.graph.take().ok_or(Error::NoGraph)?;
+        attribute::restore_zeros(&mut graph);
         validate::graph(&graph)?;
         order::sort(&mut graph)?;
         Ok(Self { header, graph })
@@ -166,6 +167,10 @@ impl Model {
         let own = imports.iter().find(|import| is_onnx_domain(&import.domain));
         own.map_or(1, |import| import.version)
     }
+}
+
+fn decode(bytes: Bytes) -> Result<ModelProto, Error> {
+    ModelProto::decode(bytes).map_err(Error::NotOnnx)
 }
 
 /// Whether a domain is ONNX's own, which has two spellings.

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    Error, Obstacle, edit,
+    Error, Obstacle, contradiction, edit,
     interface::Interface,
     model::is_onnx_domain,
     order,
@@ -38,10 +38,13 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     }
     edit::drop_stored_inputs(&mut graph);
     edit::store_constants(&mut graph);
+    refuse(contradiction::attributes(&graph))?;
     let mut obstacles = upgrade::upgrade(&mut graph, opset);
     name_batch(&mut graph);
 
-    let interface = Interface::of(&graph, &Facts::of(&graph))?;
+    let facts = Facts::of(&graph);
+    refuse(contradiction::shapes(&graph, &facts))?;
+    let interface = Interface::of(&graph, &facts)?;
     let ports = [interface.image.as_str(), interface.logits.as_str()];
     if let Some(taken) = RESERVED.iter().find(|name| ports.contains(*name)) {
         return Err(Error::Interface(format!(
@@ -82,6 +85,14 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
         interface,
         obstacles,
     })
+}
+
+/// What no runtime would load is no use to differentiate, and everything behind it would be in the way as well.
+fn refuse(contradictions: Vec<Obstacle>) -> Result<(), Error> {
+    match contradictions.is_empty() {
+        true => Ok(()),
+        false => Err(Error::NotDifferentiable(contradictions)),
+    }
 }
 
 /// Gives the first axis of the inputs a name where it has neither name nor size.

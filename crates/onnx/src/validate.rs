@@ -3,16 +3,25 @@
 use std::collections::HashSet;
 
 use crate::{
-    Error,
+    Error, external, order,
     proto::{AttributeProto, DataType, GraphProto, SparseTensorProto, TensorProto},
 };
 
-/// Checks the stored tensors, also those of nodes and their subgraphs, and that every tensor is defined once.
+/// Checks the stored tensors, also those of nodes and their subgraphs, that attributes hold what their type says, and that every
+/// tensor is defined once.
 pub(crate) fn graph(graph: &GraphProto) -> Result<(), Error> {
     graph.initializer.iter().try_for_each(tensor)?;
     graph.sparse_initializer.iter().try_for_each(sparse)?;
-    for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
-        self::attribute(attribute)?;
+    for node in &graph.node {
+        for attribute in &node.attribute {
+            attribute.check_type().map_err(|reason| Error::Attribute {
+                attribute: attribute.name.clone(),
+                node: order::label(node).into(),
+                operator: node.op_type.clone(),
+                reason,
+            })?;
+            self::attribute(attribute)?;
+        }
     }
     single_definitions(graph)
 }
@@ -69,9 +78,10 @@ fn single_definitions(graph: &GraphProto) -> Result<(), Error> {
 
 fn tensor(tensor: &TensorProto) -> Result<(), Error> {
     // External data is a location, not bytes to be counted.
-    if tensor.data_location == Some(1) {
+    if external::is_external(tensor) {
         return Err(Error::External {
             name: tensor.name.clone(),
+            location: external::location(tensor).into(),
         });
     }
     contents(tensor).map_err(|reason| Error::Tensor {
@@ -81,6 +91,29 @@ fn tensor(tensor: &TensorProto) -> Result<(), Error> {
 }
 
 fn contents(tensor: &TensorProto) -> Result<(), String> {
+    let (count, kind) = (count(tensor)?, kind(tensor)?);
+    match (&tensor.raw_data, kind.bits()) {
+        (Some(raw), Some(bits)) if !raw.is_empty() => {
+            let expected = byte_count(count, bits);
+            mismatch(raw.len(), expected, "bytes", tensor, kind)
+        }
+        _ => {
+            let (stored, expected) = typed(tensor, kind, u128::from(count));
+            mismatch(stored, expected, "values", tensor, kind)
+        }
+    }
+}
+
+/// How many bytes the elements of a tensor take, by its shape and element type; refused where these contradict themselves.
+pub(crate) fn byte_size(tensor: &TensorProto) -> Result<u128, String> {
+    let (count, kind) = (count(tensor)?, kind(tensor)?);
+    let bits = kind
+        .bits()
+        .ok_or_else(|| format!("elements of type {} have no fixed size", kind.name()))?;
+    Ok(byte_count(count, bits))
+}
+
+fn count(tensor: &TensorProto) -> Result<u64, String> {
     let mut count: u64 = 1;
     for &dim in &tensor.dims {
         let dim = u64::try_from(dim)
@@ -93,19 +126,20 @@ fn contents(tensor: &TensorProto) -> Result<(), String> {
             )
         })?;
     }
-    let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
-    if kind == DataType::Undefined {
-        return Err(format!("element type {} is unknown", tensor.data_type));
-    }
-    match (&tensor.raw_data, kind.bits()) {
-        (Some(raw), Some(bits)) if !raw.is_empty() => {
-            let expected = (u128::from(count) * u128::from(bits)).div_ceil(8);
-            mismatch(raw.len(), expected, "bytes", tensor, kind)
+    Ok(count)
+}
+
+/// Elements of less than a byte are packed.
+fn byte_count(count: u64, bits: u64) -> u128 {
+    (u128::from(count) * u128::from(bits)).div_ceil(8)
+}
+
+fn kind(tensor: &TensorProto) -> Result<DataType, String> {
+    match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Undefined) | Err(_) => {
+            Err(format!("element type {} is unknown", tensor.data_type))
         }
-        _ => {
-            let (stored, expected) = typed(tensor, kind, u128::from(count));
-            mismatch(stored, expected, "values", tensor, kind)
-        }
+        Ok(kind) => Ok(kind),
     }
 }
 

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod reference;
+mod survive;
 
 use buckler_onnx::{
-    Card, CleanNames, Dim, Error, GradientInfo, Model, Summary, check, clean,
+    Card, Dim, Error, Model, Summary, check,
     proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto},
 };
 use proptest::prelude::*;
 use reference::net::Net;
+use survive::survive;
 
 fn small() -> Model {
     let mut net = Net::new([2, 1, 4, 4], 1);
@@ -37,22 +39,6 @@ fn small() -> Model {
         })
         .unwrap();
     model
-}
-
-/// Everything that reads a file, on bytes that may be anything.
-fn survive(bytes: &[u8]) {
-    let Ok(model) = Model::from_bytes(bytes) else {
-        return;
-    };
-    _ = (
-        check(&model),
-        Summary::of(&model),
-        model.card(),
-        GradientInfo::of(&model),
-        model.graph_sha256(),
-    );
-    _ = clean(model.clone(), &CleanNames::default());
-    assert_eq!(Model::from_bytes(&model.to_bytes()).unwrap(), model);
 }
 
 #[test]
