@@ -6,6 +6,7 @@ mod evaluation;
 mod images;
 mod output;
 mod publish;
+mod training_args;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 const PARITY_IMAGES: usize = 4;
 const MAX_LOGITS_DIFFERENCE: f64 = 1e-4;
 /// Deep networks on large images always have ReLUs that two correct implementations see on different sides of zero:
-/// measured 4e-3 for ResNet-50 at 224x224, 2e-4 for ResNet-18, under 1e-6 for SmallCNN. A wrong rule is off by far more.
+/// measured 4e-3 for ResNet-50 at 224x224, 2e-4 for ResNet-18, 1e-6 for SmallCNN. A wrong rule is off by far more.
 const MAX_GRADIENT_DIFFERENCE: f64 = 2e-2;
 
 /// How far ONNX Runtime is from the trainer on the same images.
