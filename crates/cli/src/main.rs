@@ -4,6 +4,7 @@ mod commands;
 mod environment;
 mod evaluation;
 mod images;
+mod model_args;
 mod output;
 mod publish;
 mod training_args;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use buckler_attack::{Objective, Victim};
-use buckler_onnx::{Card, Model, differentiate, write_atomic};
-use buckler_runtime::{Classifier, LoadOptions};
+use buckler_onnx::{Card, Model, write_atomic};
+use buckler_runtime::{Classifier, LoadOptions, differentiate};
 use buckler_train::{Checkpoint, export, gradient, logits};
 use ndarray::Array4;
 use rand::{Rng, SeedableRng};
@@ -34,7 +34,7 @@ pub struct Parity {
 /// `model.onnx`, `gradient.onnx` and `card.json` to `dir`.
 pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity> {
     let model = export(checkpoint, name)?;
-    let gradient = differentiate(&model)?;
+    let gradient = differentiate(&model, &LoadOptions::default())?.gradient;
     let parity = parity(checkpoint, &model, &gradient)?;
     ensure!(
         parity.logits_max_abs <= MAX_LOGITS_DIFFERENCE,

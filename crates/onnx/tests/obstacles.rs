@@ -142,7 +142,7 @@ fn the_image_and_the_logits_have_to_be_there() {
     let input = |proto: &mut ModelProto, kind, sizes: &[u64]| {
         proto.graph.as_mut().unwrap().input[0] = info("image", kind, Some(&known(sizes)));
     };
-    assert!(interface(|p| input(p, DataType::Float, &[2, 12])).contains("rank 4"));
+    assert!(interface(|p| input(p, DataType::Float, &[2, 3, 2, 2, 1])).contains("2 to 4 axes"));
     assert!(interface(|p| input(p, DataType::Uint8, &[2, 3, 2, 2])).contains("uint8"));
     let output = |proto: &mut ModelProto, kind| {
         let graph = proto.graph.as_mut().unwrap();

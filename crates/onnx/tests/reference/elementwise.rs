@@ -23,6 +23,7 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         "Tanh" => call.x().map(f64::tanh),
         "Sqrt" => call.x().map(f64::sqrt),
         "Exp" => call.x().map(f64::exp),
+        "Log" => call.x().map(f64::ln),
         "Neg" => call.x().map(|x| -x),
         "Identity" | "Dropout" => call.x().clone(),
         "HardSigmoid" => {

@@ -18,6 +18,9 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         }
         "ReduceSum" => reduce(call, |group| group.iter().sum()),
         "ReduceMean" => reduce(call, |group| group.iter().sum::<f64>() / group.len() as f64),
+        "ReduceL2" => reduce(call, |group| {
+            group.iter().map(|v| v * v).sum::<f64>().sqrt()
+        }),
         "ReduceMax" => reduce(call, |group| {
             group.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         }),

@@ -11,6 +11,8 @@
 mod elementwise;
 mod linear;
 pub mod net;
+pub mod query;
+mod ranking;
 mod shaping;
 mod spatial;
 pub mod tensor;
@@ -70,6 +72,7 @@ impl Call<'_> {
             .or_else(|| linear::run(self, operator))
             .or_else(|| spatial::run(self, operator))
             .or_else(|| shaping::run(self, operator))
+            .or_else(|| ranking::run(self, operator))
             .unwrap_or_else(|| panic!("the reference does not know {operator}"))
     }
 
