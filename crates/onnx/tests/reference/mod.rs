@@ -11,6 +11,7 @@
 mod elementwise;
 mod linear;
 pub mod net;
+mod normalization;
 mod shaping;
 mod spatial;
 pub mod tensor;
@@ -68,6 +69,7 @@ impl Call<'_> {
         let operator = self.node.op_type.as_str();
         elementwise::run(self, operator)
             .or_else(|| linear::run(self, operator))
+            .or_else(|| normalization::run(self, operator))
             .or_else(|| spatial::run(self, operator))
             .or_else(|| shaping::run(self, operator))
             .unwrap_or_else(|| panic!("the reference does not know {operator}"))
