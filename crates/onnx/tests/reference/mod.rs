@@ -11,6 +11,7 @@
 mod elementwise;
 mod linear;
 pub mod net;
+mod normalization;
 pub mod query;
 mod ranking;
 mod shaping;
@@ -70,6 +71,7 @@ impl Call<'_> {
         let operator = self.node.op_type.as_str();
         elementwise::run(self, operator)
             .or_else(|| linear::run(self, operator))
+            .or_else(|| normalization::run(self, operator))
             .or_else(|| spatial::run(self, operator))
             .or_else(|| shaping::run(self, operator))
             .or_else(|| ranking::run(self, operator))

@@ -73,6 +73,13 @@ impl Net {
         net
     }
 
+    /// With a name for the size of each axis of the image.
+    pub fn of_named_sizes(mut self) -> Self {
+        let shape = ["n", "c", "h", "w"].map(|name| Dim::Symbol(name.into()));
+        self.graph.input = vec![info("image", DataType::Float, Some(&shape))];
+        self
+    }
+
     pub fn with_opset(mut self, opset: i64) -> Self {
         self.opset = opset;
         self
@@ -105,6 +112,13 @@ impl Net {
             &[input, &axes],
             [AttributeProto::int("keepdims", keep.into())],
         )
+    }
+
+    /// The same tensor, by ways on which neither its sizes nor their number are followed.
+    pub fn of_unknown_shape(&mut self, tensor: &str) -> String {
+        let shape = self.op("Shape", &[tensor], []);
+        let shape = self.op("Abs", &[&shape], []);
+        self.op("Reshape", &[tensor, &shape], [])
     }
 
     /// The image, about half of it negative.
@@ -177,8 +191,11 @@ impl Net {
         };
         let image = Tensor::filled(&self.images, 0.6);
         let dims = run(&self.graph, &[("image", image)])[features].dims.clone();
-        let flat = net.op("Flatten", &[features], []);
-        let weight = net.weights(&[dims.iter().skip(1).product(), 3]);
+        // Not Flatten: features may be of unknown shape.
+        let size = dims.iter().skip(1).product();
+        let rows = net.ints(&[-1, size as i64]);
+        let flat = net.op("Reshape", &[features, &rows], []);
+        let weight = net.weights(&[size, 3]);
         let logits = net.op("MatMul", &[&flat, &weight], []);
         net.finish(&logits, None)
     }
