@@ -5,7 +5,7 @@
     python tests/torchvision/export.py --out DIR --exporter dynamo resnet50 vit_b_16
 
 Weights are random and seeded, for nothing is to be downloaded. The same name always gives the same network, so that
-`gradients.py` builds it again for autograd. A random network as it comes would say little there, so `build` changes it:
+`gradients.py` builds it again for autograd. A random network as it comes would say little there, so `prepare` changes it:
 
 * In evaluation mode its activations may vanish or explode, and parts of it may be switched off (torchvision starts a ViT's
   head at zero and ConvNeXt's layer scale at 1e-6), which would hide their gradients. BatchNorm gathers its running statistics
@@ -54,18 +54,17 @@ def images(count, seed, size=SIZE):
     return torch.sigmoid(torch.stack(octaves).sum(0))
 
 
-def build(name):
-    """The torchvision network `name`, float32, in evaluation mode, with random weights that carry a signal."""
-    torch.manual_seed(0)
-    model = torchvision.models.get_model(name, weights=None).eval()
-    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
+def prepare(model, size=SIZE):
+    """Changes a random network as told above; returns it in evaluation mode."""
+    model.eval()
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    head = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            if parameter_name.endswith("layer_scale"):
+        for name, parameter in model.named_parameters():
+            if name.endswith("layer_scale"):
                 parameter.fill_(0.5)
-        if not linears[-1].weight.any():
-            nn.init.normal_(linears[-1].weight, std=0.02)
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        if not head.weight.any():
+            nn.init.normal_(head.weight, std=0.02)
         for norm in norms:
             norm.weight.fill_(1 / 3)
             norm.bias.copy_(torch.tensor([1.5, -1.5]).repeat(norm.num_features)[: norm.num_features])
@@ -74,13 +73,19 @@ def build(name):
             norm.train()  # and only these: dropout stays off
         if norms:
             for seed in range(4):
-                model(images(8, seed))
+                model(images(8, seed, size))
         model.eval()
-        logits = model(images(8, 4))
-        head, scale = linears[-1], 1 / logits.std(dim=0).mean()
+        logits = model(images(8, 4, size))
+        scale = 1 / logits.std(dim=0).mean()
         head.weight *= scale
         head.bias.copy_((head.bias - logits.mean(dim=0)) * scale)
     return model
+
+
+def build(name):
+    """The torchvision network `name`, float32, in evaluation mode, with random weights that carry a signal."""
+    torch.manual_seed(0)
+    return prepare(torchvision.models.get_model(name, weights=None))
 
 
 def write(model, exporter, path, size=SIZE):
