@@ -230,7 +230,7 @@ def compare(runners, check, flops, args):
         except Exception as error:
             if name in (OURS, EAGER):
                 raise
-            missing[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            missing[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         if name in missing:
             ready.pop(name, None)
     checked = check(results)
@@ -261,7 +261,9 @@ def compare(runners, check, flops, args):
 
 
 def milliseconds(figures):
-    return f"{1e3 * figures['median']:.4g} ({1e3 * figures['low']:.4g}–{1e3 * figures['high']:.4g})"
+    median, low, high = (1e3 * figures[key] for key in ("median", "low", "high"))
+    digits = 2 if median < 100 else 0
+    return f"{median:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def ratio(figures):
