@@ -13,7 +13,8 @@ ART some work; ours is a loop in Python over an onnxruntime session that takes a
 
 The runners take turns (A B C A B C ...), a multiplication of two matrices among them. Times are medians over the rounds with
 the quartiles, of the processor time of the process and of the clock on the wall; a ratio is that of the medians, with the
-quartiles of the ratios of the single rounds. Processor time suffers less from a machine that is busy otherwise. GFLOP/s count
+quartiles of the ratios of the single rounds. Processor time suffers less from a machine that is busy otherwise; with more
+threads than one it also counts threads that spin while they wait, so there the wall counts, on an idle machine. GFLOP/s count
 two operations per multiplication and addition of the convolutions and matrix products, forward and back to the image.
 """
 import argparse
