@@ -49,7 +49,10 @@ COLUMNS = [
 
 
 class Refused(Exception):
-    """Why there is no gradient to compare."""
+    """Why there is no gradient to compare. A reason that names node after node is cut off."""
+
+    def __init__(self, reason):
+        super().__init__(reason if len(reason) <= 300 else f"{reason[:300]} ...")
 
 
 def seconds_since(started):
@@ -166,9 +169,7 @@ def main():
                 figures, median = measure(args.buckler, path, cases)
             except Refused as reason:
                 failures.append(f"{path.stem}: {reason}")
-                # Reasons name node after node: the table has the first ones, stderr all.
-                text = str(reason)
-                row(cells + ["–"] * (len(COLUMNS) - 1 - len(cells)) + [text if len(text) < 300 else f"{text[:300]} ..."])
+                row(cells + ["–"] * (len(COLUMNS) - 1 - len(cells)) + [str(reason)])
             else:
                 row(cells + figures)
                 if not median <= args.limit:
