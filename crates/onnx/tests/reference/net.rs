@@ -248,6 +248,9 @@ pub fn check(model: &Model, image: &Tensor, seed: u64) {
     let gradient = differentiate(model).unwrap_or_else(|error| panic!("{error}"));
     let info = GradientInfo::of(&gradient).unwrap().unwrap();
     let query = Query::random(&gradient, image.dims[0], &mut Random::new(seed ^ 2));
+    let tensors = run(model.graph(), &[(&info.image, image.clone())]);
+    let features = info.features.as_ref().map(|name| &tensors[name]);
+    let query = query.smooth_at(&tensors[&info.logits], features);
     let losses = |image: &Tensor| {
         let mut tensors = run(model.graph(), &[(&info.image, image.clone())]);
         let features = info.features.as_ref().map(|name| tensors[name].clone());

@@ -94,6 +94,29 @@ impl Query {
         self
     }
 
+    /// Without the terms that have a kink or a pole near a row's logits and features: margin and ratios where the logits are
+    /// nearly equal, the distance of features near zero.
+    pub fn smooth_at(mut self, logits: &Tensor, features: Option<&Tensor>) -> Self {
+        let kinds = self.objectives.len();
+        let rows = logits.data.chunks(logits.dims[1]).enumerate();
+        for ((row, z), weights) in rows.zip(self.weights.data.chunks_mut(kinds)) {
+            let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let equal = z.iter().filter(|z| largest - **z < 1e-2).count() > 2;
+            let small = features.is_some_and(|features| {
+                let width = features.dims[1];
+                let own = &features.data[width * row..width * (row + 1)];
+                own.iter().map(|f| f * f).sum::<f64>() < 1e-4
+            });
+            for (name, weight) in self.objectives.iter().zip(weights) {
+                let of_ranks = name == "margin" || name.ends_with("dlr");
+                if equal && of_ranks || small && name == "feature_distance" {
+                    *weight = 0.0;
+                }
+            }
+        }
+        self
+    }
+
     pub fn column(&self, objective: &str) -> usize {
         let mut names = self.objectives.iter();
         names.position(|name| name == objective).unwrap()
