@@ -25,6 +25,14 @@ pub(crate) fn largest_other(logits: &[f32], class: usize) -> f64 {
         .fold(f64::NEG_INFINITY, f64::max)
 }
 
+/// The `rank`-th largest logit, counted from 1; NaN when there are fewer.
+pub(crate) fn ranked(logits: &[f32], rank: usize) -> f64 {
+    let mut sorted = logits.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let ranked = rank.checked_sub(1).and_then(|index| sorted.get(index));
+    ranked.map_or(f64::NAN, |&logit| logit.into())
+}
+
 /// The logarithms of the classes' probabilities.
 ///
 /// Shifted by the largest value (not the largest magnitude, which overflows when all logits are very negative) before

@@ -1,4 +1,4 @@
-use crate::logits::{largest_other, log_softmax};
+use crate::logits::{largest_other, log_softmax, ranked};
 
 /// What an attack maximises on one image. `z` are the logits, `y` the label to leave, `t` the target to reach.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +23,33 @@ pub enum Objective {
         /// The class to reach.
         target: usize,
     },
+    /// Difference of logits ratio, `margin / (z_(1) - z_(3) + 1e-12)` with `z_(j)` the j-th largest logit (Croce & Hein
+    /// 2020): invariant under scaling and shifting the logits. Takes 3 classes.
+    Dlr {
+        /// The class to leave.
+        label: usize,
+    },
+    /// Targeted difference of logits ratio, `(z_t - z_y) / (z_(1) - (z_(3) + z_(4)) / 2 + 1e-12)`. Takes 4 classes.
+    TargetedDlr {
+        /// The class to leave.
+        label: usize,
+        /// The class to reach.
+        target: usize,
+    },
+    /// Kullback-Leibler divergence `sum_i p_i log(p_i / softmax(z)_i)` from given probabilities, one per class.
+    KullbackLeibler(Vec<f32>),
+    /// Cosine distance `1 - <f, s> / (||f|| ||s||)` of the image's features f from those of another image, s.
+    FeatureDistance(Vec<f32>),
     /// Any linear functional of the logits, `<c, z>`; one value per class.
     Cotangent(Vec<f32>),
 }
 
+/// Keeps the difference of logits ratio finite where the logits are equal.
+const DLR_OFFSET: f64 = 1e-12;
+
 impl Objective {
     /// The objective's value at `logits` (one per class), computed in double precision. NaN when the class in it is
-    /// not among the logits.
+    /// not among the logits, when they are too few, and for the feature distance, which they do not determine.
     pub fn value(&self, logits: &[f32]) -> f64 {
         let logit = |class: usize| logits.get(class).map_or(f64::NAN, |&z| f64::from(z));
         let log_probability = |class: usize| {
@@ -42,6 +62,22 @@ impl Objective {
             Objective::TargetedCrossEntropy { target } => log_probability(*target),
             Objective::Margin { label } => largest_other(logits, *label) - logit(*label),
             Objective::TargetedMargin { target } => logit(*target) - largest_other(logits, *target),
+            Objective::Dlr { label } => {
+                let spread = ranked(logits, 1) - ranked(logits, 3) + DLR_OFFSET;
+                (largest_other(logits, *label) - logit(*label)) / spread
+            }
+            Objective::TargetedDlr { label, target } => {
+                let third = (ranked(logits, 3) + ranked(logits, 4)) / 2.0;
+                (logit(*target) - logit(*label)) / (ranked(logits, 1) - third + DLR_OFFSET)
+            }
+            Objective::KullbackLeibler(probabilities) => probabilities
+                .iter()
+                .map(|&p| f64::from(p))
+                .enumerate()
+                .filter(|(_, p)| *p != 0.0)
+                .map(|(class, p)| p * (p.ln() - log_probability(class)))
+                .sum(),
+            Objective::FeatureDistance(_) => f64::NAN,
             Objective::Cotangent(weights) => weights
                 .iter()
                 .zip(logits)
@@ -74,6 +110,19 @@ mod tests {
         close(Objective::Margin { label: 2 }, 5.0);
         close(Objective::TargetedMargin { target: 1 }, 2.0);
         close(Objective::Cotangent(vec![0.5, -1.0, 2.0]), -6.5);
+        close(Objective::Dlr { label: 0 }, 2.0 / 5.0);
+        let certain = Objective::KullbackLeibler(vec![0.0, 0.0, 1.0]);
+        close(certain, Objective::CrossEntropy { label: 2 }.value(&logits));
+        let (p, q) = ([0.25, 0.75], [1.0f32, 1.0]);
+        let divergence = Objective::KullbackLeibler(p.to_vec()).value(&q);
+        let expected = 0.25 * 0.5f64.ln() + 0.75 * 1.5f64.ln();
+        assert!((divergence - expected).abs() < 1e-12);
+        let targeted = Objective::TargetedDlr {
+            label: 1,
+            target: 2,
+        };
+        assert!((targeted.value(&[3.0, 5.0, 1.0, 0.0]) - -4.0 / 4.5).abs() < 1e-12);
+        assert!(targeted.value(&logits).is_nan());
     }
 
     #[test]

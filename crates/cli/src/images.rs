@@ -1,18 +1,8 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use buckler_runtime::{Classifier, ImageLimits, LoadOptions};
+use buckler_runtime::{Classifier, ImageLimits};
 use ndarray::{Array4, Axis, stack};
-
-/// Loads a model for commands that work on it.
-pub fn load_model(path: &Path) -> Result<Classifier> {
-    let classifier = Classifier::load(path, &LoadOptions::default())
-        .with_context(|| format!("cannot load {}", path.display()))?;
-    for assumption in classifier.assumptions() {
-        tracing::warn!("{assumption}");
-    }
-    Ok(classifier)
-}
 
 /// Image files as the model takes them, `[images, channels, height, width]`.
 pub fn load_images(classifier: &Classifier, paths: &[PathBuf]) -> Result<Array4<f32>> {

@@ -4,8 +4,10 @@ mod commands;
 mod environment;
 mod evaluation;
 mod images;
+mod model_args;
 mod output;
 mod publish;
+mod training_args;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

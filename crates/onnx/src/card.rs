@@ -49,9 +49,21 @@ pub struct Input {
     pub width: usize,
     /// From an encoded image to the tensor in `[0, 1]`.
     pub preprocessing: Preprocessing,
+    /// From the tensor in `[0, 1]` to what the graph takes; absent where the graph takes `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
 }
 
-/// From an encoded image to a tensor in `[0, 1]`; normalisation by mean and deviation is part of the network.
+/// `(x - mean) / std`, for graphs that do not do so themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// One for each channel, or one for all.
+    pub mean: Vec<f32>,
+    /// One for each channel, or one for all; positive.
+    pub std: Vec<f32>,
+}
+
+/// From an encoded image to a tensor in `[0, 1]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Preprocessing {

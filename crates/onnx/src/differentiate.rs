@@ -10,7 +10,7 @@ use crate::{
     prepare::{Prepared, prepare},
     proto::{DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto},
     rename,
-    shape::{self, Dim, Facts},
+    shape::{self, Facts},
     upgrade,
 };
 
@@ -44,18 +44,39 @@ const FLAT: &[&str] = &[
 
 /// Makes the gradient graph of a classifier: one forward and one backward pass, in ONNX's own operators.
 ///
-/// Inputs of the result: the model's image `[batch, channels, height, width]`, `label` int64 `[batch]`, `objective` float
-/// `[batch, 2]` and `cotangent` float `[batch, classes]`. Outputs: the model's logits `[batch, classes]`, `loss` `[batch]` and
-/// `gradient`, the derivative of each row's loss with respect to its image. The loss of a row is
-/// `objective[0] * cross_entropy(z, label) + objective[1] * (max_{i != label} z_i - z_label) + <cotangent, z>`.
-/// [`GradientInfo`] in the metadata says from which model the graph was made.
+/// Inputs of the result, beside the model's image: `label` int64 `[batch]`; `objective` float `[batch, objectives]`, a weight for
+/// each of [`GradientInfo::objectives`]; `cotangent` float `[batch, classes]`; `target` int64 `[batch]`, from four classes on;
+/// `probabilities` float `[batch, classes]`; and where the model has features, `source_features` float `[batch, features]`.
+/// Outputs: the logits `[batch, classes]`, `loss` `[batch]`, `gradient`, the derivative of each row's loss with respect to its
+/// image, and the features `[batch, features]` where there are some. With logits z, label y and target t, the loss of a row is
+/// the sum of `<cotangent, z>` and, times their weights,
+///
+/// * `cross_entropy`: `-log softmax(z)_y`;
+/// * `margin`: `max_{i != y} z_i - z_y`;
+/// * `dlr`, from three classes on: `margin / (z_(1) - z_(3) + 1e-12)`, with `z_(j)` the j-th largest logit;
+/// * `targeted_dlr`, from four classes on: `(z_t - z_y) / (z_(1) - (z_(3) + z_(4)) / 2 + 1e-12)`;
+/// * `kl`: `sum_i p_i log(p_i / softmax(z)_i)`, with p the `probabilities`;
+/// * `feature_distance`: `1 - <f, s> / (||f|| ||s||)`, with f the features and s the `source_features`.
+///
+/// Targeted cross-entropy and margin are the untargeted ones with the target as label and a negative weight.
+/// A softmax at the model's end is left out: the logits are then what goes into it.
+/// [`GradientInfo`] in the metadata says from which model the graph was made, and names all this.
 ///
 /// The operator set is that of the model, and at least 18.
 ///
 /// # Errors
-/// [`Error::Interface`] when the model is no image classifier (one float input of rank 4, logits of rank 2 with at least two
-/// classes); [`Error::NotDifferentiable`] with all nodes that stand in the way.
+/// [`Error::Interface`] when the model is no image classifier (one float input of 2 to 4 axes, logits `[batch, classes]` of at
+/// least two classes); [`Error::NotDifferentiable`] with all nodes that stand in the way.
 pub fn differentiate(model: &Model) -> Result<Model, Error> {
+    differentiate_for(model, &model.graph_sha256())
+}
+
+/// As [`differentiate`], for a model that was brought into another form first, such as by ONNX Runtime's own optimisation:
+/// the gradient graph belongs to the model with the graph `origin`, a [`Model::graph_sha256`].
+///
+/// # Errors
+/// As [`differentiate`].
+pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
     let Prepared {
         graph,
         interface,
@@ -63,10 +84,15 @@ pub fn differentiate(model: &Model) -> Result<Model, Error> {
     } = prepare(model.graph().clone(), model.opset())?;
 
     let mut emit = Emitter::new(edit::names(&graph));
-    let seed = objective::emit(&mut emit, &interface);
+    let seeds = objective::emit(&mut emit, &interface);
+    let features = interface.features.as_ref().zip(seeds.features);
+    let features = features.map(|(features, seed)| (features.name.clone(), vec![seed]));
     let mut backward = Backward {
         active: active(&graph, &interface.image),
-        pending: HashMap::from([(interface.logits.clone(), vec![seed])]),
+        pending: [(interface.logits.clone(), vec![seeds.logits])]
+            .into_iter()
+            .chain(features)
+            .collect(),
         obstacles: vec![],
     };
     if !backward.active.contains(&interface.logits) {
@@ -98,15 +124,17 @@ pub fn differentiate(model: &Model) -> Result<Model, Error> {
 
     let mut graph = append(graph, emit);
     rename::tensors(&mut graph, &HashMap::from([(gradient, "gradient".into())]));
-    let batch = interface.batch();
-    let logits_shape = [batch.clone(), Dim::Known(interface.classes)];
     graph.name = "gradient".into();
-    graph.input.extend(objective::inputs(&interface));
-    graph.output = vec![
-        shape::value_info(&interface.logits, DataType::Float, &logits_shape),
-        shape::value_info("loss", DataType::Float, &[batch]),
-        shape::value_info("gradient", DataType::Float, &interface.shape),
-    ];
+    let inputs = objective::inputs(&interface, seeds.objectives.len());
+    graph.input.extend(inputs);
+    let behind_logits = 1..1;
+    graph.output.splice(
+        behind_logits,
+        [
+            shape::value_info("loss", DataType::Float, &[interface.batch()]),
+            shape::value_info("gradient", DataType::Float, &interface.shape),
+        ],
+    );
     edit::prune(&mut graph);
 
     let mut result = Model::from_proto(ModelProto {
@@ -124,9 +152,11 @@ pub fn differentiate(model: &Model) -> Result<Model, Error> {
         version: GradientInfo::VERSION,
         image: interface.image,
         logits: interface.logits,
-        objectives: objective::OBJECTIVES.map(String::from).to_vec(),
+        probabilities: interface.probabilities,
+        features: interface.features.map(|features| features.name),
+        objectives: seeds.objectives,
         classes: interface.classes as usize,
-        graph_sha256: model.graph_sha256(),
+        graph_sha256: origin.into(),
     };
     info.store(&mut result)?;
     Ok(result)

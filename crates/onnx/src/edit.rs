@@ -54,7 +54,10 @@ fn constant(node: &NodeProto) -> Option<TensorProto> {
 
 /// Drops nodes and stored tensors that no output needs, and what is said about tensors that are gone.
 pub(crate) fn prune(graph: &mut GraphProto) {
-    let needed = needed(graph);
+    let needed = needed(
+        graph,
+        graph.output.iter().map(|output| output.name.as_str()),
+    );
     graph
         .node
         .retain(|node| node.output.iter().any(|output| needed.contains(output)));
@@ -71,13 +74,12 @@ pub(crate) fn prune(graph: &mut GraphProto) {
         .retain(|annotation| needed.contains(&annotation.tensor_name));
 }
 
-/// The tensors on which the outputs depend, the outputs included.
-pub(crate) fn needed(graph: &GraphProto) -> HashSet<String> {
-    let mut needed: HashSet<String> = graph
-        .output
-        .iter()
-        .map(|output| output.name.clone())
-        .collect();
+/// The tensors on which these depend, and these themselves.
+pub(crate) fn needed<'a>(
+    graph: &GraphProto,
+    tensors: impl IntoIterator<Item = &'a str>,
+) -> HashSet<String> {
+    let mut needed: HashSet<String> = tensors.into_iter().map(str::to_string).collect();
     for node in graph.node.iter().rev() {
         if node.output.iter().any(|output| needed.contains(output)) {
             needed.extend(order::reads(node).into_iter().map(str::to_string));

@@ -63,6 +63,16 @@ impl Emitter {
         });
     }
 
+    /// The largest values along the last axis in descending order, and where they are; `count` holds how many.
+    pub(crate) fn top_k(&mut self, tensor: &str, count: &str) -> (String, String) {
+        let values = self.node("TopK", &[tensor, count], []);
+        let indices = self.name("topk_indices");
+        if let Some(node) = self.nodes.last_mut() {
+            node.output.push(indices.clone());
+        }
+        (values, indices)
+    }
+
     /// The name of a further output of a forward node, which is added to it.
     pub(crate) fn forward_output(&mut self, first: &str, position: usize, stem: &str) -> String {
         let name = self.name(stem);

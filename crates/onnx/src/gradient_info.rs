@@ -11,6 +11,12 @@ pub struct GradientInfo {
     pub image: String,
     /// The output that returns logits.
     pub logits: String,
+    /// The model's own output, where that is the softmax of the logits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probabilities: Option<String>,
+    /// The output that returns features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
     /// What the columns of the input `objective` weigh.
     pub objectives: Vec<String>,
     /// Number of classes.
@@ -23,7 +29,7 @@ impl GradientInfo {
     /// The `metadata_props` key.
     pub const KEY: &'static str = "buckler.gradient";
     /// The version written here.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Reads it from a model; `None` when the model is no gradient graph.
     ///

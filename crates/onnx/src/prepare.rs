@@ -1,22 +1,20 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    Error, Obstacle, contradiction, edit,
-    interface::Interface,
+    Error, Model, Obstacle, contradiction, edit,
+    interface::{self, Interface},
     model::is_onnx_domain,
-    order,
-    proto::{
-        GraphProto,
-        tensor_shape_proto::{Dimension, dimension},
-        type_proto,
-    },
+    objective, order,
+    proto::{DataType, GraphProto, ValueInfoProto},
     rename,
-    shape::Facts,
+    shape::{self, Dim, Facts},
     upgrade,
 };
 
 /// Names of the gradient graph that a model's own tensors must leave free.
-pub(crate) const RESERVED: [&str; 5] = ["label", "objective", "cotangent", "loss", "gradient"];
+fn reserved() -> impl Iterator<Item = &'static str> {
+    objective::INPUTS.into_iter().chain(["loss", "gradient"])
+}
 
 /// What comes before differentiation: the part of the graph that leads to the logits, in the form of the current operator set,
 /// with constants stored and the reserved names free.
@@ -40,20 +38,20 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     edit::store_constants(&mut graph);
     refuse(contradiction::attributes(&graph))?;
     let mut obstacles = upgrade::upgrade(&mut graph, opset);
-    name_batch(&mut graph);
+    interface::name_batch(&mut graph);
 
     let facts = Facts::of(&graph);
     refuse(contradiction::shapes(&graph, &facts))?;
     let interface = Interface::of(&graph, &facts)?;
-    let ports = [interface.image.as_str(), interface.logits.as_str()];
-    if let Some(taken) = RESERVED.iter().find(|name| ports.contains(*name)) {
+    let features = interface.features.as_ref().map(|features| &features.name);
+    let ports = [&interface.image, &interface.logits].into_iter();
+    let ports: Vec<_> = ports.chain(features).collect();
+    if let Some(taken) = reserved().find(|name| ports.iter().any(|port| port == name)) {
         return Err(Error::Interface(format!(
-            "the model's input or output is called `{taken}`, which is a name of the gradient graph; rename it"
+            "a tensor at which the gradient graph is asked is called `{taken}`, which is a name of the gradient graph; rename it"
         )));
     }
-    graph
-        .output
-        .retain(|output| output.name == interface.logits);
+    graph.output = outputs(&interface);
     edit::prune(&mut graph);
     free_reserved(&mut graph);
 
@@ -95,40 +93,50 @@ fn refuse(contradictions: Vec<Obstacle>) -> Result<(), Error> {
     }
 }
 
-/// Gives the first axis of the inputs a name where it has neither name nor size.
-fn name_batch(graph: &mut GraphProto) {
-    let dims = |dim: &Dimension| dim.value == Some(dimension::Value::DimParam("batch".into()));
-    for input in &mut graph.input {
-        let Some(type_proto::Value::TensorType(tensor)) =
-            input.r#type.as_mut().and_then(|kind| kind.value.as_mut())
-        else {
-            continue;
-        };
-        let Some(shape) = &mut tensor.shape else {
-            continue;
-        };
-        let taken = shape.dim.iter().any(dims);
-        if let Some(first) = shape.dim.first_mut().filter(|_| !taken) {
-            let open = match &first.value {
-                None => true,
-                Some(dimension::Value::DimParam(name)) => name.is_empty() || name.starts_with('?'),
-                Some(dimension::Value::DimValue(size)) => *size < 0,
-            };
-            if open {
-                first.value = Some(dimension::Value::DimParam("batch".into()));
-            }
+/// The part of a model that leads to its logits, where it returns their softmax; `None` where it returns logits.
+///
+/// # Errors
+/// As [`differentiate`](crate::differentiate), where the model is no image classifier.
+pub fn without_softmax(model: &Model) -> Result<Option<Model>, Error> {
+    let Prepared {
+        graph, interface, ..
+    } = prepare(model.graph().clone(), model.opset())?;
+    if interface.probabilities.is_none() {
+        return Ok(None);
+    }
+    let mut proto = model.to_proto();
+    for import in &mut proto.opset_import {
+        if is_onnx_domain(&import.domain) {
+            import.version = import.version.max(upgrade::TARGET);
         }
     }
+    proto.graph = Some(graph);
+    Ok(Some(Model::from_proto(proto)?))
+}
+
+/// Logits, and features where there are some.
+fn outputs(interface: &Interface) -> Vec<ValueInfoProto> {
+    let matrix = |name: &str, size: u64| {
+        shape::value_info(
+            name,
+            DataType::Float,
+            &[interface.batch(), Dim::Known(size)],
+        )
+    };
+    let features = interface.features.as_ref();
+    [matrix(&interface.logits, interface.classes)]
+        .into_iter()
+        .chain(features.map(|features| matrix(&features.name, features.size)))
+        .collect()
 }
 
 /// Renames the model's own intermediate tensors where they bear reserved names.
 fn free_reserved(graph: &mut GraphProto) {
     let mut taken = edit::names(graph);
-    let reserved = RESERVED
-        .iter()
-        .filter(|name| taken.contains(**name))
-        .map(|name| name.to_string());
-    let reserved: Vec<String> = reserved.collect();
+    let reserved: Vec<String> = reserved()
+        .filter(|name| taken.contains(*name))
+        .map(str::to_string)
+        .collect();
     let names: HashMap<String, String> = reserved
         .into_iter()
         .map(|name| {

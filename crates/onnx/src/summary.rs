@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 
 use crate::{
-    Model,
+    Model, flops,
     interface::kind,
     model::is_onnx_domain,
     proto::{DataType, TensorProto, ValueInfoProto},
@@ -21,6 +21,9 @@ pub struct Summary {
     pub operators: BTreeMap<String, usize>,
     /// Number of stored floating-point values.
     pub parameters: u64,
+    /// Floating-point operations of one forward pass for one image, two for each product of a convolution or matrix product;
+    /// absent where the shapes do not tell.
+    pub flops: Option<u64>,
     /// Version of ONNX's own operator set.
     pub opset: i64,
     /// Version of the file format.
@@ -72,6 +75,7 @@ impl Summary {
             outputs: graph.output.iter().map(port).collect(),
             operators,
             parameters: tensors.map(floats).fold(0, u64::saturating_add),
+            flops: flops::of(model),
             opset: model.opset(),
             ir_version: header.ir_version,
             producer: format!("{} {}", header.producer_name, header.producer_version)

@@ -1,24 +1,25 @@
 //! A model that answers: for images with logits, for objectives with gradients.
+mod adapt;
+mod differentiate;
+mod form;
 mod forward;
 mod gradient;
 mod load;
 mod probe;
+mod terms;
 
 use std::{num::NonZero, path::Path, sync::Arc, thread};
 
 use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
-use buckler_onnx::Card;
+use buckler_onnx::{Card, Normalization};
 use ndarray::{Array2, Array3, Array4, Axis};
 
-use crate::{
-    ImageError, ImageLimits, RuntimeError,
-    batch::{self, Column},
-    engine::Engine,
-    image,
-};
+pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
+use self::{form::Form, terms::Terms};
+use crate::{ImageError, ImageLimits, RuntimeError, batch, engine::Engine, image};
 
 /// How a classifier is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
     /// Threads for one run; predictions and gradients have their own.
     pub threads: usize,
@@ -27,6 +28,8 @@ pub struct LoadOptions {
     /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
     /// [`VictimError::Overloaded`].
     pub queue_bytes: usize,
+    /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
+    pub normalization: Option<Normalization>,
 }
 
 impl Default for LoadOptions {
@@ -36,6 +39,7 @@ impl Default for LoadOptions {
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,
+            normalization: None,
         }
     }
 }
@@ -52,12 +56,12 @@ pub struct Classifier(Arc<Inner>);
 struct Inner {
     card: Card,
     sha256: String,
-    input: InputSpec,
+    form: Form,
     class_names: Vec<String>,
     assumptions: Vec<String>,
     forward: Engine,
     /// Without it, the reason.
-    gradient: Result<Engine, String>,
+    gradient: Result<(Engine, Terms), String>,
 }
 
 impl Classifier {
@@ -70,8 +74,7 @@ impl Classifier {
     /// Blocking: it reads files, builds sessions and tries batch sizes out.
     ///
     /// # Errors
-    /// When the file is no ONNX model, is not an image classifier (`[batch, channels, height, width]` to
-    /// `[batch, classes]`), contradicts its card, or when there is no ONNX Runtime.
+    /// When the file is no ONNX model, is not an image classifier (images to `[batch, classes]`), contradicts its card, or when there is no ONNX Runtime.
     pub fn load(model: &Path, options: &LoadOptions) -> Result<Self, RuntimeError> {
         load::from_file(model, options)
     }
@@ -100,7 +103,7 @@ impl Classifier {
 
     /// The images it takes.
     pub fn input(&self) -> InputSpec {
-        self.0.input
+        self.0.form.spec
     }
 
     /// The number of classes.
@@ -179,11 +182,7 @@ impl Victim for Classifier {
         if images.is_empty() {
             return Ok(Array2::zeros((0, self.classes())));
         }
-        let outputs = self
-            .0
-            .forward
-            .ask(vec![Column::Float(images.into_dyn())])
-            .await?;
+        let outputs = self.0.forward.ask(vec![self.0.form.column(images)]).await?;
         let mut outputs = outputs.into_iter();
         answered(outputs.next().and_then(batch::with_axes))
     }
@@ -193,7 +192,7 @@ impl Victim for Classifier {
         images: Array4<f32>,
         objectives: Vec<Objective>,
     ) -> Result<Gradient, VictimError> {
-        let engine = self
+        let (engine, terms) = self
             .0
             .gradient
             .as_ref()
@@ -206,7 +205,7 @@ impl Victim for Classifier {
                 got: objectives.len().to_string(),
             });
         }
-        let aims = gradient::aims(&objectives, self.classes())?;
+        let aims = terms.columns(&objectives)?;
         if images.is_empty() {
             return Ok(Gradient {
                 logits: Array2::zeros((0, self.classes())),
@@ -214,13 +213,13 @@ impl Victim for Classifier {
                 input: images,
             });
         }
-        let mut inputs = vec![Column::Float(images.into_dyn())];
+        let mut inputs = vec![self.0.form.column(images)];
         inputs.extend(aims);
         let mut outputs = engine.ask(inputs).await?.into_iter();
         Ok(Gradient {
             logits: answered(outputs.next().and_then(batch::with_axes))?,
             loss: answered(outputs.next().and_then(batch::with_axes))?,
-            input: answered(outputs.next().and_then(batch::with_axes))?,
+            input: answered(outputs.next().and_then(|array| self.0.form.gradient(array)))?,
         })
     }
 }

@@ -20,7 +20,9 @@ mod library;
 mod repository;
 mod session;
 
-pub use classifier::{Classifier, LoadOptions};
+pub use classifier::{
+    Classifier, Differentiated, LoadOptions, Verification, differentiate, obstacles,
+};
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, init};

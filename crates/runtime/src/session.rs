@@ -1,12 +1,13 @@
 //! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
 mod calibrate;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use ndarray::ArrayD;
 use ort::{
     session::{
-        NoSelectedOutputs, RunOptions, Session, SessionInputValue, builder::GraphOptimizationLevel,
+        NoSelectedOutputs, RunOptions, Session, SessionInputValue,
+        builder::{GraphOptimizationLevel, SessionBuilder},
     },
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
@@ -23,10 +24,7 @@ use crate::{
 /// rather than this process's share of them.
 pub(crate) fn open(model: &[u8], threads: usize) -> Result<Session, RuntimeError> {
     let setup = "set up a session";
-    Session::builder(library::environment()?)
-        .map_err(RuntimeError::runtime(setup))?
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(RuntimeError::runtime(setup))?
+    builder(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)
         .map_err(RuntimeError::runtime(setup))?
         // Idle threads that spin halve the work done per CPU second in a server.
@@ -37,6 +35,24 @@ pub(crate) fn open(model: &[u8], threads: usize) -> Result<Session, RuntimeError
         .map_err(RuntimeError::runtime(setup))?
         .commit_from_memory(model)
         .map_err(RuntimeError::runtime("load the model"))
+}
+
+/// Writes the model as the runtime's basic optimisation leaves it.
+pub(crate) fn simplify(model: &[u8], to: &Path) -> Result<(), RuntimeError> {
+    builder(GraphOptimizationLevel::Level1)?
+        .with_optimized_model_path(to)
+        .map_err(RuntimeError::runtime("set up a session"))?
+        .commit_from_memory(model)
+        .map_err(RuntimeError::runtime("simplify the model"))?;
+    Ok(())
+}
+
+fn builder(level: GraphOptimizationLevel) -> Result<SessionBuilder, RuntimeError> {
+    let setup = "set up a session";
+    Session::builder(library::environment()?)
+        .map_err(RuntimeError::runtime(setup))?
+        .with_optimization_level(level)
+        .map_err(RuntimeError::runtime(setup))
 }
 
 /// The shape that a session states for one of its float inputs or outputs; `-1` stands for a size left open.
@@ -101,6 +117,26 @@ impl Graph {
         Ok(graph)
     }
 
+    /// With the first input and all float outputs, to be run with [`Graph::run_batch`].
+    pub fn of_floats(session: Session) -> Result<Self, RuntimeError> {
+        let inputs = session.inputs().iter().take(1);
+        let outputs = session.outputs().iter();
+        let outputs = outputs.filter(|output| float_shape(output).is_some());
+        let options = RunOptions::new().map_err(RuntimeError::runtime("set up a run"))?;
+        Ok(Self {
+            inputs: inputs.map(|input| input.name().to_owned()).collect(),
+            outputs: outputs.map(|output| output.name().to_owned()).collect(),
+            session,
+            options: Arc::new(options),
+            sizes: Vec::new(),
+        })
+    }
+
+    /// The shape that the session states for its first input.
+    pub fn input_shape(&self) -> Option<Vec<i64>> {
+        float_shape(self.session.inputs().first()?)
+    }
+
     pub fn terminator(&self) -> Terminator {
         Terminator(Arc::clone(&self.options))
     }
@@ -133,7 +169,7 @@ impl Graph {
     }
 
     /// Runs the rows as one batch.
-    fn run_batch(&mut self, inputs: &[Column]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+    pub fn run_batch(&mut self, inputs: &[Column]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
         let what = "run the model";
         let rows = inputs.first().map_or(0, Column::rows);
         let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();

@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::{Module, Param};
 use burn::optim::ModuleOptimizer;
@@ -47,7 +47,6 @@ pub struct Checkpoint {
     pub network: Network,
     /// The rest.
     pub state: CheckpointState,
-    dir: PathBuf,
 }
 
 impl Checkpoint {
@@ -56,91 +55,54 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn load(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        Self::load_in(path, device, |_| Precision::F32)
-    }
-
-    /// To go on training: in the precision of the recipe.
-    pub(crate) fn load_to_resume(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        Self::load_in(path, device, |recipe| recipe.training.precision)
-    }
-
-    fn load_in(
-        path: &Path,
-        device: &Device,
-        precision: impl FnOnce(&Recipe) -> Precision,
-    ) -> Result<Self, TrainError> {
         let dir = if path.join(STATE).is_file() {
             path.to_owned()
         } else {
             Run::open(path)?.best_checkpoint()?
         };
-        let text =
-            fs::read_to_string(dir.join(STATE)).map_err(TrainError::file(dir.join(STATE)))?;
-        let state: CheckpointState = serde_json::from_str(&text)
-            .map_err(|error| damaged(&dir, format!("{STATE}: {error}")))?;
-        let network = load_module(
-            state.network(precision(&state.recipe), device)?,
-            &dir,
-            MODEL,
-        )?
-        // A record holds no flags: without this, dropout would act on the input gradient.
-        .valid();
-        Ok(Self {
-            network,
-            state,
-            dir,
-        })
+        let state = CheckpointState::read(&dir)?;
+        let network = load_module(state.network(Precision::F32, device)?, &dir, MODEL)?
+            // A record holds no flags: without this, dropout would act on the input gradient.
+            .valid();
+        Ok(Self { network, state })
     }
 
-    pub(crate) fn new(network: Network, state: CheckpointState, dir: &Path) -> Self {
-        Self {
-            network,
-            state,
-            dir: dir.to_owned(),
-        }
-    }
-
-    /// Everything that the next step needs, on the first of `devices`.
+    /// Everything that the next step needs, from a checkpoint's folder, on the first of `devices`.
     pub(crate) fn resume(
-        self,
+        dir: &Path,
         optimizer: ModuleOptimizer,
         devices: &[Device],
     ) -> Result<(TrainingState, CheckpointState), TrainError> {
         let device = &first(devices)?;
-        let optimizer = optimizer
-            .from_bytes(read(&self.dir.join(OPTIMIZER))?)
-            .map_err(|error| damaged(&self.dir, format!("{OPTIMIZER}: {error}")))?;
-        let averaged = self.state.recipe.training.ema_decay.is_some();
-        let (network, average) = if averaged {
-            let precision = self.state.recipe.training.precision;
-            let fresh = self.state.network(precision, device)?;
-            let weights = load_module(fresh, &self.dir, WEIGHTS)?;
+        let position = CheckpointState::read(dir)?;
+        let training = &position.recipe.training;
+        let averaged = training.ema_decay.is_some();
+        let fresh = position.network(training.precision, device)?;
+        let network = load_module(fresh, dir, if averaged { WEIGHTS } else { MODEL })?;
+        let average = if averaged {
             // Into a copy, not a network of its own: loading leaves the ids of running statistics as they are, and the
             // average finds its counterparts by id.
-            let average = load_module(weights.valid(), &self.dir, MODEL)?.valid();
-            (weights, Some(average))
+            Some(load_module(network.valid(), dir, MODEL)?.valid())
         } else {
-            (self.network, None)
+            None
         };
-        let perturbation = if self.dir.join(PERTURBATION).is_file() {
-            let shape = Perturbation::init(&self.state, device);
-            Some(
-                load_module(shape, &self.dir, PERTURBATION)?
-                    .values
-                    .val()
-                    .inner(),
-            )
+        let optimizer = optimizer
+            .from_bytes(read(&dir.join(OPTIMIZER))?)
+            .map_err(|error| damaged(dir, format!("{OPTIMIZER}: {error}")))?;
+        let perturbation = if dir.join(PERTURBATION).is_file() {
+            let shape = Perturbation::init(&position, device);
+            Some(load_module(shape, dir, PERTURBATION)?.values.val().inner())
         } else {
             None
         };
         let state = TrainingState {
-            network: network.train(),
+            network: network.valid().train(),
             optimizer,
             average,
             perturbation,
             devices: devices.to_vec(),
         };
-        Ok((state, self.state))
+        Ok((state, position))
     }
 
     /// Writes a checkpoint as `dir`, all or nothing: the files are complete on disk before the folder gets its name.
@@ -183,8 +145,18 @@ impl Checkpoint {
 }
 
 impl CheckpointState {
+    fn read(dir: &Path) -> Result<Self, TrainError> {
+        let path = dir.join(STATE);
+        let text = fs::read_to_string(&path).map_err(TrainError::file(path))?;
+        serde_json::from_str(&text).map_err(|error| damaged(dir, format!("{STATE}: {error}")))
+    }
+
     /// A network of this shape, to load weights into.
-    fn network(&self, precision: Precision, device: &Device) -> Result<Network, TrainError> {
+    pub(crate) fn network(
+        &self,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Network, TrainError> {
         Network::init(
             &self.recipe.network,
             self.recipe.normalization.as_ref(),

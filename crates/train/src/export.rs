@@ -99,6 +99,7 @@ fn card(state: &CheckpointState, name: &str) -> Card {
             height,
             width,
             preprocessing: Preprocessing::default(),
+            normalization: None,
         },
         head: Some(match recipe.head {
             HeadConfig::Linear => buckler_onnx::Head::Linear,

@@ -170,6 +170,16 @@ mod tests {
     use super::*;
     use burn::tensor::{Distribution, Tolerance};
 
+    /// With FN and WN.
+    fn hypersphere(scale: f32, margin: f32) -> HeadConfig {
+        HeadConfig::Hypersphere {
+            feature_norm: true,
+            weight_norm: true,
+            scale,
+            margin,
+        }
+    }
+
     fn features(device: &Device) -> Tensor<2> {
         Tensor::random([5, 7], Distribution::Normal(0.0, 1.0), device)
     }
@@ -181,12 +191,7 @@ mod tests {
     #[test]
     fn cosines_are_within_one_and_logits_within_the_scale() {
         let device = Device::flex();
-        let config = HeadConfig::Hypersphere {
-            feature_norm: true,
-            weight_norm: true,
-            scale: 10.0,
-            margin: 0.2,
-        };
+        let config = hypersphere(10.0, 0.2);
         let head = Head::init(&config, 7, 4, &device);
         let logits = head.forward(features(&device).mul_scalar(1e3));
         assert!(logits.abs().max().into_scalar::<f32>() <= 10.0 + 1e-4);
@@ -195,12 +200,7 @@ mod tests {
     #[test]
     fn the_margin_lowers_the_label_by_scale_times_margin_and_nothing_else() {
         let device = Device::flex();
-        let config = HeadConfig::Hypersphere {
-            feature_norm: true,
-            weight_norm: true,
-            scale: 15.0,
-            margin: 0.2,
-        };
+        let config = hypersphere(15.0, 0.2);
         let head = Head::init(&config, 7, 4, &device);
         let x = features(&device);
         let lowered = head.forward(x.clone()) - head.forward_with_margin(x, labels(&device));
@@ -230,12 +230,7 @@ mod tests {
     #[test]
     fn without_margin_and_scale_the_loss_is_cross_entropy_of_cosines() {
         let device = Device::flex();
-        let config = HeadConfig::Hypersphere {
-            feature_norm: true,
-            weight_norm: true,
-            scale: 1.0,
-            margin: 0.0,
-        };
+        let config = hypersphere(1.0, 0.0);
         let head = Head::init(&config, 7, 4, &device);
         let x = features(&device);
         let rows: Vec<f32> = x.clone().into_data().try_to_vec().unwrap();
@@ -269,12 +264,7 @@ mod tests {
     #[test]
     fn a_zero_feature_has_a_finite_gradient() {
         let device = Device::flex().autodiff();
-        let config = HeadConfig::Hypersphere {
-            feature_norm: true,
-            weight_norm: true,
-            scale: 10.0,
-            margin: 0.0,
-        };
+        let config = hypersphere(10.0, 0.0);
         let head = Head::init(&config, 7, 4, &device);
         let x = Tensor::<2>::zeros([1, 7], &device).require_grad();
         let gradients = head.forward(x.clone()).sum().backward();

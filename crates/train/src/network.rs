@@ -8,6 +8,7 @@ use crate::network::layers::Layers;
 
 mod layers;
 mod normalization;
+mod preact_block;
 mod preact_resnet;
 mod resnet;
 mod small_cnn;

@@ -30,7 +30,7 @@ const NAMES: [(&str, &str); 10] = [
     (r"^fc1\.", "hidden1."),
     (r"^fc2\.", "hidden2."),
     (r"\.convShortcut\.", ".conv_shortcut."),
-    (r"\.shortcut\.0\.", ".shortcut."),
+    (r"\.shortcut\.0\.", ".conv_shortcut."),
     (r"\.downsample\.0\.", ".downsample.conv."),
     (r"\.downsample\.1\.", ".downsample.bn."),
     (r"^(conv|bn|block|layer|hidden)(\d*)\.", "body.$1$2."),
@@ -84,7 +84,10 @@ impl Checkpoint {
             image,
             classes,
         };
-        Ok(Self::new(network.valid(), state, path))
+        Ok(Self {
+            network: network.valid(),
+            state,
+        })
     }
 }
 

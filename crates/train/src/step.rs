@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::adversary::Adversary;
 use crate::ball;
 use crate::error::TrainError;
-use crate::framework::{Crafting, Framework, Terms};
+use crate::framework::{Crafting, Terms};
 use crate::network::Network;
 use crate::recipe::Recipe;
 use crate::shards::{self, Shard};
@@ -46,6 +46,25 @@ struct Pass {
     weights: GradientsParams,
     /// With respect to the images trained on, for the mean loss.
     images: Option<Tensor<4>>,
+}
+
+impl Pass {
+    /// Of parts of a batch, whose losses carry their shares, the pass over all of it.
+    fn sum(network: &Network, parts: impl Iterator<Item = Self>) -> Self {
+        let mut accumulator = GradientsAccumulator::new();
+        let mut loss = 0.0;
+        let mut images = Vec::new();
+        for part in parts {
+            loss += part.loss;
+            accumulator.accumulate(network, part.weights);
+            images.extend(part.images);
+        }
+        Self {
+            loss,
+            weights: accumulator.grads(),
+            images: (!images.is_empty()).then(|| Tensor::cat(images, 0)),
+        }
+    }
 }
 
 impl TrainingState {
@@ -133,7 +152,7 @@ impl TrainingState {
     }
 
     /// The weights descend and the perturbation ascends by the gradients of one pass.
-    fn free_step(&mut self, recipe: &Recipe, batch: &Batch, adversary: &crate::Adversary) -> f64 {
+    fn free_step(&mut self, recipe: &Recipe, batch: &Batch, adversary: &Adversary) -> f64 {
         let clean = batch.images.clone();
         let [count, channels, height, width] = clean.dims();
         let persistent = self.perturbation.take().unwrap_or_else(|| {
@@ -198,19 +217,12 @@ impl TrainingState {
         let (images, labels) = (&batch.images, &batch.labels);
         let shards = shards::cut(&self.devices, network, images, &trained, labels, |_| ());
         let parts = shards::each(shards, |shard| pass(recipe, shard, of_images));
-        let mut accumulator = GradientsAccumulator::new();
-        let mut loss = 0.0;
-        let mut image_gradients = Vec::new();
-        for part in parts {
-            loss += part.loss;
-            accumulator.accumulate(network, part.weights.to_device(&device, network));
-            image_gradients.extend(part.images.map(|images| images.to_device(&device)));
-        }
-        Pass {
-            loss,
-            weights: accumulator.grads(),
-            images: (!image_gradients.is_empty()).then(|| Tensor::cat(image_gradients, 0)),
-        }
+        let here = parts.into_iter().map(|part| Pass {
+            loss: part.loss,
+            weights: part.weights.to_device(&device, network),
+            images: part.images.map(|images| images.to_device(&device)),
+        });
+        Pass::sum(network, here)
     }
 
     fn update(&mut self, recipe: &Recipe, batch: &Batch, gradients: GradientsParams) {
@@ -235,10 +247,7 @@ fn pass(recipe: &Recipe, shard: Shard<()>, of_images: bool) -> Pass {
     let network = &shard.network;
     let count = shard.trained.dims()[0];
     let part = recipe.training.micro_batch.unwrap_or(count).min(count);
-    let mut accumulator = GradientsAccumulator::new();
-    let mut loss = 0.0;
-    let mut image_gradients = Vec::new();
-    for start in (0..count).step_by(part.max(1)) {
+    let parts = (0..count).step_by(part.max(1)).map(|start| {
         let rows = start..count.min(start + part);
         let share = shard.share * rows.len() as f64 / count as f64;
         let mut leaf = shard.trained.clone().slice([rows.clone()]).autodiff();
@@ -251,18 +260,16 @@ fn pass(recipe: &Recipe, shard: Shard<()>, of_images: bool) -> Pass {
             .then(|| shard.clean.clone().slice([rows.clone()]).autodiff());
         let labels = shard.labels.clone().slice([rows]).autodiff();
         let value = objective(recipe, network, clean, leaf.clone(), labels).mul_scalar(share);
-        loss += f64::from(value.clone().into_scalar::<f32>());
+        let loss = f64::from(value.clone().into_scalar::<f32>());
         let mut gradients = value.backward();
-        if let Some(gradient) = leaf.grad_remove(&mut gradients).filter(|_| of_images) {
-            image_gradients.push(gradient);
+        let images = leaf.grad_remove(&mut gradients).filter(|_| of_images);
+        Pass {
+            loss,
+            weights: GradientsParams::from_grads(gradients, network),
+            images,
         }
-        accumulator.accumulate(network, GradientsParams::from_grads(gradients, network));
-    }
-    Pass {
-        loss,
-        weights: accumulator.grads(),
-        images: (!image_gradients.is_empty()).then(|| Tensor::cat(image_gradients, 0)),
-    }
+    });
+    Pass::sum(network, parts)
 }
 
 fn objective(
@@ -272,9 +279,8 @@ fn objective(
     trained: Tensor<4>,
     labels: Tensor<1, Int>,
 ) -> Tensor<1> {
-    let framework: Framework = recipe.framework;
     let similarity = |images| network.head.similarity(network.features(images));
-    framework.objective(Terms {
+    recipe.framework.objective(Terms {
         head: &network.head,
         labels,
         clean: clean.map(similarity),

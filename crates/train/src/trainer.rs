@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepRecord};
-use crate::network::{Network, Precision};
+use crate::network::Precision;
 use crate::progress::Progress;
 use crate::recipe::{OptimizerConfig, Recipe};
 use crate::report::write_report;
@@ -283,28 +283,10 @@ fn start(
     run: &Run,
 ) -> Result<(TrainingState, CheckpointState), TrainError> {
     let device = first(devices)?;
-    let autodiff = device.clone().autodiff();
     let optimizer = sgd(&recipe.optimizer);
     if let Some(dir) = run.last_checkpoint() {
-        return Checkpoint::load_to_resume(&dir, &device)?.resume(optimizer, devices);
+        return Checkpoint::resume(&dir, optimizer, devices);
     }
-    device.seed(recipe.seed);
-    let network = Network::init(
-        &recipe.network,
-        recipe.normalization.as_ref(),
-        &recipe.head,
-        images.shape(),
-        images.classes().len(),
-        recipe.training.precision,
-        &autodiff,
-    )?;
-    let state = TrainingState {
-        average: recipe.training.ema_decay.map(|_| network.valid()),
-        network,
-        optimizer,
-        perturbation: None,
-        devices: devices.to_vec(),
-    };
     let position = CheckpointState {
         recipe: recipe.clone(),
         epochs: 0,
@@ -313,6 +295,15 @@ fn start(
         skipped: 0,
         image: images.shape(),
         classes: images.classes().to_vec(),
+    };
+    device.seed(recipe.seed);
+    let network = position.network(recipe.training.precision, &device.autodiff())?;
+    let state = TrainingState {
+        average: recipe.training.ema_decay.map(|_| network.valid()),
+        network,
+        optimizer,
+        perturbation: None,
+        devices: devices.to_vec(),
     };
     Ok((state, position))
 }

@@ -259,6 +259,7 @@ pub fn loss_and_cotangent(objective: &Objective, z: &[f64]) -> (f64, Vec<f64>) {
             let c: Vec<f64> = c.iter().copied().map(f64::from).collect();
             (c.iter().zip(z).map(|(c, z)| c * z).sum(), c)
         }
+        other => panic!("no attack here asks for {other:?}"),
     }
 }
 

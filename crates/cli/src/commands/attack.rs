@@ -8,7 +8,8 @@ use tokio::runtime::Runtime;
 
 use crate::attack_args::AttackArgs;
 use crate::evaluation;
-use crate::images::{load_images, load_model};
+use crate::images::load_images;
+use crate::model_args::ModelArgs;
 use crate::output::{Output, table};
 
 /// Attack a classifier on images and report what it takes to fool it
@@ -17,8 +18,8 @@ use crate::output::{Output, table};
     after_help = "Example:\n  buckler attack models/mnist-he/1/model.onnx seven.png --eps 0.3 --steps 40 --save fooled/"
 )]
 pub struct Args {
-    /// The classifier
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Image files
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -56,7 +57,7 @@ struct Row {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let classifier = load_model(&args.model)?;
+    let classifier = args.model.load()?;
     let attack = evaluation::checked(&classifier, &args.attack.config(args.eps))?;
     let images = load_images(&classifier, &args.images)?;
     let class = |text: &Option<String>| {
@@ -90,7 +91,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         })
         .collect::<Result<Vec<_>>>()?;
     let report = Report {
-        model: args.model.clone(),
+        model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
         assumptions: classifier.assumptions().to_vec(),
         results,

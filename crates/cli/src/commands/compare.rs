@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +13,7 @@ use crate::commands::train::train_recipe;
 use crate::evaluation;
 use crate::output::{Output, percent};
 use crate::publish::publish;
+use crate::training_args::{TrainingArgs, source};
 
 /// Train several recipes with the same seed and attack what comes out
 ///
@@ -30,17 +31,8 @@ pub struct Args {
     /// Train each recipe with a linear head as well: is it hypersphere embedding that helps?
     #[arg(long)]
     with_linear: bool,
-    /// Data set as NAME[:DIR], instead of the recipes'
-    #[arg(long)]
-    data: Option<DataSource>,
-    /// `cpu`, `cuda:N`, or several separated by commas, which share every batch
-    #[arg(
-        long,
-        env = "BUCKLER_DEVICE",
-        default_value = "cpu",
-        value_delimiter = ','
-    )]
-    device: Vec<ComputeDevice>,
+    #[command(flatten)]
+    training: TrainingArgs,
     /// Seed of every training and of the attacks
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -85,22 +77,16 @@ const STEPS: usize = 20;
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let recipes = recipes(args)?;
-    let threat = recipes
-        .iter()
-        .find_map(|recipe| recipe.adversary.as_ref())
-        .map(|adversary| (adversary.norm, adversary.eps));
+    let threat = recipes.iter().find_map(threat_of);
     let runtime = Runtime::new()?;
     buckler_runtime::init()?;
     let mut sources = HashMap::new();
     let mut rows = Vec::new();
     for recipe in &recipes {
-        let source = match &args.data {
-            Some(source) => source.clone(),
-            None => recipe.data.parse()?,
-        };
+        let source = source(args.training.data.as_ref(), recipe)?;
         let samples = match sources.entry((source.to_string(), recipe.image_size)) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 let options = LoadOptions {
                     size: Some(args.limit),
                     image_size: recipe.image_size,
@@ -110,16 +96,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
                 entry.insert(evaluation::samples(&data)?)
             }
         };
-        let own = recipe.adversary.as_ref();
-        let (norm, eps) = own
-            .map(|adversary| (adversary.norm, adversary.eps))
-            .or(threat)
-            .map_or((Norm::Linf, args.eps), |(norm, eps)| {
-                (norm, Some(args.eps.unwrap_or(eps)))
-            });
+        let threat = threat_of(recipe).or(threat);
         let attack = AttackConfig {
-            norm,
-            eps,
+            norm: threat.map_or(Norm::Linf, |(norm, _)| norm),
+            eps: args.eps.or(threat.map(|(_, eps)| eps)),
             steps: Some(STEPS),
             seed: args.seed,
             ..AttackConfig::default()
@@ -143,15 +123,17 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     output.print(&report, |_| text)
 }
 
+fn threat_of(recipe: &Recipe) -> Option<(Norm, Epsilon)> {
+    let adversary = recipe.adversary.as_ref()?;
+    Some((adversary.norm, adversary.eps))
+}
+
 /// The recipes to train, each under a name of its own.
 fn recipes(args: &Args) -> Result<Vec<Recipe>> {
     let mut recipes = Vec::new();
     for name in &args.recipes {
-        let mut recipe = Recipe::find(name)?;
+        let mut recipe = args.training.recipe(name)?;
         recipe.seed = args.seed;
-        if let Some(data) = &args.data {
-            recipe.data = data.name().to_owned();
-        }
         if let Some(epochs) = args.epochs {
             recipe.training.epochs = epochs;
         }
@@ -187,7 +169,7 @@ fn row(
         ..TrainOptions::default()
     };
     let out = args.out.join("runs").join(&recipe.name);
-    let run = train_recipe(recipe, source, &args.device, &out, options)?;
+    let run = train_recipe(recipe, source, &args.training.device, &out, options)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &ComputeDevice::Cpu.open()?)?;
     let dir = args.out.join("models").join(&recipe.name).join("1");
     publish(&checkpoint, &recipe.name, &dir)?;

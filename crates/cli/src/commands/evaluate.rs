@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::attack_args::AttackArgs;
-use crate::images::load_model;
+use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
 use crate::{evaluation, publish};
 
@@ -20,8 +20,8 @@ use crate::{evaluation, publish};
     after_help = "Example:\n  buckler evaluate models/mnist-he/1/model.onnx --data mnist --eps 0.1,0.2,0.3 --steps 40 --limit 1000"
 )]
 pub struct Args {
-    /// The classifier
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Data set as NAME[:DIR]
     #[arg(long)]
     data: DataSource,
@@ -49,7 +49,7 @@ struct Report {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let classifier = load_model(&args.model)?;
+    let classifier = args.model.load()?;
     let attacks = args
         .eps
         .iter()
@@ -70,7 +70,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         .map(|attack| evaluation::run(&runtime, name, &classifier, &samples, attack))
         .collect::<Result<Vec<_>>>()?;
     let report = Report {
-        model: args.model.clone(),
+        model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
         data: format!("{name}/{}", Split::Test),
         images: samples.len(),
@@ -106,11 +106,15 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 fn write_card(args: &Args, report: &Report) -> Result<()> {
     let dir = args
         .model
+        .model
         .parent()
         .context("the model's path has no folder")?;
-    let mut card = buckler_onnx::Model::read(&args.model)?
+    let mut card = buckler_onnx::Model::read(&args.model.model)?
         .card()?
         .unwrap_or_default();
+    if let Some(normalization) = args.model.normalization() {
+        card.input.normalization = Some(normalization);
+    }
     let command = command_line(args);
     for measured in evaluation::measurements(&report.data, &command, &report.evaluations) {
         card.measured.retain(|old| {
@@ -128,7 +132,7 @@ fn command_line(args: &Args) -> String {
     let attack = &args.attack;
     let mut line = format!(
         "buckler evaluate {} --data {} --attack {} --norm {} --eps {} --objective {} --seed {}",
-        args.model.display(),
+        args.model.model.display(),
         args.data.name(),
         attack.attack,
         attack.norm,

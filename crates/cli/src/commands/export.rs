@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::output::Output;
 use crate::publish::{Parity, publish};
+use crate::training_args::source;
 
 /// Export a checkpoint to ONNX, with its gradient graph and its card
 ///
@@ -78,10 +79,7 @@ fn load(args: &Args) -> Result<Checkpoint> {
         .as_deref()
         .context("a PyTorch file holds weights alone: --recipe NAME says of which network")?;
     let recipe = Recipe::find(recipe)?;
-    let source = match &args.data {
-        Some(source) => source.clone(),
-        None => recipe.data.parse()?,
-    };
+    let source = source(args.data.as_ref(), &recipe)?;
     let options = LoadOptions {
         size: Some(1),
         image_size: recipe.image_size,

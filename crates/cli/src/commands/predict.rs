@@ -5,15 +5,16 @@ use buckler_attack::{Prediction, Victim};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::images::{load_images, load_model};
+use crate::images::load_images;
+use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
 
 /// Classify images
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  buckler predict models/mnist-he/1/model.onnx seven.png")]
 pub struct Args {
-    /// The classifier
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Image files
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -35,7 +36,7 @@ struct Row {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let classifier = load_model(&args.model)?;
+    let classifier = args.model.load()?;
     let images = load_images(&classifier, &args.images)?;
     let logits = Runtime::new()?.block_on(classifier.logits(images))?;
     let predictions = args
@@ -52,7 +53,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         })
         .collect::<Result<Vec<_>>>()?;
     let report = Report {
-        model: args.model.clone(),
+        model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
         assumptions: classifier.assumptions().to_vec(),
         predictions,

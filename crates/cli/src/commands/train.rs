@@ -8,6 +8,7 @@ use buckler_train::{ComputeDevice, EpochRecord, Recipe, Run, TrainOptions, train
 use serde::Serialize;
 
 use crate::output::{Output, percent};
+use crate::training_args::{TrainingArgs, source};
 
 /// Train a network by a recipe
 ///
@@ -21,17 +22,8 @@ use crate::output::{Output, percent};
 pub struct Args {
     /// A built-in recipe's name, or a TOML file
     recipe: String,
-    /// Data set as NAME[:DIR], instead of the recipe's
-    #[arg(long)]
-    data: Option<DataSource>,
-    /// `cpu`, `cuda:N`, or several separated by commas, which share every batch
-    #[arg(
-        long,
-        env = "BUCKLER_DEVICE",
-        default_value = "cpu",
-        value_delimiter = ','
-    )]
-    device: Vec<ComputeDevice>,
+    #[command(flatten)]
+    training: TrainingArgs,
     /// Folder of the run [default: runs/RECIPE]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -58,14 +50,8 @@ struct Report {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let mut recipe = Recipe::find(&args.recipe)?;
-    if let Some(data) = &args.data {
-        recipe.data = data.name().to_owned();
-    }
-    let source = match &args.data {
-        Some(source) => source.clone(),
-        None => recipe.data.parse()?,
-    };
+    let recipe = args.training.recipe(&args.recipe)?;
+    let source = source(args.training.data.as_ref(), &recipe)?;
     let out = args
         .out
         .clone()
@@ -79,7 +65,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         workers: args.workers,
         skip_broken: args.skip_broken,
     };
-    let run = train_recipe(&recipe, &source, &args.device, &out, options)?;
+    let run = train_recipe(&recipe, &source, &args.training.device, &out, options)?;
     let report = Report {
         run: out,
         stopped: run.stopped().map(str::to_owned),

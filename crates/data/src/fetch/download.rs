@@ -105,6 +105,7 @@ impl Client {
         };
         progress.finish_and_clear();
         let md5 = checksum(&mut file).map_err(on_disk)?;
+        file.sync_all().map_err(on_disk)?;
         drop(file);
         if md5 != item.md5 {
             fs::remove_file(&part).map_err(on_disk)?;

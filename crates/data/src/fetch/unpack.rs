@@ -62,7 +62,11 @@ pub(super) fn unpack(
         }
         let output = target.join(name);
         let copied = File::create_new(&output)
-            .and_then(|mut file| io::copy(&mut entry.by_ref().take(MAX_MEMBER + 1), &mut file))
+            .and_then(|mut file| {
+                let copied = io::copy(&mut entry.by_ref().take(MAX_MEMBER + 1), &mut file)?;
+                file.sync_all()?;
+                Ok(copied)
+            })
             .map_err(failed)?;
         if copied > MAX_MEMBER {
             return Err(format_error(

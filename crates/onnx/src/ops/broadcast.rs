@@ -3,7 +3,7 @@
 use crate::{
     emitter::Emitter,
     node::Node,
-    proto::AttributeProto,
+    proto::{AttributeProto, TensorProto},
     shape::{self, Dim, Fact},
 };
 
@@ -24,16 +24,25 @@ pub(super) fn reduce_to_input(
     input: usize,
 ) -> Result<String, String> {
     let like = node.require_input(input)?;
-    reduce_to(
-        emit,
-        gradient,
-        node.require_output_shape()?,
-        like,
-        node.require_shape(input)?,
+    if let (Ok(from), Some(target)) = (node.require_output_shape(), node.shape(input)) {
+        return reduce_to(emit, gradient, from, like, target);
+    }
+    // Where all others hold a single element, there are no axes to sum over, though there may be further ones of size 1.
+    let mut others = (0..node.proto.input.len()).filter(|&other| node.input(other) != Some(like));
+    let single = |shape: &[Dim]| shape.iter().all(|dim| *dim == Dim::Known(1));
+    Ok(
+        if others.all(|other| node.shape(other).is_some_and(single)) {
+            let shape = emit.node("Shape", &[like], []);
+            emit.node("Reshape", &[&gradient, &shape], [])
+        } else {
+            reduce_at_run_time(emit, &gradient, like, None)
+        },
     )
 }
 
 /// Sums a gradient of shape `from` over the axes along which the tensor `like`, of shape `target`, was stretched to it.
+///
+/// Where the shapes do not tell which axes these are, they are found out when the graph runs.
 pub(super) fn reduce_to(
     emit: &mut Emitter,
     gradient: String,
@@ -50,10 +59,7 @@ pub(super) fn reduce_to(
             continue;
         }
         if *small != Dim::Known(1) {
-            return Err(format!(
-                "it cannot be told whether `{like}`, of size {small}, is stretched to {large} along axis {axis} of the result; \
-                 export the model with static sizes"
-            ));
+            return Ok(reduce_at_run_time(emit, &gradient, like, Some(added)));
         }
         axes.push(axis as i64);
     }
@@ -80,6 +86,45 @@ pub(super) fn reduce_to(
     Ok(emit.reshape(&sum, Some(&summed), like, Some(target)))
 }
 
+/// Sums a gradient over the axes in whose size it differs from a tensor that has `added` axes less, if that is known.
+fn reduce_at_run_time(
+    emit: &mut Emitter,
+    gradient: &str,
+    like: &str,
+    added: Option<usize>,
+) -> String {
+    let from = emit.node("Shape", &[gradient], []);
+    let target = emit.node("Shape", &[like], []);
+    let ones = match added {
+        Some(0) => None,
+        Some(added) => Some(emit.ints(&vec![1; added])),
+        None => {
+            let ranks = [&from, &target].map(|shape| emit.node("Shape", &[shape], []));
+            let added = emit.node("Sub", &[&ranks[0], &ranks[1]], []);
+            let one = emit.constant(TensorProto::int64s("", &[], &[1]));
+            Some(emit.node("Expand", &[&one, &added], []))
+        }
+    };
+    let aligned = match &ones {
+        Some(ones) => emit.node("Concat", &[ones, &target], [AttributeProto::int("axis", 0)]),
+        None => target.clone(),
+    };
+    let same = emit.node("Equal", &[&from, &aligned], []);
+    let stretched = emit.node("Not", &[&same], []);
+    let axes = emit.node("NonZero", &[&stretched], []);
+    let first = emit.ints(&[0]);
+    let axes = emit.node("Squeeze", &[&axes, &first], []);
+    let keep = [
+        AttributeProto::int("keepdims", 1),
+        AttributeProto::int("noop_with_empty_axes", 1),
+    ];
+    let sum = emit.node("ReduceSum", &[gradient, &axes], keep);
+    match ones {
+        Some(_) => emit.node("Reshape", &[&sum, &target], []),
+        None => sum,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
@@ -97,24 +142,91 @@ pub(super) mod tests {
         })
     }
 
+    /// What is known of the sizes of the image's axes.
+    #[derive(Clone, Copy, Debug)]
+    enum Sizes {
+        Numbers,
+        Names,
+        Nothing,
+    }
+
     /// Both orders of an operator on the image and a positive constant, and on two tensors that depend on the image.
     pub(in crate::ops) fn check(operator: &str, image: [usize; 3], constant: &[usize], seed: u64) {
-        for order in 0..3 {
-            let mut net = Net::new([3, image[0], image[1], image[2]], seed);
-            let other = match order {
-                2 => {
-                    let sum = net.axes_op("ReduceMean", "image", &[2], true);
-                    net.op("Sigmoid", &[&sum], [])
+        for sizes in [Sizes::Numbers, Sizes::Names, Sizes::Nothing] {
+            for order in 0..3 {
+                let mut net = Net::new([3, image[0], image[1], image[2]], seed);
+                let mut x = "image".to_string();
+                match sizes {
+                    Sizes::Numbers => (),
+                    Sizes::Names => net = net.of_named_sizes(),
+                    Sizes::Nothing => x = net.of_unknown_shape(&x),
                 }
-                _ => net.positive(constant),
-            };
-            let inputs = if order == 0 {
-                ["image", &other]
+                let other = match order {
+                    2 => {
+                        let sum = net.axes_op("ReduceMean", &x, &[2], true);
+                        net.op("Sigmoid", &[&sum], [])
+                    }
+                    _ => net.positive(constant),
+                };
+                let inputs = if order == 0 {
+                    [&x, &other]
+                } else {
+                    [&other, &x]
+                };
+                let result = net.op(operator, &[inputs[0], inputs[1]], []);
+                net.check(&result, seed);
+            }
+        }
+    }
+
+    /// The operators of the gradient graph of a sum of the image and a constant.
+    fn emitted(net: Net, x: &str, constant: &str) -> Vec<String> {
+        let mut net = net;
+        let sum = net.op("Add", &[x, constant], []);
+        net.check(&sum, 1);
+        let gradient = crate::differentiate(&net.classifier(&sum)).unwrap();
+        let nodes = gradient.graph().node.iter();
+        nodes.map(|node| node.op_type.clone()).collect()
+    }
+
+    #[test]
+    fn axes_are_found_at_run_time_only_where_the_shapes_do_not_tell_them() {
+        let at_run_time = |names: bool, unknown: bool, constant: &[usize]| {
+            let mut net = Net::new([3, 2, 1, 2], 1);
+            if names {
+                net = net.of_named_sizes();
+            }
+            let constant = net.positive(constant);
+            let x = if unknown {
+                net.of_unknown_shape("image")
             } else {
-                [&other, "image"]
+                "image".into()
             };
-            let result = net.op(operator, &inputs, []);
-            net.check(&result, seed);
+            emitted(net, &x, &constant).contains(&"NonZero".to_string())
+        };
+        assert!(!at_run_time(false, false, &[2, 4, 2]));
+        assert!(at_run_time(true, false, &[2, 4, 2]));
+        assert!(at_run_time(false, true, &[2, 4, 2]));
+        assert!(!at_run_time(true, false, &[1, 1]));
+        assert!(!at_run_time(false, true, &[1, 1]));
+    }
+
+    #[test]
+    fn axes_that_a_tensor_gains_are_summed_over() {
+        for constant in [&[1, 1, 1, 1, 1][..], &[2, 1, 1, 1, 1], &[2, 1, 1, 3, 2]] {
+            for unknown in [false, true] {
+                let mut net = Net::new([1, 2, 1, 2], 1).of_named_sizes();
+                let constant = net.positive(constant);
+                let x = if unknown {
+                    net.of_unknown_shape("image")
+                } else {
+                    "image".into()
+                };
+                let y = net.op("Mul", &[&x, &constant], []);
+                let row = net.ints(&[1, -1]);
+                let y = net.op("Reshape", &[&y, &row], []);
+                net.check(&y, 1);
+            }
         }
     }
 }

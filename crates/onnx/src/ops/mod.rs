@@ -2,6 +2,7 @@
 //!
 //! Rules see nodes in the form of operator set 18 and later; older forms are brought up to date before.
 
+mod abs;
 mod add;
 mod average_pool;
 mod batch_normalization;
@@ -12,27 +13,55 @@ mod concat;
 mod conv;
 mod div;
 mod dropout;
+#[cfg(test)]
+mod elementwise;
+mod elu;
+mod erf;
+mod exp;
 mod extremum;
 mod flatten;
 mod gather;
+mod gelu;
 mod gemm;
 mod global_average_pool;
+mod group_normalization;
+mod hard_sigmoid;
+mod hard_swish;
 mod identity;
+mod layer_normalization;
+mod leaky_relu;
+mod log;
+mod lp_normalization;
 mod matmul;
 mod max_pool;
+mod mish;
 mod mul;
+mod neg;
+mod p_relu;
 mod pow;
+mod reciprocal;
 mod reduce;
+mod reduce_extremum;
+mod reduce_log;
+mod reduce_norm;
+mod reduce_prod;
 mod relu;
 mod reshape;
+mod selection;
 mod shape_of;
 mod sigmoid;
 mod softmax;
+mod softplus;
+mod softsign;
 mod sqrt;
 mod squeeze;
+mod standardize;
 mod sub;
+mod sum;
 mod tanh;
+mod thresholded_relu;
 mod transpose;
+mod trigonometric;
 mod unsqueeze;
 mod window;
 
@@ -55,39 +84,76 @@ pub(crate) struct Rule {
 }
 
 const RULES: &[Rule] = &[
+    abs::RULE,
     add::RULE,
     average_pool::RULE,
     batch_normalization::RULE,
     cast::RULE,
+    elu::CELU,
     clip::RULE,
     concat::RULE,
     conv::RULE,
+    trigonometric::COS,
     div::RULE,
     dropout::RULE,
-    extremum::MAX,
-    extremum::MIN,
+    elu::ELU,
+    erf::RULE,
+    exp::RULE,
     flatten::RULE,
     gather::RULE,
+    gelu::RULE,
     gemm::RULE,
     global_average_pool::RULE,
+    group_normalization::GROUP,
+    hard_sigmoid::RULE,
+    hard_swish::RULE,
     identity::RULE,
+    group_normalization::INSTANCE,
+    layer_normalization::LAYER,
+    leaky_relu::RULE,
+    log::RULE,
+    softmax::LOG,
+    lp_normalization::RULE,
     matmul::RULE,
+    extremum::MAX,
     max_pool::RULE,
+    sum::MEAN,
+    extremum::MIN,
+    mish::RULE,
     mul::RULE,
+    neg::RULE,
     pow::RULE,
+    p_relu::RULE,
+    reciprocal::RULE,
+    reduce_norm::L1,
+    reduce_norm::L2,
+    reduce_log::LOG_SUM,
+    reduce_log::LOG_SUM_EXP,
+    reduce_extremum::MAX,
     reduce::MEAN,
+    reduce_extremum::MIN,
+    reduce_prod::RULE,
     reduce::SUM,
+    reduce_norm::SUM_SQUARE,
     relu::RULE,
     reshape::RULE,
+    layer_normalization::RMS,
+    elu::SELU,
     shape_of::RULE,
     sigmoid::RULE,
+    trigonometric::SIN,
     softmax::RULE,
+    softplus::RULE,
+    softsign::RULE,
     sqrt::RULE,
     squeeze::RULE,
     sub::RULE,
+    sum::SUM,
     tanh::RULE,
+    thresholded_relu::RULE,
     transpose::RULE,
     unsqueeze::RULE,
+    selection::RULE,
 ];
 
 /// The rule of an operator of ONNX's own domain.

@@ -21,6 +21,21 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         "ReduceMax" => reduce(call, |group| {
             group.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         }),
+        "ReduceMin" => reduce(call, |group| {
+            group.iter().copied().fold(f64::INFINITY, f64::min)
+        }),
+        "ReduceProd" => reduce(call, |group| group.iter().product()),
+        "ReduceL1" => reduce(call, |group| group.iter().map(|x| x.abs()).sum()),
+        "ReduceL2" => reduce(call, |group| {
+            group.iter().map(|x| x * x).sum::<f64>().sqrt()
+        }),
+        "ReduceSumSquare" => reduce(call, |group| group.iter().map(|x| x * x).sum()),
+        "ReduceLogSum" => reduce(call, |group| group.iter().sum::<f64>().ln()),
+        "ReduceLogSumExp" => reduce(call, |group| {
+            let peak = group.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = group.iter().map(|x| (x - peak).exp()).sum();
+            peak + sum.ln()
+        }),
         "Softmax" => along(call, |row| {
             let peak = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = row.iter().map(|v| (v - peak).exp()).sum();
@@ -96,14 +111,17 @@ fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
 fn reduce(call: &Call<'_>, f: impl Fn(&[f64]) -> f64) -> Tensor {
     let x = call.x();
     let rank = x.dims.len() as i64;
-    let given = call.optional(1).map(Tensor::ints).unwrap_or_default();
+    // Older operator sets have an attribute in place of the input.
+    let given = call.optional(1).map(Tensor::ints);
+    let given = given.or_else(|| call.ints("axes")).unwrap_or_default();
     let axes: Vec<usize> = given
         .iter()
         .map(|&axis| (if axis < 0 { axis + rank } else { axis }) as usize)
         .collect();
     let all = axes.is_empty();
     if all && call.int("noop_with_empty_axes", 0) != 0 {
-        return x.clone();
+        // Each element is a group of its own.
+        return x.map(|x| f(&[x]));
     }
     let reduced = |axis: usize| all || axes.contains(&axis);
     let kept: Vec<usize> = x

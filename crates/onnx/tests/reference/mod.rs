@@ -11,6 +11,9 @@
 mod elementwise;
 mod linear;
 pub mod net;
+mod normalization;
+pub mod query;
+mod ranking;
 mod shaping;
 mod spatial;
 pub mod tensor;
@@ -68,8 +71,10 @@ impl Call<'_> {
         let operator = self.node.op_type.as_str();
         elementwise::run(self, operator)
             .or_else(|| linear::run(self, operator))
+            .or_else(|| normalization::run(self, operator))
             .or_else(|| spatial::run(self, operator))
             .or_else(|| shaping::run(self, operator))
+            .or_else(|| ranking::run(self, operator))
             .unwrap_or_else(|| panic!("the reference does not know {operator}"))
     }
 

@@ -1,14 +1,14 @@
 //! Small networks with random weights, and the judgement of their gradient graphs.
 
 use buckler_onnx::{
-    Dim, Model, differentiate,
+    Dim, GradientInfo, Model, differentiate,
     proto::{
         AttributeProto, DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
         TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
     },
 };
 
-use super::{run, tensor::Tensor};
+use super::{query::Query, run, tensor::Tensor};
 
 /// Step of the difference quotient. In double precision its error is about 1e-10.
 const STEP: f64 = 1e-6;
@@ -73,6 +73,13 @@ impl Net {
         net
     }
 
+    /// With a name for the size of each axis of the image.
+    pub fn of_named_sizes(mut self) -> Self {
+        let shape = ["n", "c", "h", "w"].map(|name| Dim::Symbol(name.into()));
+        self.graph.input = vec![info("image", DataType::Float, Some(&shape))];
+        self
+    }
+
     pub fn with_opset(mut self, opset: i64) -> Self {
         self.opset = opset;
         self
@@ -105,6 +112,13 @@ impl Net {
             &[input, &axes],
             [AttributeProto::int("keepdims", keep.into())],
         )
+    }
+
+    /// The same tensor, by ways on which neither its sizes nor their number are followed.
+    pub fn of_unknown_shape(&mut self, tensor: &str) -> String {
+        let shape = self.op("Shape", &[tensor], []);
+        let shape = self.op("Abs", &[&shape], []);
+        self.op("Reshape", &[tensor, &shape], [])
     }
 
     /// The image, about half of it negative.
@@ -177,8 +191,11 @@ impl Net {
         };
         let image = Tensor::filled(&self.images, 0.6);
         let dims = run(&self.graph, &[("image", image)])[features].dims.clone();
-        let flat = net.op("Flatten", &[features], []);
-        let weight = net.weights(&[dims.iter().skip(1).product(), 3]);
+        // Not Flatten: features may be of unknown shape.
+        let size = dims.iter().skip(1).product();
+        let rows = net.ints(&[-1, size as i64]);
+        let flat = net.op("Reshape", &[features, &rows], []);
+        let weight = net.weights(&[size, 3]);
         let logits = net.op("MatMul", &[&flat, &weight], []);
         net.finish(&logits, None)
     }
@@ -195,14 +212,11 @@ impl Net {
         let model = self.classifier(features);
         let gradient = differentiate(&model).unwrap();
         let query = Query {
-            labels: vec![0.0],
-            objectives: Tensor::new(&[1, 2], vec![0.0, 0.0]),
             cotangent: Tensor::new(&[1, 3], cotangent.to_vec()),
+            ..Query::idle(&gradient, 1)
         };
-        query
-            .ask(&gradient, &Tensor::new(&self.images, image.to_vec()))
-            .1
-            .data
+        let image = Tensor::new(&self.images, image.to_vec());
+        query.ask(&gradient, &image).gradient.data
     }
 }
 
@@ -229,105 +243,29 @@ pub fn info(name: &str, kind: DataType, shape: Option<&[Dim]>) -> ValueInfoProto
     }
 }
 
-/// What is asked of a gradient graph, row by row.
-#[derive(Clone, Debug)]
-pub struct Query {
-    pub labels: Vec<f64>,
-    pub objectives: Tensor,
-    pub cotangent: Tensor,
-}
-
-impl Query {
-    /// Every row another objective: cross-entropy, targeted margin, a cotangent, all at once.
-    pub fn random(rows: usize, classes: usize, random: &mut Random) -> Self {
-        let mut query = Self {
-            labels: (0..rows)
-                .map(|_| (random.next() * classes as f64).floor())
-                .collect(),
-            objectives: Tensor::filled(&[rows, 2], 0.0),
-            cotangent: Tensor::filled(&[rows, classes], 0.0),
-        };
-        let start = (random.next() * 4.0) as usize;
-        for row in 0..rows {
-            let (weights, cotangent) = match (start + row) % 4 {
-                0 => ([1.0, 0.0], 0.0),
-                1 => ([0.0, -1.0], 0.0),
-                2 => ([0.0, 0.0], 1.0),
-                _ => ([random.next() - 2.0, random.next() + 0.5], 1.0),
-            };
-            query.objectives.data[2 * row..2 * row + 2].copy_from_slice(&weights);
-            let own = &mut query.cotangent.data[classes * row..classes * (row + 1)];
-            own.fill_with(|| cotangent * (random.next() - 0.5));
-        }
-        query
-    }
-
-    /// Loss and gradient as the gradient graph gives them.
-    pub fn ask(&self, gradient: &Model, image: &Tensor) -> (Tensor, Tensor, Tensor) {
-        let inputs = [
-            ("image", image.clone()),
-            ("label", Tensor::list(self.labels.clone())),
-            ("objective", self.objectives.clone()),
-            ("cotangent", self.cotangent.clone()),
-        ];
-        let mut tensors = run(gradient.graph(), &inputs);
-        let logits = tensors.remove(&gradient.graph().output[0].name).unwrap();
-        (
-            tensors.remove("loss").unwrap(),
-            tensors.remove("gradient").unwrap(),
-            logits,
-        )
-    }
-
-    /// The loss of each row, straight from its definition.
-    pub fn losses(&self, logits: &Tensor) -> Vec<f64> {
-        let classes = logits.dims[1];
-        let rows = logits
-            .data
-            .chunks(classes)
-            .zip(self.cotangent.data.chunks(classes))
-            .enumerate();
-        rows.map(|(row, (z, c))| {
-            let label = self.labels[row] as usize;
-            let cross_entropy = z
-                .iter()
-                .map(|other| (other - z[label]).exp())
-                .sum::<f64>()
-                .ln();
-            let others = z
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| *i != label)
-                .map(|(_, z)| *z);
-            let margin = others.fold(f64::NEG_INFINITY, f64::max) - z[label];
-            let linear: f64 = z.iter().zip(c).map(|(z, c)| z * c).sum();
-            self.objectives.data[2 * row] * cross_entropy
-                + self.objectives.data[2 * row + 1] * margin
-                + linear
-        })
-        .collect()
-    }
-}
-
 /// Judges a model's gradient graph at an image: logits and loss by the model itself, the gradient by difference quotients.
 pub fn check(model: &Model, image: &Tensor, seed: u64) {
     let gradient = differentiate(model).unwrap_or_else(|error| panic!("{error}"));
-    let name = model.graph().input[0].name.clone();
-    let output = gradient.graph().output[0].name.clone();
-    let logits_at = |image: &Tensor| {
-        run(model.graph(), &[(&name, image.clone())])
-            .remove(&output)
-            .unwrap()
+    let info = GradientInfo::of(&gradient).unwrap().unwrap();
+    let query = Query::random(&gradient, image.dims[0], &mut Random::new(seed ^ 2));
+    let tensors = run(model.graph(), &[(&info.image, image.clone())]);
+    let features = info.features.as_ref().map(|name| &tensors[name]);
+    let query = query.smooth_at(&tensors[&info.logits], features);
+    let losses = |image: &Tensor| {
+        let mut tensors = run(model.graph(), &[(&info.image, image.clone())]);
+        let features = info.features.as_ref().map(|name| tensors[name].clone());
+        let logits = tensors.remove(&info.logits).unwrap();
+        (query.losses(&logits, features.as_ref()), logits)
     };
 
-    let logits = logits_at(image);
-    let query = Query::random(image.dims[0], logits.dims[1], &mut Random::new(seed ^ 2));
-    let (loss, slopes, same_logits) = query.ask(&gradient, image);
-    assert_eq!(same_logits, logits);
+    let (expected, logits) = losses(image);
+    let answer = query.ask(&gradient, image);
+    assert_eq!(answer.logits, logits);
+    let slopes = answer.gradient;
     assert_eq!(slopes.dims, image.dims);
-    close(&loss.data, &query.losses(&logits), "loss");
+    close(&answer.loss.data, &expected, "loss");
 
-    let total = |image: &Tensor| query.losses(&logits_at(image)).iter().sum::<f64>();
+    let total = |image: &Tensor| losses(image).0.iter().sum::<f64>();
     let here = total(image);
     let scale = slopes
         .data

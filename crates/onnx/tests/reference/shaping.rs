@@ -67,20 +67,20 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
             })
         }
         "Concat" => {
-            assert!(
-                call.inputs
-                    .iter()
-                    .flatten()
-                    .all(|part| part.dims.len() == 1),
-                "the reference joins lists alone"
-            );
-            Tensor::list(
-                call.inputs
-                    .iter()
-                    .flatten()
-                    .flat_map(|part| part.data.clone())
-                    .collect(),
-            )
+            let axis = call.axis("axis", 0);
+            let parts: Vec<&Tensor> = call.inputs.iter().flatten().collect();
+            let mut dims = call.x().dims.clone();
+            dims[axis] = parts.iter().map(|part| part.dims[axis]).sum();
+            Tensor::build(&dims, |index| {
+                let mut index = index.to_vec();
+                for part in &parts {
+                    if index[axis] < part.dims[axis] {
+                        return part.at(&index);
+                    }
+                    index[axis] -= part.dims[axis];
+                }
+                panic!("behind the last part")
+            })
         }
         "Constant" => Tensor::new(&[], vec![call.float("value_float", f64::NAN)]),
         "Cast" => call.x().clone(),

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use buckler_onnx::{
     Dim, Model, differentiate,
-    proto::{AttributeProto, GraphProto, NodeProto},
+    proto::{AttributeProto, GraphProto, NodeProto, TensorProto},
 };
 
 use crate::{
     forms,
     reference::{
-        net::{Net, Query, Random, close},
+        net::{Net, Random, close},
+        query::Query,
         run,
         tensor::Tensor,
     },
@@ -80,46 +81,25 @@ impl Old {
     pub fn computes(&self, expected: &[f64]) {
         let gradient = differentiate(&self.model).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(gradient.opset(), self.opset.max(18));
-        let (graph, computed) = fold(gradient.graph());
-        let found = &computed
-            .iter()
-            .find(|(name, _)| *name == self.output)
-            .unwrap()
-            .1;
-        close(&found.data, expected, "the rewritten node");
+        let (gradient, computed) = fold(&gradient);
+        close(&computed[&self.output].data, expected, "the rewritten node");
 
         // The classifier is linear: its gradient is exact at any distance.
         let random = &mut Random::new(7);
-        let query = Query::random(2, 3, random);
-        let cotangent = random.tensor(&[2, 3], -1.0, 1.0);
-        let ask = |image: &Tensor| {
-            let mut inputs: Vec<(&str, Tensor)> = computed
-                .iter()
-                .map(|(name, tensor)| (name.as_str(), tensor.clone()))
-                .collect();
-            inputs.extend([
-                ("image", image.clone()),
-                ("label", Tensor::list(query.labels.clone())),
-                ("objective", Tensor::filled(&[2, 2], 0.0)),
-                ("cotangent", cotangent.clone()),
-            ]);
-            let mut tensors = run(&graph, &inputs);
-            (
-                tensors.remove("loss").unwrap(),
-                tensors.remove("gradient").unwrap(),
-            )
-        };
+        let mut query = Query::idle(&gradient, 2);
+        query.cotangent = random.tensor(&[2, 3], -1.0, 1.0);
         let images = [0, 1].map(|_| random.tensor(&[2, 1, 2, 2], 0.0, 1.0));
-        let [(here, slopes), (there, _)] = [0, 1].map(|i| ask(&images[i]));
+        let [here, there] = [0, 1].map(|i| query.ask(&gradient, &images[i]));
         let risen: Vec<f64> = there
+            .loss
             .data
             .iter()
-            .zip(&here.data)
+            .zip(&here.loss.data)
             .map(|(a, b)| a - b)
             .collect();
         let step = images[1].data.iter().zip(&images[0].data);
         let rise: Vec<f64> = step
-            .zip(&slopes.data)
+            .zip(&here.gradient.data)
             .map(|((a, b), slope)| (a - b) * slope)
             .collect();
         let rise: Vec<f64> = rise.chunks(PIXELS).map(|row| row.iter().sum()).collect();
@@ -128,26 +108,26 @@ impl Old {
     }
 }
 
-/// Runs the nodes that the reference does not know, all of which read stored tensors; returns the rest and their outputs.
-fn fold(graph: &GraphProto) -> (GraphProto, Vec<(String, Tensor)>) {
-    let mut graph = graph.clone();
-    let mut stored: HashMap<String, Tensor> = graph
-        .initializer
-        .iter()
+/// Runs the nodes in new forms, and those around them, that read stored tensors alone; returns the model with their outputs stored,
+/// and these outputs.
+fn fold(model: &Model) -> (Model, HashMap<String, Tensor>) {
+    let mut proto = model.to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    let stored = graph.initializer.iter();
+    let mut stored: HashMap<String, Tensor> = stored
         .map(|tensor| (tensor.name.clone(), Tensor::stored(tensor)))
         .collect();
-    let mut computed = Vec::new();
+    let mut computed = HashMap::new();
     graph.node.retain(|node| {
-        let known = node
-            .input
-            .iter()
-            .all(|input| input.is_empty() || stored.contains_key(input));
+        let mut inputs = node.input.iter().filter(|input| !input.is_empty());
+        if !inputs.all(|input| stored.contains_key(input)) {
+            return true;
+        }
         let results = match node.op_type.as_str() {
             operator if forms::OPERATORS.contains(&operator) => forms::run(node, &stored),
-            // Around a flat softmax.
-            "Flatten" | "Shape" | "Reshape" | "ReduceMax" if known => {
-                let inputs: Vec<_> = stored
-                    .iter()
+            "Flatten" | "Shape" | "Reshape" | "ReduceMax" => {
+                let inputs = stored.iter();
+                let inputs: Vec<_> = inputs
                     .map(|(name, tensor)| (name.as_str(), tensor.clone()))
                     .collect();
                 let alone = GraphProto {
@@ -160,9 +140,16 @@ fn fold(graph: &GraphProto) -> (GraphProto, Vec<(String, Tensor)>) {
         };
         for (name, tensor) in node.output.iter().zip(results) {
             stored.insert(name.clone(), tensor.clone());
-            computed.push((name.clone(), tensor));
+            computed.insert(name.clone(), tensor);
         }
         false
     });
-    (graph, computed)
+    for (name, tensor) in &computed {
+        let dims: Vec<i64> = tensor.dims.iter().map(|&dim| dim as i64).collect();
+        let values: Vec<f32> = tensor.data.iter().map(|&value| value as f32).collect();
+        graph
+            .initializer
+            .push(TensorProto::floats(name, &dims, &values));
+    }
+    (Model::from_proto(proto).unwrap(), computed)
 }

@@ -4,11 +4,14 @@ use std::{
     sync::Arc,
 };
 
-use buckler_attack::InputSpec;
-use buckler_onnx::{Card, GradientInfo, Model, differentiate};
+use buckler_onnx::{Card, GradientInfo, Model, differentiate_for};
 use sha2::{Digest, Sha256};
 
-use super::{Classifier, Inner, LoadOptions, forward, gradient};
+use super::{
+    Classifier, Inner, LoadOptions, adapt,
+    forward::{self, Forward},
+    gradient::{self, Gradient},
+};
 use crate::{RuntimeError, engine::Engine, session::Graph};
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
@@ -35,11 +38,27 @@ pub(super) fn from_bytes(
     options: &LoadOptions,
 ) -> Result<Classifier, RuntimeError> {
     let model = Model::from_bytes(bytes)?;
+    from_model(&model, bytes, gradient, card, options)
+}
+
+fn from_model(
+    model: &Model,
+    bytes: &[u8],
+    gradient: Option<&[u8]>,
+    card: Option<Card>,
+    options: &LoadOptions,
+) -> Result<Classifier, RuntimeError> {
     let card = model.card()?.or(card);
-    let forward = forward::open(bytes, card.as_ref(), options)?;
-    let (class_names, assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
+    let adapted = adapt::adapt(model, options.threads)?;
+    let forward = match adapted.changes.is_empty() {
+        true => forward::open(bytes, card.as_ref(), options),
+        false => forward::open(&adapted.model.to_bytes(), card.as_ref(), options),
+    }?;
+    let (class_names, mut assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
+    assumptions.extend(adapted.changes);
     let card = card.unwrap_or_default();
-    let graph = gradient_graph(&model, gradient, forward.input, forward.classes, options);
+    let origin = model.graph_sha256();
+    let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
     if let Err(reason) = &graph {
         tracing::warn!(
             model = card.name,
@@ -55,32 +74,34 @@ pub(super) fn from_bytes(
         )
     };
     let gradient = match graph {
-        Ok(graph) => Ok(start(graph, "gradient")?),
+        Ok(Gradient { graph, terms }) => Ok((start(graph, "gradient")?, terms)),
         Err(reason) => Err(reason),
     };
     Ok(Classifier(Arc::new(Inner {
         forward: start(forward.graph, "predict")?,
         gradient,
         sha256: format!("{:x}", Sha256::digest(bytes)),
-        input: forward.input,
+        form: forward.form,
         class_names,
         assumptions,
         card,
     })))
 }
 
-/// The stored gradient graph if it belongs to the model, else one made now. The error is the reason why there is none.
+/// The stored gradient graph if it belongs to the model with the graph `origin`, else one made now from its adapted form. The
+/// error is the reason why there is none.
 fn gradient_graph(
     model: &Model,
+    origin: &str,
     stored: Option<&[u8]>,
-    input: InputSpec,
-    classes: usize,
+    forward: &Forward,
     options: &LoadOptions,
-) -> Result<Graph, String> {
+) -> Result<Gradient, String> {
     let open = |bytes: &[u8], info: &GradientInfo| {
-        gradient::open(bytes, info, input, classes, options).map_err(|error| error.to_string())
+        gradient::open(bytes, info, &forward.form, forward.classes, options)
+            .map_err(|error| error.to_string())
     };
-    match stored.map(|bytes| (bytes, matching_info(model, bytes))) {
+    match stored.map(|bytes| (bytes, matching_info(origin, bytes))) {
         Some((bytes, Ok(info))) => match open(bytes, &info) {
             Ok(graph) => return Ok(graph),
             Err(reason) => tracing::warn!(
@@ -96,21 +117,36 @@ fn gradient_graph(
         }
         None => tracing::info!("no stored gradient graph; making it now"),
     }
-    let made = differentiate(model).map_err(|error| error.to_string())?;
+    let made = make_gradient(model, origin).map_err(|error| error.to_string())?;
     let info = info_of(&made)?;
     open(&made.to_bytes(), &info)
 }
 
+/// Differentiates the form that ONNX Runtime's basic optimisation gives the model, or else the model as it is.
+pub(super) fn make_gradient(model: &Model, origin: &str) -> Result<Model, buckler_onnx::Error> {
+    let simplified = adapt::simplify(model).map(|model| differentiate_for(&model, origin));
+    match simplified {
+        Some(Ok(gradient)) => Ok(gradient),
+        _ => differentiate_for(model, origin),
+    }
+}
+
 /// What a gradient graph says about itself, if it was made from this model.
-fn matching_info(model: &Model, gradient: &[u8]) -> Result<GradientInfo, String> {
+fn matching_info(origin: &str, gradient: &[u8]) -> Result<GradientInfo, String> {
     let gradient = Model::from_bytes(gradient).map_err(|error| error.to_string())?;
     let info = info_of(&gradient)?;
-    let expected = model.graph_sha256();
-    if info.graph_sha256 == expected {
+    if info.version != GradientInfo::VERSION {
+        return Err(format!(
+            "it is of version {} instead of {}; write it anew with `buckler differentiate`",
+            info.version,
+            GradientInfo::VERSION
+        ));
+    }
+    if info.graph_sha256 == origin {
         Ok(info)
     } else {
         Err(format!(
-            "it was made from the graph {} instead of {expected}",
+            "it was made from the graph {} instead of {origin}",
             info.graph_sha256
         ))
     }

@@ -10,6 +10,12 @@ fn every_objective() -> Vec<Objective> {
         Objective::Margin { label: 0 },
         Objective::TargetedMargin { target: 3 },
         Objective::Cotangent(vec![0.5, -1.0, 2.0, 0.25]),
+        Objective::Dlr { label: 3 },
+        Objective::TargetedDlr {
+            label: 0,
+            target: 2,
+        },
+        Objective::KullbackLeibler(vec![0.5, 0.0, 0.125, 0.375]),
     ]
 }
 
@@ -24,6 +30,15 @@ fn logit_gradient(objective: &Objective, logits: &[f64]) -> Vec<f64> {
             .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
             .unwrap()
     };
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    let ratio = |i: usize, up: usize, down: usize, low: &[usize]| {
+        let share = 1.0 / low.len() as f64;
+        let spread = logits[order[0]] - low.iter().map(|&k| logits[k] * share).sum::<f64>();
+        let slope = one(order[0], i) - low.iter().map(|&k| one(k, i) * share).sum::<f64>();
+        let gap = logits[up] - logits[down];
+        (one(up, i) - one(down, i) - gap / spread * slope) / spread
+    };
     (0..logits.len())
         .map(|i| {
             let probability = (logits[i] - largest).exp() / total;
@@ -33,6 +48,12 @@ fn logit_gradient(objective: &Objective, logits: &[f64]) -> Vec<f64> {
                 Objective::Margin { label } => one(rival(*label), i) - one(*label, i),
                 Objective::TargetedMargin { target } => one(*target, i) - one(rival(*target), i),
                 Objective::Cotangent(values) => f64::from(values[i]),
+                Objective::Dlr { label } => ratio(i, rival(*label), *label, &order[2..3]),
+                Objective::TargetedDlr { label, target } => ratio(i, *target, *label, &order[2..4]),
+                Objective::KullbackLeibler(p) => {
+                    probability * p.iter().sum::<f32>() as f64 - f64::from(p[i])
+                }
+                Objective::FeatureDistance(_) => panic!("not a function of the logits"),
             }
         })
         .collect()
@@ -44,7 +65,7 @@ async fn a_linear_models_gradients_have_their_closed_form_for_every_objective() 
     let bias = numbers(CLASSES, 4);
     let classifier = loaded(&linear(GREY, &weights, &bias, Batch::Any));
     classifier.can_attack().unwrap();
-    let images = images(5, GREY, 5);
+    let images = images(every_objective().len(), GREY, 5);
     let answer = classifier
         .gradient(images.clone(), every_objective())
         .await

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::layers::{Conv, Layers, global_average};
+use super::preact_block::PreActBlock;
 use crate::TrainError;
 
 /// PreActResNet-18 without its last layer (He et al. 2016, arXiv 1603.05027), with a 3x3 stem for small images and the
@@ -11,21 +12,11 @@ use crate::TrainError;
 #[derive(Module, Debug)]
 pub struct PreActResNet {
     conv1: Conv,
-    layer1: Vec<Block>,
-    layer2: Vec<Block>,
-    layer3: Vec<Block>,
-    layer4: Vec<Block>,
+    layer1: Vec<PreActBlock>,
+    layer2: Vec<PreActBlock>,
+    layer3: Vec<PreActBlock>,
+    layer4: Vec<PreActBlock>,
     bn: BatchNorm,
-}
-
-/// Batch norm, ReLU, convolution, twice, around a shortcut.
-#[derive(Module, Debug)]
-pub struct Block {
-    bn1: BatchNorm,
-    conv1: Conv,
-    bn2: BatchNorm,
-    conv2: Conv,
-    shortcut: Option<Conv>,
 }
 
 impl PreActResNet {
@@ -41,8 +32,8 @@ impl PreActResNet {
         }
         let stage = |from, to, stride| {
             vec![
-                Block::init(from, to, stride, layers),
-                Block::init(to, to, 1, layers),
+                PreActBlock::init(from, to, stride, layers),
+                PreActBlock::init(to, to, 1, layers),
             ]
         };
         Ok(Self {
@@ -68,28 +59,5 @@ impl PreActResNet {
             .flatten()
             .fold(x, |x, block| block.forward(x));
         global_average(relu(self.bn.forward(x)))
-    }
-}
-
-impl Block {
-    fn init(from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
-        Self {
-            bn1: layers.norm(from),
-            conv1: layers.conv(from, to, 3, stride),
-            bn2: layers.norm(to),
-            conv2: layers.conv(to, to, 3, 1),
-            shortcut: (stride != 1 || from != to).then(|| layers.conv(from, to, 1, stride)),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let activated = relu(self.bn1.forward(x.clone()));
-        let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(activated.clone()),
-            None => x,
-        };
-        let out = self.conv1.forward(activated);
-        let out = self.conv2.forward(relu(self.bn2.forward(out)));
-        out + shortcut
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::layers::{Conv, Layers, global_average};
+use super::preact_block::PreActBlock;
 use crate::TrainError;
 
 /// WRN-d-k without its last layer (Zagoruyko & Komodakis 2016, arXiv 1605.07146), in the form of TRADES, whose
@@ -20,17 +21,7 @@ pub struct WideResNet {
 /// Blocks at one resolution.
 #[derive(Module, Debug)]
 pub struct Group {
-    layer: Vec<Block>,
-}
-
-/// Batch norm, ReLU, convolution, twice, around a shortcut.
-#[derive(Module, Debug)]
-pub struct Block {
-    bn1: BatchNorm,
-    conv1: Conv,
-    bn2: BatchNorm,
-    conv2: Conv,
-    conv_shortcut: Option<Conv>,
+    layer: Vec<PreActBlock>,
 }
 
 impl WideResNet {
@@ -76,33 +67,10 @@ impl Group {
     fn init(blocks: usize, from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
         let layer = (0..blocks)
             .map(|i| match i {
-                0 => Block::init(from, to, stride, layers),
-                _ => Block::init(to, to, 1, layers),
+                0 => PreActBlock::init(from, to, stride, layers),
+                _ => PreActBlock::init(to, to, 1, layers),
             })
             .collect();
         Self { layer }
-    }
-}
-
-impl Block {
-    fn init(from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
-        Self {
-            bn1: layers.norm(from),
-            conv1: layers.conv(from, to, 3, stride),
-            bn2: layers.norm(to),
-            conv2: layers.conv(to, to, 3, 1),
-            conv_shortcut: (from != to).then(|| layers.conv(from, to, 1, stride)),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let activated = relu(self.bn1.forward(x.clone()));
-        let shortcut = match &self.conv_shortcut {
-            Some(conv) => conv.forward(activated.clone()),
-            None => x,
-        };
-        let out = self.conv1.forward(activated);
-        let out = self.conv2.forward(relu(self.bn2.forward(out)));
-        out + shortcut
     }
 }

@@ -53,9 +53,7 @@ impl Recipe {
         recipe.check().map_err(&wrong)?;
         Ok(recipe)
     }
-}
 
-impl Recipe {
     /// The whole recipe as TOML, which [`Recipe::parse`] reads.
     ///
     /// # Errors

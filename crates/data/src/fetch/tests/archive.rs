@@ -82,7 +82,10 @@ fn archives_that_reach_out_lack_files_or_hold_links_are_refused() {
             "`../evil.bin`, expected one inside the archive",
         ),
         ("cifar-10-batches-bin/../../a.bin", "expected one inside"),
-        ("/tmp/evil.bin", "`/tmp/evil.bin`, expected one inside"),
+        (
+            "/elsewhere/evil.bin",
+            "`/elsewhere/evil.bin`, expected one inside",
+        ),
         ("cifar-10-batches-bin/a.bin", "a link or there twice"),
     ] {
         let body = archive(&[whole[0], whole[1], (entry, b"evil")]);

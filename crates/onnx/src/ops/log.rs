@@ -1,0 +1,32 @@
+//! `Log`: ONNX operator specification, section "Log"; y = ln(x).
+
+use super::{Gradients, Rule, same_shape};
+use crate::{emitter::Emitter, node::Node};
+
+pub(super) const RULE: Rule = Rule {
+    operator: "Log",
+    shape: same_shape,
+    gradient: Some(gradient),
+};
+
+/// dx = dy / x.
+fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
+    Ok(vec![(
+        0,
+        emit.node("Div", &[dy, node.require_input(0)?], []),
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elementwise;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::reference::cases(8))]
+        #[test]
+        fn gradient_is_the_difference_quotient(seed: u64) {
+            elementwise::check_positive("Log", seed);
+        }
+    }
+}

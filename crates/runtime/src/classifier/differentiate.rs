@@ -1,0 +1,210 @@
+//! A gradient graph, made and verified.
+use buckler_attack::Objective;
+use buckler_onnx::{Error, GradientInfo, Model, Obstacle};
+use ndarray::{Array4, ArrayD, Axis};
+use serde::Serialize;
+
+use super::{LoadOptions, adapt, form::Form, forward, gradient, load, probe};
+use crate::{RuntimeError, session::Graph};
+
+/// Images at which a gradient graph is verified, each in a direction of its own.
+const IMAGES: usize = 8;
+
+/// Steps of the difference quotients, in the range of a pixel: rounding spoils small ones, kinks and curvature large ones.
+const STEPS: [f32; 5] = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4];
+
+/// Logits of both graphs differ by the order in which fused kernels sum.
+const LOGITS_TOLERANCE: f64 = 1e-3;
+
+/// A wrong rule is off by far more; right ones were seen up to 0.02, for networks with many kinks.
+const SLOPE_TOLERANCE: f64 = 0.1;
+
+/// A gradient graph with what was seen of it.
+#[derive(Clone, Debug)]
+pub struct Differentiated {
+    /// The graph.
+    pub gradient: Model,
+    /// What had to be changed in the model first, for people.
+    pub changes: Vec<String>,
+    /// How it was verified.
+    pub verification: Verification,
+}
+
+/// How far a gradient graph is from the model it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Verification {
+    /// Largest difference of a logit, relative to the largest logit.
+    pub logits: f64,
+    /// Relative error (Euclidean) of derivatives along random directions against central differences of the model's logits in
+    /// single precision, at the best of several steps.
+    pub slopes: f64,
+}
+
+/// Makes the gradient graph of a model and verifies it in the runtime, against the model's own logits and against difference
+/// quotients at images of noise.
+///
+/// # Errors
+/// When the model is no image classifier, when operators have no gradient rule (all are named), when the graph does not run, and when
+/// it contradicts the model.
+pub fn differentiate(model: &Model, options: &LoadOptions) -> Result<Differentiated, RuntimeError> {
+    let adapted = adapt::adapt(model, options.threads)?;
+    let gradient = load::make_gradient(&adapted.model, &model.graph_sha256())?;
+    let card = model.card()?;
+    let mut forward = forward::open(&adapted.model.to_bytes(), card.as_ref(), options)?;
+    let info = GradientInfo::of(&gradient)?;
+    let info =
+        info.ok_or_else(|| Error::Interface("the gradient graph lost its metadata".into()))?;
+    let mut backward = gradient::open(
+        &gradient.to_bytes(),
+        &info,
+        &forward.form,
+        forward.classes,
+        options,
+    )?;
+    let verification = verify(&mut forward, &mut backward)?;
+    Ok(Differentiated {
+        gradient,
+        changes: adapted.changes,
+        verification,
+    })
+}
+
+/// Everything that stands in the way of attacking a model, and what has to be changed in it first, for people.
+///
+/// # Errors
+/// When there is no ONNX Runtime, or it refuses the model.
+pub fn obstacles(
+    model: &Model,
+    options: &LoadOptions,
+) -> Result<(Vec<Obstacle>, Vec<String>), RuntimeError> {
+    let adapted = adapt::adapt(model, options.threads)?;
+    let obstacles = match load::make_gradient(&adapted.model, "") {
+        Ok(_) => vec![],
+        Err(_) => buckler_onnx::check(&adapted.model)
+            .err()
+            .unwrap_or_default(),
+    };
+    Ok((obstacles, adapted.changes))
+}
+
+fn verify(
+    forward: &mut forward::Forward,
+    backward: &mut gradient::Gradient,
+) -> Result<Verification, RuntimeError> {
+    let form = forward.form.clone();
+    let images = probe::images(IMAGES, form.spec);
+    let cotangents = signs(&[IMAGES, forward.classes], 1);
+    let objectives: Vec<Objective> = cotangents
+        .axis_iter(Axis(0))
+        .map(|row| Objective::Cotangent(row.iter().copied().collect()))
+        .collect();
+    let mut inputs = vec![form.column(images.clone())];
+    inputs.extend(backward.terms.columns(&objectives).into_iter().flatten());
+    let mut answer = backward.graph.run(&inputs)?.into_iter();
+    let (logits, _, gradient) = (answer.next(), answer.next(), answer.next());
+    let gradient = gradient.and_then(|gradient| form.gradient(gradient));
+    let (Some(logits), Some(gradient)) = (logits, gradient) else {
+        return Err(contradiction(
+            "to answer with logits and a gradient",
+            "another answer",
+        ));
+    };
+
+    let own = run(&mut forward.graph, &form, images.clone())?;
+    let largest = own
+        .iter()
+        .fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
+    let difference = own
+        .iter()
+        .zip(&logits)
+        .fold(0.0f64, |most, (a, b)| most.max(f64::from((a - b).abs())));
+    let logits = difference / largest.max(f64::MIN_POSITIVE);
+    if logits.is_nan() || logits > LOGITS_TOLERANCE {
+        return Err(contradiction(
+            &format!("the model's logits, to {LOGITS_TOLERANCE:e} of the largest"),
+            &format!("{logits:e}"),
+        ));
+    }
+
+    let shape = [
+        IMAGES,
+        form.spec.channels,
+        form.spec.height,
+        form.spec.width,
+    ];
+    let directions = signs(&shape, 2);
+    let expected = row_products(&gradient.into_dyn(), &directions);
+    let length = norm(&expected);
+    let mut slopes = f64::INFINITY;
+    for step in STEPS {
+        let mut moved = |step: f32| {
+            let moved = images.clone().into_dyn() + &directions * step;
+            let moved = moved
+                .into_dimensionality()
+                .unwrap_or_else(|_| images.clone());
+            run(&mut forward.graph, &form, moved)
+        };
+        let (ahead, behind) = (moved(step)?, moved(-step)?);
+        let (ahead, behind) = (
+            row_products(&ahead, &cotangents),
+            row_products(&behind, &cotangents),
+        );
+        let errors: Vec<f64> = ahead
+            .iter()
+            .zip(&behind)
+            .zip(&expected)
+            .map(|((ahead, behind), slope)| (ahead - behind) / (2.0 * f64::from(step)) - slope)
+            .collect();
+        let error = norm(&errors);
+        // Where nothing changes, nothing was expected to.
+        slopes = slopes.min(if error == 0.0 { 0.0 } else { error / length });
+    }
+    if slopes.is_nan() || slopes > SLOPE_TOLERANCE {
+        return Err(contradiction(
+            &format!("the model's difference quotients, to {SLOPE_TOLERANCE} of their length"),
+            &format!("{slopes:.3}"),
+        ));
+    }
+    Ok(Verification { logits, slopes })
+}
+
+fn run(graph: &mut Graph, form: &Form, images: Array4<f32>) -> Result<ArrayD<f32>, RuntimeError> {
+    let answer = graph.run(&[form.column(images)])?;
+    let logits = answer.into_iter().next();
+    logits.ok_or_else(|| contradiction("to answer with logits", "no answer"))
+}
+
+/// One or minus one, without a pattern.
+fn signs(shape: &[usize], seed: u64) -> ArrayD<f32> {
+    let mut state = seed;
+    ArrayD::from_shape_simple_fn(shape, || {
+        // SplitMix64 (Steele et al. 2014).
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        if (z ^ (z >> 31)) & 1 == 0 { 1.0 } else { -1.0 }
+    })
+}
+
+/// The inner product of each row of one array with that of the other, in double precision.
+fn row_products(a: &ArrayD<f32>, b: &ArrayD<f32>) -> Vec<f64> {
+    let rows = a.axis_iter(Axis(0)).zip(b.axis_iter(Axis(0)));
+    rows.map(|(a, b)| {
+        let products = a.iter().zip(&b).map(|(&a, &b)| f64::from(a) * f64::from(b));
+        products.sum()
+    })
+    .collect()
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+fn contradiction(expected: &str, got: &str) -> RuntimeError {
+    RuntimeError::Unsupported {
+        what: "gradient graph",
+        expected: expected.to_owned(),
+        got: got.to_owned(),
+    }
+}

@@ -1,0 +1,275 @@
+//! How images become a model's input, and the gradient at its input one with respect to the images.
+use buckler_attack::InputSpec;
+use buckler_onnx::{Input, Layout, Normalization};
+use ndarray::{Array4, ArrayD, Axis, IxDyn};
+
+use crate::{RuntimeError, batch::Column};
+
+/// The form of a model's input.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Form {
+    /// The images.
+    pub spec: InputSpec,
+    layout: Layout,
+    /// The model's axes behind the batch.
+    row: Vec<usize>,
+    /// `(x - mean) / std`, a pair for each channel.
+    normalization: Option<Vec<(f32, f32)>>,
+}
+
+impl Form {
+    /// From the shape of a model's input, where -1 stands for a size left open; what that does not say, from the card.
+    pub fn of(
+        shape: &[i64],
+        card: Option<&Input>,
+        normalization: Option<&Normalization>,
+    ) -> Result<Self, RuntimeError> {
+        let stated = card.map_or([0; 3], |input| [input.channels, input.height, input.width]);
+        let known: Vec<Option<u64>> = shape.iter().map(|&size| u64::try_from(size).ok()).collect();
+        let values = known
+            .iter()
+            .skip(1)
+            .try_fold(1u64, |product, size| product.checked_mul((*size)?));
+        let fits = |sizes: [usize; 3]| {
+            let product = sizes.iter().try_fold(1u64, |a, &b| a.checked_mul(b as u64));
+            product.is_some() && product == values
+        };
+        let (layout, graph) = match Layout::of(&known) {
+            // Rows say nothing about height and width.
+            Some((layout, _)) if shape.len() < 4 && fits(stated) => (layout, stated),
+            Some(found) => found,
+            None if fits(stated) => (Layout::ChannelsFirst, stated),
+            None => {
+                return Err(RuntimeError::Unsupported {
+                    what: "image size",
+                    expected: "told by the graph, or stated in the card (`input`: channels, height, width)"
+                        .to_owned(),
+                    got: format!("{shape:?}"),
+                });
+            }
+        };
+        let mut sizes = [0; 3];
+        for ((size, stated), graph) in sizes.iter_mut().zip(stated).zip(graph) {
+            *size = match (graph, stated) {
+                (0, 0) => {
+                    return Err(RuntimeError::Unsupported {
+                        what: "image size",
+                        expected: "fixed in the graph, or stated in the card (`input`)".to_owned(),
+                        got: format!("{shape:?}, where -1 is open, without such a card"),
+                    });
+                }
+                (0, stated) => stated,
+                (graph, 0) => graph,
+                (graph, stated) if graph == stated => graph,
+                _ => {
+                    return Err(RuntimeError::Unsupported {
+                        what: "card's `input`",
+                        expected: format!("{graph:?} (channels, height, width) as in the graph"),
+                        got: format!("{stated:?}", stated = card),
+                    });
+                }
+            };
+        }
+        let [channels, height, width] = sizes;
+        let row = match (shape.len(), layout) {
+            (4, Layout::ChannelsFirst) => vec![channels, height, width],
+            (4, Layout::ChannelsLast) => vec![height, width, channels],
+            _ => known
+                .iter()
+                .skip(1)
+                .map(|size| {
+                    size.and_then(|size| usize::try_from(size).ok())
+                        .unwrap_or(1)
+                })
+                .collect(),
+        };
+        Ok(Self {
+            spec: InputSpec {
+                channels,
+                height,
+                width,
+            },
+            layout,
+            row,
+            normalization: normalization
+                .or(card.and_then(|card| card.normalization.as_ref()))
+                .map(|normalization| per_channel(normalization, channels))
+                .transpose()?,
+        })
+    }
+
+    /// The model's input for images `[batch, channels, height, width]` in `[0, 1]`.
+    pub fn column(&self, mut images: Array4<f32>) -> Column {
+        for (channel, &(mean, std)) in self.normalization.iter().flatten().enumerate() {
+            images
+                .index_axis_mut(Axis(1), channel)
+                .mapv_inplace(|value| (value - mean) / std);
+        }
+        let rows = images.len_of(Axis(0));
+        let images = match self.layout {
+            Layout::ChannelsFirst => images,
+            Layout::ChannelsLast => images.permuted_axes([0, 2, 3, 1]),
+        };
+        let values: Vec<f32> = images.iter().copied().collect();
+        let shape = [&[rows], self.row.as_slice()].concat();
+        match ArrayD::from_shape_vec(IxDyn(&shape), values) {
+            Ok(column) => Column::Float(column),
+            // Cannot be: the row has as many values as the image.
+            Err(_) => Column::Float(images.into_dyn()),
+        }
+    }
+
+    /// The gradient with respect to such images; `None` where it has not the shape of the model's input.
+    pub fn gradient(&self, gradient: ArrayD<f32>) -> Option<Array4<f32>> {
+        let rows = gradient.shape().first().copied()?;
+        if gradient.shape().get(1..) != Some(self.row.as_slice()) {
+            return None;
+        }
+        let InputSpec {
+            channels,
+            height,
+            width,
+        } = self.spec;
+        let values: Vec<f32> = gradient.iter().copied().collect();
+        let mut gradient = match self.layout {
+            Layout::ChannelsFirst => {
+                Array4::from_shape_vec((rows, channels, height, width), values).ok()?
+            }
+            Layout::ChannelsLast => {
+                let last = Array4::from_shape_vec((rows, height, width, channels), values).ok()?;
+                let first = last.permuted_axes([0, 3, 1, 2]);
+                first.as_standard_layout().into_owned()
+            }
+        };
+        for (channel, &(_, std)) in self.normalization.iter().flatten().enumerate() {
+            gradient
+                .index_axis_mut(Axis(1), channel)
+                .mapv_inplace(|value| value / std);
+        }
+        Some(gradient)
+    }
+}
+
+fn per_channel(
+    normalization: &Normalization,
+    channels: usize,
+) -> Result<Vec<(f32, f32)>, RuntimeError> {
+    let spread = |values: &[f32]| match values {
+        [one] => Some(vec![*one; channels]),
+        values => (values.len() == channels).then(|| values.to_vec()),
+    };
+    let pairs = spread(&normalization.mean).zip(spread(&normalization.std));
+    let usable = |std: &f32| std.is_finite() && *std > 0.0;
+    match pairs {
+        Some((mean, std)) if std.iter().all(usable) && mean.iter().all(|mean| mean.is_finite()) => {
+            Ok(mean.into_iter().zip(std).collect())
+        }
+        _ => Err(RuntimeError::Unsupported {
+            what: "normalization",
+            expected: format!(
+                "a finite mean and a positive std for each of {channels} channel(s), or one for all"
+            ),
+            got: format!("{normalization:?}"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(channels: usize, height: usize, width: usize) -> Input {
+        Input {
+            channels,
+            height,
+            width,
+            ..Input::default()
+        }
+    }
+
+    fn spec(shape: &[i64], card: Option<&Input>) -> Result<InputSpec, RuntimeError> {
+        Form::of(shape, card, None).map(|form| form.spec)
+    }
+
+    #[test]
+    fn sizes_come_from_the_graph_and_where_it_is_open_from_the_card() {
+        let expected = InputSpec {
+            channels: 3,
+            height: 32,
+            width: 24,
+        };
+        for (shape, card) in [
+            (&[-1, 3, 32, 24][..], None),
+            (&[1, 3, 32, 24], Some(card(0, 0, 0))),
+            (&[-1, 3, -1, -1], Some(card(3, 32, 24))),
+            (&[-1, 32, 24, 3], None),
+            (&[-1, 3 * 32 * 24], Some(card(3, 32, 24))),
+            (&[-1, 3 * 32 * 24, 1], Some(card(3, 32, 24))),
+        ] {
+            assert_eq!(spec(shape, card.as_ref()).unwrap(), expected, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn open_sizes_without_a_card_and_contradictions_are_errors() {
+        for shape in [&[-1, 3, -1, -1][..], &[-1, 100, 7]] {
+            let message = spec(shape, None).map(|_| ()).unwrap_err().to_string();
+            assert!(
+                message.contains("-1") && message.contains("card"),
+                "{message}"
+            );
+        }
+        let message = spec(&[-1, 3, 32, 32], Some(&card(3, 28, 28)))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("28") && message.contains("32"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_goes_in_comes_back() {
+        let images = Array4::from_shape_fn((2, 3, 4, 5), |(n, c, y, x)| {
+            (100 * n + 30 * c + 5 * y + x) as f32
+        });
+        for (shape, card) in [
+            (&[-1, 3, 4, 5][..], None),
+            (&[-1, 4, 5, 3], None),
+            (&[-1, 60], Some(card(3, 4, 5))),
+        ] {
+            let form = Form::of(shape, card.as_ref(), None).unwrap();
+            let Column::Float(column) = form.column(images.clone()) else {
+                panic!("images are floats")
+            };
+            assert_eq!(form.gradient(column).unwrap(), images);
+        }
+        let form = Form::of(&[-1, 4, 5, 3], None, None).unwrap();
+        let Column::Float(column) = form.column(images.clone()) else {
+            panic!("images are floats")
+        };
+        assert_eq!(column[[1, 2, 3, 0]], images[[1, 0, 2, 3]]);
+    }
+
+    #[test]
+    fn normalisation_shifts_the_image_and_scales_the_gradient() {
+        let normalization = Normalization {
+            mean: vec![0.5, 0.25, 0.0],
+            std: vec![0.5],
+        };
+        let form = Form::of(&[-1, 3, 1, 1], None, Some(&normalization)).unwrap();
+        let Column::Float(column) = form.column(Array4::from_elem((1, 3, 1, 1), 1.0)) else {
+            panic!("images are floats")
+        };
+        assert_eq!(column.iter().copied().collect::<Vec<_>>(), [1.0, 1.5, 2.0]);
+        assert_eq!(form.gradient(column).unwrap()[[0, 2, 0, 0]], 4.0);
+        for (mean, std) in [
+            (vec![0.0; 2], vec![1.0]),
+            (vec![0.0], vec![0.0]),
+            (vec![f32::NAN], vec![1.0]),
+        ] {
+            let wrong = Normalization { mean, std };
+            assert!(Form::of(&[-1, 3, 1, 1], None, Some(&wrong)).is_err());
+        }
+    }
+}
