@@ -18,6 +18,8 @@ mod differentiate;
 mod edit;
 mod emitter;
 mod error;
+mod extent;
+mod follow;
 mod gradient_info;
 mod interface;
 mod model;

@@ -9,34 +9,59 @@ mod broadcast;
 mod cast;
 mod clip;
 mod concat;
+mod constant_of_shape;
 mod conv;
+mod conv_transpose;
+mod cum_sum;
+mod depth_space;
 mod div;
 mod dropout;
+mod einsum;
+mod equal;
+mod expand;
 mod extremum;
 mod flatten;
 mod gather;
+mod gather_elements;
 mod gemm;
 mod global_average_pool;
+mod global_max_pool;
 mod identity;
+mod lrn;
 mod matmul;
 mod max_pool;
+mod modulo;
 mod mul;
+mod pad;
 mod pow;
+mod range;
 mod reduce;
 mod relu;
 mod reshape;
+mod scatter;
+mod scatter_nd;
 mod shape_of;
 mod sigmoid;
+mod size;
+mod sizes;
+mod slice;
 mod softmax;
+pub(crate) mod split;
 mod sqrt;
 mod squeeze;
 mod sub;
 mod tanh;
+mod tile;
 mod transpose;
+mod trilu;
 mod unsqueeze;
 mod window;
 
-use crate::{emitter::Emitter, node::Node, shape::Fact};
+use crate::{
+    emitter::Emitter,
+    node::Node,
+    shape::{self, Fact},
+};
 
 /// Gradients with respect to inputs, by the input's position. An input may be left out when its gradient is zero.
 pub(crate) type Gradients = Vec<(usize, String)>;
@@ -61,33 +86,57 @@ const RULES: &[Rule] = &[
     cast::RULE,
     clip::RULE,
     concat::RULE,
+    constant_of_shape::RULE,
     conv::RULE,
+    conv_transpose::RULE,
+    cum_sum::RULE,
+    depth_space::TO_SPACE,
     div::RULE,
     dropout::RULE,
+    einsum::RULE,
+    equal::RULE,
+    expand::RULE,
     extremum::MAX,
     extremum::MIN,
     flatten::RULE,
     gather::RULE,
+    gather_elements::RULE,
     gemm::RULE,
     global_average_pool::RULE,
+    global_max_pool::RULE,
     identity::RULE,
+    lrn::RULE,
     matmul::RULE,
     max_pool::RULE,
+    modulo::RULE,
     mul::RULE,
+    pad::RULE,
     pow::RULE,
+    range::RULE,
     reduce::MEAN,
     reduce::SUM,
     relu::RULE,
     reshape::RULE,
+    scatter_nd::RULE,
     shape_of::RULE,
     sigmoid::RULE,
+    size::RULE,
+    slice::RULE,
     softmax::RULE,
+    depth_space::TO_DEPTH,
     sqrt::RULE,
     squeeze::RULE,
     sub::RULE,
     tanh::RULE,
+    tile::RULE,
     transpose::RULE,
+    trilu::RULE,
     unsqueeze::RULE,
+    Rule {
+        operator: "Where",
+        shape: shape::select,
+        gradient: None,
+    },
 ];
 
 /// The rule of an operator of ONNX's own domain.
@@ -96,12 +145,12 @@ pub(crate) fn rule(operator: &str) -> Option<&'static Rule> {
 }
 
 /// The operators that [`differentiate`](crate::differentiate) goes through, in alphabetical order. `Constant` is among them:
-/// it becomes a stored tensor.
+/// it becomes a stored tensor. `Split` has a rule of its own, since gradients reach all its outputs.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     let rules = RULES.iter().filter(|rule| rule.gradient.is_some());
     let mut names: Vec<_> = rules
         .map(|rule| rule.operator)
-        .chain(["Constant"])
+        .chain(["Constant", "Split"])
         .collect();
     names.sort_unstable();
     names.into_iter()

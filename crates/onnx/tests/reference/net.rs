@@ -97,6 +97,22 @@ impl Net {
         output
     }
 
+    /// Adds a node with several outputs; returns them.
+    pub fn op_with_outputs(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: impl Into<Vec<AttributeProto>>,
+        count: usize,
+    ) -> Vec<String> {
+        let mut outputs = vec![self.op(operator, inputs, attributes)];
+        outputs.resize_with(count, || self.fresh());
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.clone_from(&outputs);
+        }
+        outputs
+    }
+
     /// An operator that takes axes as its second input.
     pub fn axes_op(&mut self, operator: &str, input: &str, axes: &[i64], keep: bool) -> String {
         let axes = self.ints(axes);
@@ -289,11 +305,10 @@ impl Query {
             .enumerate();
         rows.map(|(row, (z, c))| {
             let label = self.labels[row] as usize;
-            let cross_entropy = z
-                .iter()
-                .map(|other| (other - z[label]).exp())
-                .sum::<f64>()
-                .ln();
+            // Shifted, or large logits overflow.
+            let peak = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = z.iter().map(|other| (other - peak).exp()).sum();
+            let cross_entropy = sum.ln() + peak - z[label];
             let others = z
                 .iter()
                 .enumerate()
