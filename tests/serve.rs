@@ -8,7 +8,7 @@ use buckler_data::{Split, digits};
 use ndarray::Array3;
 use reqwest::{Client, Response, multipart};
 use serde_json::{Value, json};
-use support::{Server, models};
+use support::{Server, mnist};
 
 /// The first drawn test digit of `class` as a PNG.
 fn digit(class: u16) -> Vec<u8> {
@@ -49,7 +49,8 @@ async fn ok(response: Response) -> Value {
 
 #[tokio::test]
 async fn an_image_is_classified_and_attacked_however_it_is_sent() {
-    let server = Server::start(&models());
+    let models = mnist();
+    let server = Server::start(models.path());
     let png = digit(7);
     let query = "/attack?eps=0.1&steps=10&seed=5&return=image";
     let raw = ok(post(&server, query, png.clone()).await).await;
@@ -87,7 +88,8 @@ async fn an_image_is_classified_and_attacked_however_it_is_sent() {
 
 #[tokio::test]
 async fn an_adversarial_png_that_is_said_to_fool_the_model_does() {
-    let server = Server::start(&models());
+    let models = mnist();
+    let server = Server::start(models.path());
     let mut fooled = 0;
     for class in 0..10 {
         let answer = ok(post(&server, "/attack?eps=0.5&return=image", digit(class)).await).await;
@@ -111,7 +113,8 @@ async fn an_adversarial_png_that_is_said_to_fool_the_model_does() {
 
 #[tokio::test]
 async fn bad_input_gets_a_json_error_and_the_server_goes_on() {
-    let mut server = Server::start(&models());
+    let models = mnist();
+    let mut server = Server::start(models.path());
     let png = digit(3);
     let truncated = png[..png.len() / 2].to_vec();
     let colours = {
@@ -163,7 +166,8 @@ async fn bad_input_gets_a_json_error_and_the_server_goes_on() {
 #[cfg(unix)]
 #[tokio::test]
 async fn sigterm_stops_the_server() {
-    let mut server = Server::start(&models());
+    let models = mnist();
+    let mut server = Server::start(models.path());
     let kill = std::process::Command::new("kill")
         .arg(server.id().to_string())
         .status();

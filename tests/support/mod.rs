@@ -50,9 +50,16 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The models that belong to the project.
-pub fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models")
+/// A folder of models with the project's MNIST model alone.
+pub fn mnist() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mnist-he/1");
+    let to = folder.path().join("mnist-he/1");
+    std::fs::create_dir_all(&to).unwrap();
+    for file in ["model.onnx", "gradient.onnx", "card.json"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    folder
 }
 
 /// A recipe that trains in seconds.

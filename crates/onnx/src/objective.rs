@@ -69,11 +69,11 @@ pub(crate) fn inputs(interface: &Interface, objectives: usize) -> Vec<ValueInfoP
 pub(crate) fn emit(emit: &mut Emitter, interface: &Interface) -> Seeds {
     let zero = emit.float(0.0);
     let last = emit.ints(&[1]);
-    let of_logits = logits::terms(emit, interface);
+    let (of_logits, linear) = logits::terms(emit, interface);
     let of_features = interface
         .features
         .as_ref()
-        .map(|features| features::distance(emit, &features.name));
+        .map(|features| features::distance(emit, features));
 
     let terms: Vec<&Term> = of_logits.iter().chain(&of_features).collect();
     let losses: Vec<&str> = terms.iter().map(|term| term.loss.as_str()).collect();
@@ -81,9 +81,6 @@ pub(crate) fn emit(emit: &mut Emitter, interface: &Interface) -> Seeds {
     let off = emit.node("Equal", &["objective", &zero], []);
     let weighted = emit.node("Mul", &["objective", &losses], []);
     let weighted = emit.node("Where", &[&off, &zero, &weighted], []);
-    let idle = emit.node("Equal", &["cotangent", &zero], []);
-    let linear = emit.node("Mul", &["cotangent", &interface.logits], []);
-    let linear = emit.node("Where", &[&idle, &zero, &linear], []);
     let parts = emit.node(
         "Concat",
         &[&weighted, &linear],
@@ -113,4 +110,22 @@ pub(crate) fn emit(emit: &mut Emitter, interface: &Interface) -> Seeds {
         features,
         objectives: terms.iter().map(|term| term.name.into()).collect(),
     }
+}
+
+/// The sum of each row of some tensors `[batch, width]`, as `[batch, 1]`.
+///
+/// They are summed together: a runtime adds the elements of a single row in another order than those of several, and then the
+/// last bits of a row would depend on what else is in its batch.
+fn row_sums<const N: usize>(emit: &mut Emitter, tensors: [&str; N], width: u64) -> [String; N] {
+    let axis = || AttributeProto::int("axis", 1);
+    let joined = emit.node("Concat", &tensors, [axis()]);
+    let shape = emit.ints(&[0, N as i64, width as i64]);
+    let stacked = emit.node("Reshape", &[&joined, &shape], []);
+    let last = emit.ints(&[2]);
+    let drop = AttributeProto::int("keepdims", 0);
+    let sums = emit.node("ReduceSum", &[&stacked, &last], [drop]);
+    std::array::from_fn(|index| {
+        let column = emit.ints(&[index as i64]);
+        emit.node("Gather", &[&sums, &column], [axis()])
+    })
 }

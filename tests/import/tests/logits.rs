@@ -21,7 +21,7 @@ async fn an_exported_model_comes_back_into_burn_with_the_same_logits() {
     let device = Device::flex();
     let model = Model::from_embedded(&device);
     let data = TensorData::new(images.into_raw_vec_and_offset().0, [5, 1, 28, 28]);
-    let logits = model.forward(Tensor::from_data(data, &device));
+    let (logits, _features) = model.forward(Tensor::from_data(data, &device));
     let logits: Vec<f32> = logits.into_data().to_vec().unwrap();
     assert_eq!(logits.len(), expected.len());
     for (found, expected) in logits.iter().zip(&expected) {

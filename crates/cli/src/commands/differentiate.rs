@@ -78,7 +78,7 @@ fn text(report: &Report) -> String {
         format!("inputs\n{}", ports(&report.summary.inputs)),
         format!("outputs\n{}", ports(&report.summary.outputs)),
         format!(
-            "verified: logits differ from the model's by {logits:.1e} of the largest, slopes from its difference quotients by {slopes:.1e} of their length"
+            "verified: logits differ from the model's by {logits:.1e} of the largest, slopes from its difference quotients by {slopes:.1e} of their size"
         ),
     ];
     lines.extend(

@@ -26,6 +26,9 @@ pub struct Args {
     /// The model's name on its card [default: the recipe's]
     #[arg(long)]
     name: Option<String>,
+    /// A line about the model on its card [default: the recipe's]
+    #[arg(long)]
+    description: Option<String>,
     /// The recipe whose network a PyTorch file holds
     #[arg(long)]
     recipe: Option<String>,
@@ -43,7 +46,10 @@ struct Report {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let checkpoint = load(args)?;
+    let mut checkpoint = load(args)?;
+    if let Some(description) = &args.description {
+        checkpoint.state.recipe.description.clone_from(description);
+    }
     let state = &checkpoint.state;
     let name = args
         .name

@@ -16,8 +16,8 @@ pub(super) const TARGETED_DLR_CLASSES: u64 = 4;
 /// Keeps the ratio finite where the logits are equal (Croce & Hein 2020).
 const DLR_OFFSET: f32 = 1e-12;
 
-/// The terms that a model with so many classes can have; what they share is computed once.
-pub(super) fn terms(emit: &mut Emitter, interface: &Interface) -> Vec<Term> {
+/// The terms that a model with so many classes can have, and `<cotangent, z>` `[batch, 1]`; what they share is computed once.
+pub(super) fn terms(emit: &mut Emitter, interface: &Interface) -> (Vec<Term>, String) {
     let sizes: Vec<i64> = (0..interface.classes as i64).collect();
     let classes = TensorProto::int64s("", &[1, interface.classes as i64], &sizes);
     let mut logits = Logits {
@@ -35,7 +35,14 @@ pub(super) fn terms(emit: &mut Emitter, interface: &Interface) -> Vec<Term> {
     let log_softmax = logits.node("LogSoftmax", &[&interface.logits]);
     let softmax = logits.node("Exp", &[&log_softmax]);
 
-    let cross_entropy = logits.cross_entropy(&is_label, &log_softmax, &softmax);
+    let others = logits.node("Where", &[&is_label, &logits.zero.clone(), &softmax]);
+    let divergence = logits.divergence(&log_softmax);
+    let linear = logits.linear();
+    let products = [&others, &divergence, "probabilities", &linear];
+    let [others, divergence, total, linear] =
+        super::row_sums(logits.emit, products, interface.classes);
+
+    let cross_entropy = logits.cross_entropy(&is_label, &log_softmax, &softmax, &others);
     let margin = logits.margin(&is_label, &label_row, &own);
     let ranked = match interface.classes {
         0..DLR_CLASSES => vec![],
@@ -51,7 +58,7 @@ pub(super) fn terms(emit: &mut Emitter, interface: &Interface) -> Vec<Term> {
         }
         _ => None,
     };
-    let kl = logits.kl(&log_softmax, &softmax);
+    let kl = logits.kl(divergence, &softmax, &total);
     let terms = [
         Some(cross_entropy),
         Some(margin),
@@ -59,7 +66,7 @@ pub(super) fn terms(emit: &mut Emitter, interface: &Interface) -> Vec<Term> {
         targeted_dlr,
         Some(kl),
     ];
-    terms.into_iter().flatten().collect()
+    (terms.into_iter().flatten().collect(), linear)
 }
 
 /// The j-th largest logit.
@@ -83,16 +90,19 @@ struct Logits<'a> {
 impl Logits<'_> {
     /// `-log softmax(z)_y`, with the gradient `softmax(z) - e_y`. At the label that is minus the sum of the other classes'
     /// probabilities, and computed so: `p - 1` has no digits left where the model is certain, and an attack no slope.
-    fn cross_entropy(&mut self, is_label: &str, log_softmax: &str, softmax: &str) -> Term {
+    fn cross_entropy(
+        &mut self,
+        is_label: &str,
+        log_softmax: &str,
+        softmax: &str,
+        others: &str,
+    ) -> Term {
         let picked = self.pick(is_label, log_softmax);
-        let others = self.node("Where", &[is_label, &self.zero.clone(), softmax]);
-        let keep = AttributeProto::int("keepdims", 1);
-        let sum = self.emit.node("ReduceSum", &[&others, &self.last], [keep]);
-        let sum = self.node("Neg", &[&sum]);
+        let own = self.node("Neg", &[others]);
         Term {
             name: "cross_entropy",
             loss: self.node("Neg", &[&picked]),
-            gradient: self.node("Where", &[is_label, &sum, softmax]),
+            gradient: self.node("Where", &[is_label, &own, softmax]),
         }
     }
 
@@ -172,23 +182,31 @@ impl Logits<'_> {
     }
 
     /// `sum_i p_i (log p_i - log softmax(z)_i)` for given probabilities p, with the gradient `softmax(z) sum(p) - p`.
-    fn kl(&mut self, log_softmax: &str, softmax: &str) -> Term {
-        let keep = || AttributeProto::int("keepdims", 1);
-        let absent = self.node("Equal", &["probabilities", &self.zero.clone()]);
+    fn kl(&mut self, divergence: String, softmax: &str, total: &str) -> Term {
+        let expected = self.node("Mul", &[softmax, total]);
+        Term {
+            name: "kl",
+            loss: divergence,
+            gradient: self.node("Sub", &[&expected, "probabilities"]),
+        }
+    }
+
+    /// `p_i (log p_i - log softmax(z)_i)`, where `0 log 0 = 0`.
+    fn divergence(&mut self, log_softmax: &str) -> String {
+        let zero = self.zero.clone();
+        let absent = self.node("Equal", &["probabilities", &zero]);
         let log = self.node("Log", &["probabilities"]);
         let log_ratio = self.node("Sub", &[&log, log_softmax]);
         let parts = self.node("Mul", &["probabilities", &log_ratio]);
-        // 0 log 0 = 0.
-        let parts = self.node("Where", &[&absent, &self.zero.clone(), &parts]);
-        let total = self
-            .emit
-            .node("ReduceSum", &["probabilities", &self.last], [keep()]);
-        let expected = self.node("Mul", &[softmax, &total]);
-        Term {
-            name: "kl",
-            loss: self.emit.node("ReduceSum", &[&parts, &self.last], [keep()]),
-            gradient: self.node("Sub", &[&expected, "probabilities"]),
-        }
+        self.node("Where", &[&absent, &zero, &parts])
+    }
+
+    /// `c_i z_i`, zero where the cotangent is.
+    fn linear(&mut self) -> String {
+        let zero = self.zero.clone();
+        let idle = self.node("Equal", &["cotangent", &zero]);
+        let product = self.node("Mul", &["cotangent", self.z]);
+        self.node("Where", &[&idle, &zero, &product])
     }
 
     /// The largest logits in descending order.

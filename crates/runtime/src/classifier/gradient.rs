@@ -64,9 +64,7 @@ pub(super) fn open(
     let outputs = [info.logits.as_str(), "loss", "gradient"];
     let sample = |rows| {
         let mut columns = vec![form.column(probe::images(rows, form.spec))];
-        // The probe's objectives fit the graph by construction.
-        let objectives = probe::objectives(rows, &terms);
-        columns.extend(terms.columns(&objectives).into_iter().flatten());
+        columns.extend(terms.probe(rows));
         columns
     };
     let mut graph = Graph::new(

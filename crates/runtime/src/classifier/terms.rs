@@ -2,6 +2,7 @@
 use buckler_attack::{Objective, VictimError};
 use ndarray::{Array1, Array2};
 
+use super::probe;
 use crate::batch::Column;
 
 /// What the objectives of a gradient graph are made of.
@@ -18,6 +19,7 @@ pub(super) struct Terms {
 }
 
 /// One row of the inputs.
+#[derive(Default)]
 struct Row<'a> {
     /// The objective's column and its weight.
     term: Option<(&'static str, f32)>,
@@ -26,19 +28,6 @@ struct Row<'a> {
     cotangent: &'a [f32],
     probabilities: &'a [f32],
     source_features: &'a [f32],
-}
-
-impl Default for Row<'_> {
-    fn default() -> Self {
-        Self {
-            term: None,
-            label: 0,
-            target: 0,
-            cotangent: &[],
-            probabilities: &[],
-            source_features: &[],
-        }
-    }
 }
 
 impl<'a> Row<'a> {
@@ -77,10 +66,21 @@ impl<'a> Row<'a> {
 }
 
 impl Terms {
-    /// Whether the graph has this objective.
-    pub fn has(&self, objective: &Objective) -> bool {
-        let term = Row::of(objective).term;
-        term.is_none_or(|(name, _)| self.position(name).is_some())
+    /// Rows with which a graph is tried out: each asks for all objectives at once, so that none is left untried.
+    pub fn probe(&self, rows: usize) -> Vec<Column> {
+        let classes = |offset: usize| {
+            let class = |row| ((row + offset) % self.classes.max(1)) as i64;
+            Column::Int(Array1::from_shape_fn(rows, class).into_dyn())
+        };
+        let floats = |width: usize| Column::Float(probe::values(&[rows, width]));
+        let columns = self.inputs.iter().map(|&name| match name {
+            "label" => classes(0),
+            "target" => classes(1),
+            "objective" => floats(self.objectives.len()),
+            "source_features" => floats(self.features),
+            _ => floats(self.classes),
+        });
+        columns.collect()
     }
 
     fn position(&self, name: &str) -> Option<usize> {

@@ -221,7 +221,7 @@ async fn answers_are_bitwise_the_same_alone_and_among_concurrent_callers() {
 async fn a_model_with_a_fixed_batch_answers_any_number_of_rows() {
     let weights = numbers(GREY.values() * CLASSES, 3);
     let free = loaded(&linear(GREY, &weights, &[0.0; CLASSES], Batch::Any));
-    let images = images(5, GREY, 7);
+    let images = images(every_objective().len(), GREY, 7);
     let expected = free
         .gradient(images.clone(), every_objective())
         .await

@@ -50,7 +50,7 @@ async fn queries_that_do_not_fit_are_refused_by_name() {
         ),
         (
             gradient(Objective::Cotangent(vec![1.0])).await.unwrap_err(),
-            "4 classes",
+            "each class, 4",
         ),
         (
             classifier
