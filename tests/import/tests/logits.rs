@@ -22,7 +22,7 @@ async fn an_exported_model_comes_back_into_burn_with_the_same_logits() {
     let model = Model::from_embedded(&device);
     let data = TensorData::new(images.into_raw_vec_and_offset().0, [5, 1, 28, 28]);
     let (logits, _features) = model.forward(Tensor::from_data(data, &device));
-    let logits: Vec<f32> = logits.into_data().to_vec().unwrap();
+    let logits: Vec<f32> = logits.into_data().try_to_vec().unwrap();
     assert_eq!(logits.len(), expected.len());
     for (found, expected) in logits.iter().zip(&expected) {
         assert!((found - expected).abs() < 1e-4, "{found}, {expected}");
