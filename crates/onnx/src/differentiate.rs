@@ -220,27 +220,16 @@ impl Backward {
             {
                 continue;
             }
-            let later = proto
+            let arrived: Vec<Option<String>> = proto
                 .output
                 .iter()
-                .skip(1)
-                .any(|output| self.pending.contains_key(output));
-            let first = proto
-                .output
-                .first()
-                .and_then(|output| self.total(emit, output));
-            let gradients = match (later, first) {
-                (true, _) => Err(
-                    "a gradient reaches an output other than its first, for which there is no rule"
-                        .into(),
-                ),
-                (false, None) => continue,
-                (false, Some(dy)) => gradients(
-                    &Node::new(proto, &facts).with_active(&self.active),
-                    emit,
-                    &dy,
-                ),
-            };
+                .map(|output| self.total(emit, output))
+                .collect();
+            if arrived.iter().all(Option::is_none) {
+                continue;
+            }
+            let node = Node::new(proto, &facts).with_active(&self.active);
+            let gradients = gradients(&node, emit, &arrived);
             let gradients = gradients.unwrap_or_else(|reason| {
                 self.obstacles.push(Obstacle {
                     node: label(proto).into(),
@@ -295,13 +284,27 @@ impl Backward {
     }
 }
 
-fn gradients(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<ops::Gradients, String> {
+/// `arrived` are the gradients with respect to the outputs; those that are missing are zero.
+fn gradients(
+    node: &Node<'_>,
+    emit: &mut Emitter,
+    arrived: &[Option<String>],
+) -> Result<ops::Gradients, String> {
     let operator = node.proto.op_type.as_str();
     if !node.is_onnx() {
         return Err(format!(
             "operators of domain `{}` have no gradient rule; export the model with ONNX's own operators",
             node.proto.domain
         ));
+    }
+    if operator == "Split" {
+        return ops::split::gradient(node, emit, arrived);
+    }
+    let [Some(dy), others @ ..] = arrived else {
+        return Err(later_output());
+    };
+    if others.iter().any(Option::is_some) {
+        return Err(later_output());
     }
     match ops::rule(operator).and_then(|rule| rule.gradient) {
         Some(rule) => rule(node, emit, dy),
@@ -310,6 +313,10 @@ fn gradients(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<ops::Gradi
         }
         None => Err("there is no gradient rule for this operator; export the model in terms of those that have one".into()),
     }
+}
+
+fn later_output() -> String {
+    "a gradient reaches an output other than its first, for which there is no rule".into()
 }
 
 /// The forward nodes with the outputs that rules asked for, and behind them what was emitted.

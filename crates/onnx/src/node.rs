@@ -99,13 +99,7 @@ impl<'a> Node<'a> {
 
     /// The elements of an input that is a constant list of integers.
     pub(crate) fn integers(&self, index: usize) -> Option<Vec<i64>> {
-        let extents = self.value(index)?.iter();
-        extents
-            .map(|extent| match extent {
-                Extent::Integer(value) => Some(*value),
-                Extent::Symbol(_) => None,
-            })
-            .collect()
+        self.value(index)?.iter().map(Extent::integer).collect()
     }
 
     /// An input that is a stored tensor.
@@ -132,6 +126,10 @@ impl<'a> Node<'a> {
     pub(crate) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         let ints = &self.attribute(name)?.ints;
         (!ints.is_empty()).then_some(ints)
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.attribute(name)?.t.as_ref()
     }
 
     pub(crate) fn float(&self, name: &str) -> Option<f32> {

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use crate::{extent::Extent, follow::select};
 use crate::{
     node::Node,
     ops,
@@ -14,14 +15,18 @@ use crate::{
     },
 };
 
-/// More axes than this are not followed, nor are longer integer tensors taken for shapes: a small file could otherwise ask for
-/// any amount of memory.
+/// More axes than this are not followed: a small file could otherwise ask for any amount of memory.
 const LONGEST_SHAPE: usize = 64;
+
+/// Nor are integer tensors with more elements taken for shapes.
+pub(crate) const LONGEST_VALUE: usize = 64;
 
 /// Longer names are replaced by their digest, since every tensor that shares the axis repeats them.
 const LONGEST_SYMBOL: usize = 64;
 
 /// The size of an axis.
+///
+/// Names with `*` are products of sizes: `64*n`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Dim {
     /// A number.
@@ -41,7 +46,8 @@ impl Dim {
 
     /// A size about which nothing is known; `axis` of `tensor` makes it differ from all others.
     pub(crate) fn unknown(tensor: &str, axis: usize) -> Self {
-        if tensor.len() > LONGEST_SYMBOL {
+        // A star would make a product of it.
+        if tensor.len() > LONGEST_SYMBOL || tensor.contains('*') {
             return Self::Symbol(format!("?{:x}.{axis}", Sha256::digest(tensor)));
         }
         Self::Symbol(format!("?{tensor}.{axis}"))
@@ -49,7 +55,7 @@ impl Dim {
 
     /// Whether nothing is known, not even a name.
     pub(crate) fn is_unknown(&self) -> bool {
-        matches!(self, Self::Symbol(name) if name.starts_with('?'))
+        matches!(self, Self::Symbol(name) if name.contains('?'))
     }
 
     /// For a `value_info`.
@@ -82,31 +88,12 @@ pub(crate) fn display(shape: &[Dim]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-/// An element of an integer tensor that holds a shape or a part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// A number; 0 and -1 have their meanings in `Reshape`.
-    Integer(i64),
-    /// The size of an axis.
-    Symbol(String),
-}
-
-impl From<&Dim> for Extent {
-    fn from(dim: &Dim) -> Self {
-        match dim {
-            // A size beyond i64 cannot be in a file.
-            Dim::Known(size) => Self::Integer(i64::try_from(*size).unwrap_or(i64::MAX)),
-            Dim::Symbol(name) => Self::Symbol(name.clone()),
-        }
-    }
-}
-
 /// What is known about a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fact {
     /// Its shape.
     pub shape: Vec<Dim>,
-    /// Its elements, where it is a small integer tensor of rank 0 or 1.
+    /// Its elements, rows first, where it is a small tensor of integers or truth values.
     pub value: Option<Vec<Extent>>,
 }
 
@@ -117,7 +104,7 @@ impl Fact {
 
     fn is_small(&self) -> bool {
         let value = self.value.as_ref().map_or(0, Vec::len);
-        self.shape.len() <= LONGEST_SHAPE && value <= LONGEST_SHAPE
+        self.shape.len() <= LONGEST_SHAPE && value <= LONGEST_VALUE
     }
 
     /// An integer vector.
@@ -165,10 +152,9 @@ impl<'a> Facts<'a> {
             .filter_map(|info| Some((info.name.as_str(), declared(info)?)))
             .collect();
         for proto in &graph.node {
-            let fact = Node::new(proto, &facts).infer();
-            for (index, output) in proto.output.iter().enumerate() {
-                let derived = fact.clone().filter(|_| index == 0);
-                let merged = merge(derived, declared.get(output.as_str()));
+            let mut derived = Node::new(proto, &facts).infer().into_iter();
+            for output in &proto.output {
+                let merged = merge(derived.next(), declared.get(output.as_str()));
                 if let Some(fact) = merged.filter(Fact::is_small) {
                     facts.facts.insert(output.clone(), fact);
                 }
@@ -230,9 +216,12 @@ pub(crate) fn declared(info: &ValueInfoProto) -> Option<Vec<Dim>> {
     )
 }
 
-/// Whether a name tells two sizes apart; some exporters write `?` for any.
+/// Whether a name tells two sizes apart, and cannot be mistaken for a product; some exporters write `?` for any.
 fn is_symbol(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('?') && name.len() <= LONGEST_SYMBOL
+    !name.is_empty()
+        && !name.contains(['?', '*'])
+        && name.parse::<u64>().is_err()
+        && name.len() <= LONGEST_SYMBOL
 }
 
 /// The tensor type that a `value_info` declares.
@@ -271,8 +260,11 @@ fn stored(tensor: &TensorProto) -> Fact {
         .iter()
         .map(|&dim| Dim::Known(dim.unsigned_abs()))
         .collect();
-    let small =
-        tensor.dims.len() <= 1 && tensor.dims.iter().all(|&dim| dim <= LONGEST_SHAPE as i64);
+    let count = tensor
+        .dims
+        .iter()
+        .try_fold(1, |count: u64, dim| count.checked_mul(dim.unsigned_abs()));
+    let small = count.is_some_and(|count| count <= LONGEST_VALUE as u64);
     let integers = if small { tensor.to_i64s() } else { None };
     Fact {
         shape,
@@ -329,9 +321,18 @@ pub(crate) fn axes(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
 }
 
 impl Node<'_> {
-    fn infer(&self) -> Option<Fact> {
-        let rule = ops::rule(&self.proto.op_type).filter(|_| self.is_onnx())?;
-        (rule.shape)(self)
+    /// What is known about the outputs, as far as there are rules.
+    fn infer(&self) -> Vec<Fact> {
+        match self.proto.op_type.as_str() {
+            _ if !self.is_onnx() => vec![],
+            "Split" => ops::split::infer(self).unwrap_or_default(),
+            operator => {
+                let rule = ops::rule(operator);
+                rule.and_then(|rule| (rule.shape)(self))
+                    .into_iter()
+                    .collect()
+            }
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Classifier {
         &self.0.card
     }
 
-    /// The SHA-256 of the model file, in hexadecimal.
+    /// The SHA-256 of the model file, in hexadecimal; of the model with its weights inside where these lie in files beside it.
     pub fn sha256(&self) -> &str {
         &self.0.sha256
     }

@@ -1,11 +1,11 @@
 //! `Add`: ONNX operator specification, section "Add"; y = a + b with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
-use crate::{emitter::Emitter, node::Node};
+use crate::{emitter::Emitter, extent::Extent, follow, node::Node};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Add",
-    shape: broadcast::infer,
+    shape: |node| follow::binary(node, Extent::plus),
     gradient: Some(gradient),
 };
 

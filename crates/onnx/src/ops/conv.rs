@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn weights_that_depend_on_the_image_are_refused() {
-        let mut net = Net::new([1, 1, 3, 3], 1);
+        let mut net = Net::fixed([1, 1, 3, 3], 1);
         let y = net.op(
             "Conv",
             &["image", "image"],

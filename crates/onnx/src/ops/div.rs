@@ -5,7 +5,7 @@ use crate::{emitter::Emitter, node::Node};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Div",
-    shape: broadcast::infer,
+    shape: |node| crate::follow::binary(node, crate::extent::Extent::over),
     gradient: Some(gradient),
 };
 

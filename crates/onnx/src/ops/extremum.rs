@@ -1,4 +1,4 @@
-//! `Max` and `Min`: ONNX operator specification, sections "Max" and "Min"; of one or two tensors, with broadcasting.
+//! `Max` and `Min`: ONNX operator specification, sections of those names; of one or two tensors, with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
 use crate::{emitter::Emitter, node::Node};

@@ -2,6 +2,7 @@
 
 use super::{Rule, reshape};
 use crate::{
+    extent::Product,
     node::Node,
     shape::{Dim, Fact},
 };
@@ -22,7 +23,8 @@ fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
     };
     let (front, back) = input.split_at_checked(at)?;
     let one = |dims: &[Dim], axis| {
-        reshape::quotient(dims, &[]).unwrap_or_else(|| Dim::unknown(node.output(), axis))
+        let product = Product::of(dims).and_then(|product| product.dim());
+        product.unwrap_or_else(|| Dim::unknown(node.output(), axis))
     };
     Some(vec![one(front, 0), one(back, 1)])
 }

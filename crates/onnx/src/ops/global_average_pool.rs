@@ -9,14 +9,7 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule {
     operator: "GlobalAveragePool",
-    shape: |node| {
-        let mut shape = node.shape(0)?.to_vec();
-        shape
-            .iter_mut()
-            .skip(2)
-            .for_each(|dim| *dim = Dim::Known(1));
-        Some(Fact::of_shape(shape))
-    },
+    shape: infer,
     gradient: Some(gradient),
 };
 
@@ -27,6 +20,14 @@ fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, 
         0,
         super::reduce::spread_mean(node, emit, dy, spatial)?,
     )])
+}
+
+/// One cell is left of each channel.
+pub(super) fn infer(node: &Node<'_>) -> Option<Fact> {
+    let mut shape = node.shape(0)?.to_vec();
+    let spatial = shape.iter_mut().skip(2);
+    spatial.for_each(|dim| *dim = Dim::Known(1));
+    Some(Fact::of_shape(shape))
 }
 
 #[cfg(test)]

@@ -14,29 +14,97 @@ pub(super) const RULE: Rule = Rule {
     gradient: Some(gradient),
 };
 
+/// A factor as a matrix, or a stack of them.
+struct Factor {
+    name: String,
+    shape: Vec<Dim>,
+    /// The axis that a vector was given for it.
+    added: Option<i64>,
+}
+
+impl Factor {
+    /// A vector on the left is a row, on the right a column.
+    fn of(node: &Node<'_>, emit: &mut Emitter, input: usize) -> Result<Self, String> {
+        let (name, shape) = (node.require_input(input)?, node.require_shape(input)?);
+        Ok(match shape {
+            [] => return Err(format!("input {input} is a scalar")),
+            [size] => {
+                let added = input as i64;
+                let axis = emit.ints(&[added]);
+                let mut shape = vec![size.clone()];
+                shape.insert(input, Dim::Known(1));
+                Self {
+                    name: emit.node("Unsqueeze", &[name, &axis], []),
+                    shape,
+                    added: Some(added),
+                }
+            }
+            _ => Self {
+                name: name.into(),
+                shape: shape.to_vec(),
+                added: None,
+            },
+        })
+    }
+
+    fn is_vector(&self) -> bool {
+        self.added.is_some()
+    }
+}
+
 /// da = dy b^T, db = a^T dy, summed over the axes along which a or b was stretched.
 fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
-    let (a, b) = (node.require_input(0)?, node.require_input(1)?);
-    let ranks = [node.require_shape(0)?.len(), node.require_shape(1)?.len()];
-    if ranks.iter().any(|rank| *rank < 2) {
-        return Err("one of its inputs is a vector, and there is a rule for matrices alone; reshape it to a matrix".into());
+    let factors = [Factor::of(node, emit, 0)?, Factor::of(node, emit, 1)?];
+    let [a, b] = &factors;
+    let mut output = node.require_output_shape()?.to_vec();
+    let mut missing = Vec::new();
+    if b.is_vector() {
+        output.push(Dim::Known(1));
+        missing.push(-1);
     }
+    if a.is_vector() {
+        output.insert(output.len().saturating_sub(1), Dim::Known(1));
+        missing.push(-2);
+    }
+    let dy = if missing.is_empty() {
+        dy.to_string()
+    } else {
+        let missing = emit.ints(&missing);
+        emit.node("Unsqueeze", &[dy, &missing], [])
+    };
+    let flat = factors.iter().all(|factor| factor.shape.len() == 2);
+
     let mut gradients = Vec::new();
-    for (input, [left, right]) in [(0, [dy, b]), (1, [a, dy])] {
+    for (input, own) in factors.iter().enumerate() {
         if !node.wants(input) {
             continue;
         }
-        let gradient = if ranks == [2, 2] {
-            let turned = if input == 0 { "transB" } else { "transA" };
-            emit.node("Gemm", &[left, right], [AttributeProto::int(turned, 1)])
-        } else if input == 0 {
-            let turned = transpose(emit, right, ranks[1]);
-            emit.node("MatMul", &[left, &turned], [])
-        } else {
-            let turned = transpose(emit, left, ranks[0]);
-            emit.node("MatMul", &[&turned, right], [])
+        let gradient = match (input, flat) {
+            (0, true) => emit.node("Gemm", &[&dy, &b.name], [AttributeProto::int("transB", 1)]),
+            (_, true) => emit.node("Gemm", &[&a.name, &dy], [AttributeProto::int("transA", 1)]),
+            (0, false) => {
+                let turned = transpose(emit, &b.name, b.shape.len());
+                emit.node("MatMul", &[&dy, &turned], [])
+            }
+            (_, false) => {
+                let turned = transpose(emit, &a.name, a.shape.len());
+                emit.node("MatMul", &[&turned, &dy], [])
+            }
         };
-        gradients.push((input, sum_stretched(node, emit, gradient, input)?));
+        // The batch of the result, and the matrix of the factor.
+        let (Some((batch, _)), Some((_, matrix))) = (
+            output.split_last_chunk::<2>(),
+            own.shape.split_last_chunk::<2>(),
+        ) else {
+            return Err("the shape of its result has no matrix".into());
+        };
+        let from = [batch, matrix].concat();
+        let mut gradient = broadcast::reduce_to(emit, gradient, &from, &own.name, &own.shape)?;
+        if let Some(added) = own.added {
+            let added = emit.ints(&[added]);
+            gradient = emit.node("Squeeze", &[&gradient, &added], []);
+        }
+        gradients.push((input, gradient));
     }
     Ok(gradients)
 }
@@ -50,40 +118,30 @@ fn transpose(emit: &mut Emitter, tensor: &str, rank: usize) -> String {
     emit.node("Transpose", &[tensor], [AttributeProto::ints("perm", perm)])
 }
 
-/// Sums over those of the leading axes that broadcasting added or stretched.
-fn sum_stretched(
-    node: &Node<'_>,
-    emit: &mut Emitter,
-    gradient: String,
-    input: usize,
-) -> Result<String, String> {
-    let target = node.require_shape(input)?;
-    let output = node.require_output_shape()?;
-    let (Some((batch, _)), Some((_, matrix))) = (
-        output.split_last_chunk::<2>(),
-        target.split_last_chunk::<2>(),
-    ) else {
-        return Ok(gradient);
-    };
-    let from = [batch, matrix].concat();
-    broadcast::reduce_to(emit, gradient, &from, node.require_input(input)?, target)
-}
-
 fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
-    let (batch_a, [rows, _]) = node.shape(0)?.split_last_chunk::<2>()?;
-    let (batch_b, [_, columns]) = node.shape(1)?.split_last_chunk::<2>()?;
+    // The axes that are multiplied over are left out; a vector has no other.
+    let (batch_a, rows) = match node.shape(0)? {
+        [batch @ .., rows, _] => (batch, Some(rows)),
+        [_] => (&[][..], None),
+        [] => return None,
+    };
+    let (batch_b, columns) = match node.shape(1)? {
+        [batch @ .., _, columns] => (batch, Some(columns)),
+        [_] => (&[][..], None),
+        [] => return None,
+    };
     let mut shape = if batch_a.is_empty() && batch_b.is_empty() {
         vec![]
     } else {
         shape::broadcast(node.output(), &[batch_a, batch_b])?
     };
-    shape.extend([rows.clone(), columns.clone()]);
+    shape.extend(rows.into_iter().chain(columns).cloned());
     Some(shape)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::reference::net::Net;
+    use crate::{proto::AttributeProto, reference::net::Net};
     use proptest::prelude::*;
 
     proptest! {
@@ -115,6 +173,55 @@ mod tests {
             let left = net.op("MatMul", &["image", &mean], []);
             let right = net.op("MatMul", &[&mean, &left], []);
             net.check(&right, seed);
+        }
+
+        #[test]
+        fn vectors_are_rows_on_the_left_and_columns_on_the_right(left: bool, seed: u64) {
+            let mut net = Net::new([3, 2, 4, 4], seed);
+            let vector = net.weights(&[4]);
+            let y = if left { net.op("MatMul", &[&vector, "image"], []) } else { net.op("MatMul", &["image", &vector], []) };
+            net.check(&y, seed);
+        }
+
+        #[test]
+        fn vectors_may_depend_on_the_image(other in 0..3usize, left: bool, seed: u64) {
+            // One image: a vector has no batch.
+            let mut net = Net::fixed([1, 1, 2, 2], seed);
+            let list = net.ints(&[-1]);
+            let vector = net.op("Reshape", &["image", &list], []);
+            let shape = match (left, other) {
+                (_, 0) => vec![4],
+                (true, 1) => vec![1, 4],
+                (false, 1) => vec![4, 1],
+                (true, _) => vec![1, 1, 4],
+                (false, _) => vec![1, 4, 1],
+            };
+            let shape = net.ints(&shape);
+            let bent = net.op("Tanh", &["image"], []);
+            let other = net.op("Reshape", &[&bent, &shape], []);
+            let y = if left { net.op("MatMul", &[&other, &vector], []) } else { net.op("MatMul", &[&vector, &other], []) };
+            let row = net.ints(&[1, -1]);
+            let y = net.op("Reshape", &[&y, &row], []);
+            net.check(&y, seed);
+        }
+
+        #[test]
+        fn attention_weighs_values_by_products_of_queries_and_keys(stretched: bool, seed: u64) {
+            let mut net = Net::new([3, 2, 3, 4], seed);
+            let parts = [0; 3].map(|_| {
+                let weight = net.weights(&[4, 4]);
+                net.op("MatMul", &["image", &weight], [])
+            });
+            let [queries, mut keys, values] = parts;
+            if stretched {
+                // One set of keys for all heads.
+                keys = net.axes_op("ReduceMean", &keys, &[1], true);
+            }
+            let turned = net.op("Transpose", &[&keys], [AttributeProto::ints("perm", [0, 1, 3, 2])]);
+            let products = net.op("MatMul", &[&queries, &turned], []);
+            let weights = net.op("Softmax", &[&products], []);
+            let y = net.op("MatMul", &[&weights, &values], []);
+            net.check(&y, seed);
         }
 
         #[test]

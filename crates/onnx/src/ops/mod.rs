@@ -10,20 +10,29 @@ mod broadcast;
 mod cast;
 mod clip;
 mod concat;
+mod constant_of_shape;
 mod conv;
+mod conv_transpose;
+mod cum_sum;
+mod depth_space;
 mod div;
 mod dropout;
+mod einsum;
 #[cfg(test)]
 mod elementwise;
 mod elu;
+mod equal;
 mod erf;
 mod exp;
+mod expand;
 mod extremum;
 mod flatten;
 mod gather;
+mod gather_elements;
 mod gelu;
 mod gemm;
 mod global_average_pool;
+mod global_max_pool;
 mod group_normalization;
 mod hard_sigmoid;
 mod hard_swish;
@@ -32,13 +41,17 @@ mod layer_normalization;
 mod leaky_relu;
 mod log;
 mod lp_normalization;
+mod lrn;
 mod matmul;
 mod max_pool;
 mod mish;
+mod modulo;
 mod mul;
 mod neg;
 mod p_relu;
+mod pad;
 mod pow;
+mod range;
 mod reciprocal;
 mod reduce;
 mod reduce_extremum;
@@ -47,12 +60,18 @@ mod reduce_norm;
 mod reduce_prod;
 mod relu;
 mod reshape;
+mod scatter;
+mod scatter_nd;
 mod selection;
 mod shape_of;
 mod sigmoid;
+mod size;
+mod sizes;
+mod slice;
 mod softmax;
 mod softplus;
 mod softsign;
+pub(crate) mod split;
 mod sqrt;
 mod squeeze;
 mod standardize;
@@ -60,8 +79,10 @@ mod sub;
 mod sum;
 mod tanh;
 mod thresholded_relu;
+mod tile;
 mod transpose;
 mod trigonometric;
+mod trilu;
 mod unsqueeze;
 mod window;
 
@@ -92,23 +113,33 @@ const RULES: &[Rule] = &[
     elu::CELU,
     clip::RULE,
     concat::RULE,
+    constant_of_shape::RULE,
     conv::RULE,
+    conv_transpose::RULE,
     trigonometric::COS,
+    cum_sum::RULE,
+    depth_space::TO_SPACE,
     div::RULE,
     dropout::RULE,
+    einsum::RULE,
     elu::ELU,
+    equal::RULE,
     erf::RULE,
     exp::RULE,
+    expand::RULE,
     flatten::RULE,
     gather::RULE,
+    gather_elements::RULE,
     gelu::RULE,
     gemm::RULE,
     global_average_pool::RULE,
+    global_max_pool::RULE,
     group_normalization::GROUP,
     hard_sigmoid::RULE,
     hard_swish::RULE,
     identity::RULE,
     group_normalization::INSTANCE,
+    lrn::RULE,
     layer_normalization::LAYER,
     leaky_relu::RULE,
     log::RULE,
@@ -120,10 +151,14 @@ const RULES: &[Rule] = &[
     sum::MEAN,
     extremum::MIN,
     mish::RULE,
+    modulo::RULE,
     mul::RULE,
     neg::RULE,
-    pow::RULE,
     p_relu::RULE,
+    pad::RULE,
+    pow::RULE,
+    layer_normalization::RMS,
+    range::RULE,
     reciprocal::RULE,
     reduce_norm::L1,
     reduce_norm::L2,
@@ -137,21 +172,26 @@ const RULES: &[Rule] = &[
     reduce_norm::SUM_SQUARE,
     relu::RULE,
     reshape::RULE,
-    layer_normalization::RMS,
+    scatter_nd::RULE,
     elu::SELU,
     shape_of::RULE,
     sigmoid::RULE,
     trigonometric::SIN,
+    size::RULE,
+    slice::RULE,
     softmax::RULE,
     softplus::RULE,
     softsign::RULE,
+    depth_space::TO_DEPTH,
     sqrt::RULE,
     squeeze::RULE,
     sub::RULE,
     sum::SUM,
     tanh::RULE,
     thresholded_relu::RULE,
+    tile::RULE,
     transpose::RULE,
+    trilu::RULE,
     unsqueeze::RULE,
     selection::RULE,
 ];
@@ -162,12 +202,12 @@ pub(crate) fn rule(operator: &str) -> Option<&'static Rule> {
 }
 
 /// The operators that [`differentiate`](crate::differentiate) goes through, in alphabetical order. `Constant` is among them:
-/// it becomes a stored tensor.
+/// it becomes a stored tensor. `Split` has a rule of its own, since gradients reach all its outputs.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     let rules = RULES.iter().filter(|rule| rule.gradient.is_some());
     let mut names: Vec<_> = rules
         .map(|rule| rule.operator)
-        .chain(["Constant"])
+        .chain(["Constant", "Split"])
         .collect();
     names.sort_unstable();
     names.into_iter()

@@ -1,11 +1,11 @@
 //! `Mul`: ONNX operator specification, section "Mul"; y = a b with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
-use crate::{emitter::Emitter, node::Node};
+use crate::{emitter::Emitter, extent::Extent, follow, node::Node};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Mul",
-    shape: broadcast::infer,
+    shape: |node| follow::binary(node, Extent::times),
     gradient: Some(gradient),
 };
 

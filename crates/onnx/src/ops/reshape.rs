@@ -3,13 +3,19 @@
 use super::{Gradients, Rule};
 use crate::{
     emitter::Emitter,
+    extent::{Extent, Product},
     node::Node,
-    shape::{Dim, Extent, Fact},
+    shape::{Dim, Fact},
 };
 
 pub(super) const RULE: Rule = Rule {
     operator: "Reshape",
-    shape: |node| infer(node).map(Fact::of_shape),
+    shape: |node| {
+        Some(Fact {
+            shape: infer(node)?,
+            value: node.value(0).map(<[_]>::to_vec),
+        })
+    },
     gradient: Some(gradient),
 };
 
@@ -35,8 +41,7 @@ fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
                 inferred = Some(axis);
                 Dim::unknown(node.output(), axis)
             }
-            Extent::Integer(size) => Dim::Known(u64::try_from(*size).ok()?),
-            Extent::Symbol(name) => Dim::Symbol(name.clone()),
+            size => size.dim(node.output(), axis)?,
         });
     }
     if let Some((axis, input)) = inferred.zip(input) {
@@ -54,28 +59,9 @@ fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
 }
 
 /// The one size that is missing so that `others` hold as many elements as `input`.
-pub(super) fn quotient(input: &[Dim], others: &[&Dim]) -> Option<Dim> {
-    let product = |dims: &mut dyn Iterator<Item = &Dim>| {
-        dims.filter_map(Dim::known)
-            .try_fold(1u64, |product, size| product.checked_mul(size))
-    };
-    let (total, rest) = (
-        product(&mut input.iter())?,
-        product(&mut others.iter().copied())?,
-    );
-    let mut symbols: Vec<&Dim> = input.iter().filter(|dim| dim.known().is_none()).collect();
-    for other in others.iter().filter(|dim| dim.known().is_none()) {
-        let position = symbols.iter().position(|symbol| symbol == other)?;
-        symbols.swap_remove(position);
-    }
-    match symbols.as_slice() {
-        [] => total
-            .checked_rem(rest)
-            .filter(|remainder| *remainder == 0)
-            .map(|_| Dim::Known(total / rest)),
-        [symbol] if total == rest && rest > 0 => Some((*symbol).clone()),
-        _ => None,
-    }
+fn quotient(input: &[Dim], others: &[&Dim]) -> Option<Dim> {
+    let others = Product::of(others.iter().copied())?;
+    Product::of(input)?.over(&others)?.dim()
 }
 
 #[cfg(test)]
@@ -122,8 +108,12 @@ mod tests {
         let input = [symbol("n"), Dim::Known(4), Dim::Known(3)];
         assert_eq!(quotient(&input, &[&symbol("n")]), Some(Dim::Known(12)));
         assert_eq!(quotient(&input, &[&Dim::Known(12)]), Some(symbol("n")));
+        assert_eq!(quotient(&input, &[&Dim::Known(6)]), Some(symbol("2*n")));
+        let product = [symbol("2*n"), Dim::Known(6)];
+        assert_eq!(quotient(&product, &[&symbol("n")]), Some(Dim::Known(12)));
+        assert_eq!(quotient(&product, &[&symbol("12*n")]), Some(Dim::Known(1)));
         assert_eq!(quotient(&input, &[&symbol("n"), &Dim::Known(5)]), None);
-        assert_eq!(quotient(&input, &[&Dim::Known(6)]), None);
+        assert_eq!(quotient(&input, &[&symbol("n"), &Dim::Known(0)]), None);
         assert_eq!(quotient(&input, &[&symbol("m")]), None);
     }
 }

@@ -1,11 +1,11 @@
 //! `Where`: ONNX operator specification, section "Where"; a where the condition holds, and b elsewhere, with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
-use crate::{emitter::Emitter, node::Node};
+use crate::{emitter::Emitter, node::Node, shape};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Where",
-    shape: broadcast::infer,
+    shape: shape::select,
     gradient: Some(gradient),
 };
 

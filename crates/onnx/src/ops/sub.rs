@@ -1,11 +1,11 @@
 //! `Sub`: ONNX operator specification, section "Sub"; y = a - b with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
-use crate::{emitter::Emitter, node::Node};
+use crate::{emitter::Emitter, extent::Extent, follow, node::Node};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Sub",
-    shape: broadcast::infer,
+    shape: |node| follow::binary(node, Extent::minus),
     gradient: Some(gradient),
 };
 

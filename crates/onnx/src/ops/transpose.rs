@@ -3,6 +3,7 @@
 use super::{Gradients, Rule};
 use crate::{
     emitter::Emitter,
+    follow,
     node::Node,
     proto::AttributeProto,
     shape::{Dim, Fact},
@@ -10,7 +11,7 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule {
     operator: "Transpose",
-    shape: |node| infer(node).map(Fact::of_shape),
+    shape: infer,
     gradient: Some(gradient),
 };
 
@@ -35,17 +36,28 @@ fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, 
     Ok(vec![(0, emit.node("Transpose", &[dy], attributes))])
 }
 
-fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
+fn infer(node: &Node<'_>) -> Option<Fact> {
     let input = node.shape(0)?;
-    match node.ints("perm") {
-        None => Some(input.iter().rev().cloned().collect()),
-        Some(perm) => {
-            let dims = perm
-                .iter()
-                .map(|&from| input.get(usize::try_from(from).ok()?).cloned());
-            dims.collect()
-        }
-    }
+    let perm: Vec<usize> = match node.ints("perm") {
+        None => (0..input.len()).rev().collect(),
+        Some(perm) => perm
+            .iter()
+            .map(|&from| usize::try_from(from).ok())
+            .collect::<Option<_>>()?,
+    };
+    let dims = perm.iter().map(|&from| input.get(from).cloned());
+    let shape: Vec<Dim> = dims.collect::<Option<_>>()?;
+    let value = || {
+        follow::rearrange(node.value(0)?, input, &shape, |index| {
+            let mut source = vec![0; index.len()];
+            for (place, &from) in index.iter().zip(&perm) {
+                *source.get_mut(from)? = *place;
+            }
+            Some(source)
+        })
+    };
+    let value = value();
+    Some(Fact { shape, value })
 }
 
 #[cfg(test)]

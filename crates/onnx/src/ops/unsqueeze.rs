@@ -26,8 +26,7 @@ fn infer(node: &Node<'_>) -> Option<Fact> {
     });
     Some(Fact {
         shape: shape.collect::<Option<_>>()?,
-        // A scalar as a list of one; a list as a matrix is no shape any more.
-        value: node.value(0).filter(|_| rank == 1).map(<[_]>::to_vec),
+        value: node.value(0).map(<[_]>::to_vec),
     })
 }
 

@@ -124,6 +124,14 @@ impl Window {
         )
     }
 
+    /// Cells before and behind along a spatial axis, where they do not depend on its size.
+    pub(super) fn pads(&self, index: usize) -> Option<[u64; 2]> {
+        match &self.padding {
+            Padding::Explicit { begin, end } => Some([*begin.get(index)?, *end.get(index)?]),
+            Padding::Same { .. } => None,
+        }
+    }
+
     /// The spatial sizes of the output; unknown ones where the input's are unknown.
     pub(super) fn output(&self, node: &Node<'_>, spatial: &[Dim]) -> Option<Vec<Dim>> {
         if spatial.len() != self.kernel.len() {

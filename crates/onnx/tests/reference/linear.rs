@@ -36,6 +36,30 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
             let sum: f64 = group.iter().map(|x| (x - peak).exp()).sum();
             peak + sum.ln()
         }),
+        "Einsum" => einsum(call),
+        "CumSum" => {
+            let (exclusive, reverse) = (call.int("exclusive", 0) != 0, call.int("reverse", 0) != 0);
+            let x = call.x();
+            let axis = call.input(1).ints()[0];
+            let axis = (if axis < 0 {
+                axis + x.dims.len() as i64
+            } else {
+                axis
+            }) as usize;
+            Tensor::build(&x.dims, |index| {
+                let here = index[axis];
+                let mut index = index.to_vec();
+                let mut sum = 0.0;
+                for i in 0..x.dims[axis] {
+                    let before = if reverse { i > here } else { i < here };
+                    if before || i == here && !exclusive {
+                        index[axis] = i;
+                        sum += x.at(&index);
+                    }
+                }
+                sum
+            })
+        }
         "Softmax" => along(call, |row| {
             let peak = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = row.iter().map(|v| (v - peak).exp()).sum();
@@ -89,7 +113,65 @@ fn gemm(call: &Call<'_>) -> Tensor {
     })
 }
 
+/// Each axis of the equation runs over its size; products of the inputs are summed where they go to the same place.
+fn einsum(call: &Call<'_>) -> Tensor {
+    let text = call.string("equation").unwrap().replace(' ', "");
+    let (inputs, output) = match text.split_once("->") {
+        Some((inputs, output)) => (inputs, output.to_string()),
+        None => {
+            let mut axes: Vec<char> = text.chars().filter(|c| *c != ',').collect();
+            axes.retain(|axis| text.matches(*axis).count() == 1);
+            axes.sort_unstable();
+            (text.as_str(), axes.into_iter().collect())
+        }
+    };
+    let terms: Vec<Vec<char>> = inputs
+        .split(',')
+        .map(|term| term.chars().collect())
+        .collect();
+    let mut axes: Vec<(char, usize)> = vec![];
+    for (input, term) in terms.iter().enumerate() {
+        for (axis, &dim) in term.iter().zip(&call.input(input).dims) {
+            match axes.iter().find(|(known, _)| known == axis) {
+                Some((_, size)) => assert_eq!(*size, dim),
+                None => axes.push((*axis, dim)),
+            }
+        }
+    }
+    let position = |axis: char| axes.iter().position(|(known, _)| *known == axis).unwrap();
+    let dims: Vec<usize> = output.chars().map(|axis| axes[position(axis)].1).collect();
+    let sizes: Vec<usize> = axes.iter().map(|(_, size)| *size).collect();
+    let mut result = Tensor::filled(&dims, 0.0);
+    for index in indices(&sizes) {
+        let product = terms.iter().enumerate().map(|(input, term)| {
+            let own: Vec<usize> = term.iter().map(|&axis| index[position(axis)]).collect();
+            call.input(input).at(&own)
+        });
+        let product: f64 = product.product();
+        let to: Vec<usize> = output.chars().map(|axis| index[position(axis)]).collect();
+        *result.at_mut(&to) += product;
+    }
+    result
+}
+
 fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
+    // A vector is a row on the left and a column on the right, which the result does not have.
+    if a.dims.len() == 1 {
+        let row = Tensor::new(&[1, a.dims[0]], a.data.clone());
+        let mut product = matmul(&row, b);
+        let at = if b.dims.len() == 1 {
+            0
+        } else {
+            product.dims.len() - 2
+        };
+        product.dims.remove(at);
+        return product;
+    }
+    if b.dims.len() == 1 {
+        let mut product = matmul(a, &Tensor::new(&[b.dims[0], 1], b.data.clone()));
+        product.dims.pop();
+        return product;
+    }
     let (batch_a, [rows, inner]) = a.dims.split_last_chunk::<2>().unwrap();
     let (batch_b, [inner_b, columns]) = b.dims.split_last_chunk::<2>().unwrap();
     assert_eq!(inner, inner_b, "the inner sizes of a matrix product differ");

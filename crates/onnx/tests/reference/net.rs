@@ -104,6 +104,22 @@ impl Net {
         output
     }
 
+    /// Adds a node with several outputs; returns them.
+    pub fn op_with_outputs(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: impl Into<Vec<AttributeProto>>,
+        count: usize,
+    ) -> Vec<String> {
+        let mut outputs = vec![self.op(operator, inputs, attributes)];
+        outputs.resize_with(count, || self.fresh());
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.clone_from(&outputs);
+        }
+        outputs
+    }
+
     /// An operator that takes axes as its second input.
     pub fn axes_op(&mut self, operator: &str, input: &str, axes: &[i64], keep: bool) -> String {
         let axes = self.ints(axes);

@@ -195,13 +195,17 @@ impl Query {
     /// An objective of the first row.
     fn value(&self, objective: &str, z: &[f64], features: Option<&[f64]>) -> f64 {
         let (y, t) = (self.labels[0] as usize, self.targets[0] as usize);
-        let log_sum = |z: &[f64]| z.iter().map(|z| z.exp()).sum::<f64>().ln();
+        let log_sum = |z: &[f64]| {
+            // Shifted, or large logits overflow.
+            let peak = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            z.iter().map(|z| (z - peak).exp()).sum::<f64>().ln() + peak
+        };
         let mut sorted = z.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let others = z.iter().enumerate().filter(|(i, _)| *i != y);
         let margin = others.map(|(_, z)| *z).fold(f64::NEG_INFINITY, f64::max) - z[y];
         match objective {
-            "cross_entropy" => log_sum(&z.iter().map(|other| other - z[y]).collect::<Vec<_>>()),
+            "cross_entropy" => log_sum(z) - z[y],
             "margin" => margin,
             "dlr" => margin / (sorted[0] - sorted[2] + 1e-12),
             "targeted_dlr" => (z[t] - z[y]) / (sorted[0] - (sorted[2] + sorted[3]) / 2.0 + 1e-12),

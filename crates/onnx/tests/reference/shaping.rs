@@ -1,6 +1,8 @@
+mod picking;
+
 use super::{
     Call,
-    tensor::{Tensor, broadcast_dims, indices},
+    tensor::{Tensor, broadcast_dims},
 };
 
 pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
@@ -55,21 +57,37 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
                 x.at(&source)
             })
         }
-        "Shape" => floats(&call.x().dims),
+        "Shape" => {
+            let dims = &call.x().dims;
+            let axis = |name, default: usize| {
+                let axis = call.int(name, default as i64);
+                let axis = if axis < 0 {
+                    axis + dims.len() as i64
+                } else {
+                    axis
+                };
+                axis.clamp(0, dims.len() as i64) as usize
+            };
+            floats(&dims[axis("start", 0)..axis("end", dims.len())])
+        }
         "Size" => Tensor::new(&[], vec![call.x().data.len() as f64]),
-        "Gather" => {
-            let (x, picks, axis) = (call.x(), call.input(1), call.axis("axis", 0));
-            let dims = [&x.dims[..axis], &picks.dims, &x.dims[axis + 1..]].concat();
-            Tensor::build(&dims, |index| {
-                let (front, rest) = index.split_at(axis);
-                let (pick, back) = rest.split_at(picks.dims.len());
-                x.at(&[front, &[picks.at(pick) as usize], back].concat())
+        "Range" => {
+            let [start, limit, step] = [0, 1, 2].map(|i| call.input(i).data[0]);
+            let count = ((limit - start) / step).ceil().max(0.0) as usize;
+            Tensor::list((0..count).map(|i| start + i as f64 * step).collect())
+        }
+        "Mod" => {
+            assert_eq!(call.int("fmod", 0), 0);
+            let (a, b) = (call.x(), call.input(1));
+            Tensor::build(&broadcast_dims(&[a, b]), |index| {
+                let (a, b) = (a.stretched(index), b.stretched(index));
+                a - b * (a / b).floor()
             })
         }
         "Concat" => {
-            let axis = call.axis("axis", 0);
             let parts: Vec<&Tensor> = call.inputs.iter().flatten().collect();
-            let mut dims = call.x().dims.clone();
+            let axis = call.axis("axis", 0);
+            let mut dims = parts[0].dims.clone();
             dims[axis] = parts.iter().map(|part| part.dims[axis]).sum();
             Tensor::build(&dims, |index| {
                 let mut index = index.to_vec();
@@ -79,7 +97,75 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
                     }
                     index[axis] -= part.dims[axis];
                 }
-                panic!("behind the last part")
+                unreachable!("the parts add up")
+            })
+        }
+        "Split" => return Some(split(call)),
+        "Tile" => {
+            let x = call.x();
+            let repeats = call.input(1).ints();
+            let dims = x.dims.iter().zip(repeats);
+            let dims: Vec<usize> = dims.map(|(dim, repeat)| dim * repeat as usize).collect();
+            Tensor::build(&dims, |index| {
+                let from: Vec<usize> = index.iter().zip(&x.dims).map(|(i, dim)| i % dim).collect();
+                x.at(&from)
+            })
+        }
+        "DepthToSpace" => {
+            let (x, block) = (call.x(), call.int("blocksize", 0) as usize);
+            let pixels_last = call.string("mode").as_deref() == Some("CRD");
+            let channels = x.dims[1] / (block * block);
+            Tensor::build(
+                &[x.dims[0], channels, x.dims[2] * block, x.dims[3] * block],
+                |index| {
+                    let [n, c, h, w] = index[..] else {
+                        unreachable!()
+                    };
+                    let pixel = h % block * block + w % block;
+                    let from = if pixels_last {
+                        c * block * block + pixel
+                    } else {
+                        pixel * channels + c
+                    };
+                    x.at(&[n, from, h / block, w / block])
+                },
+            )
+        }
+        "SpaceToDepth" => {
+            let (x, block) = (call.x(), call.int("blocksize", 0) as usize);
+            let channels = x.dims[1];
+            Tensor::build(
+                &[
+                    x.dims[0],
+                    channels * block * block,
+                    x.dims[2] / block,
+                    x.dims[3] / block,
+                ],
+                |index| {
+                    let [n, c, h, w] = index[..] else {
+                        unreachable!()
+                    };
+                    let (pixel, channel) = (c / channels, c % channels);
+                    x.at(&[
+                        n,
+                        channel,
+                        h * block + pixel / block,
+                        w * block + pixel % block,
+                    ])
+                },
+            )
+        }
+        "Trilu" => {
+            let x = call.x();
+            let k = call.optional(1).map_or(0, |k| k.ints()[0]);
+            let upper = call.int("upper", 1) != 0;
+            Tensor::build(&x.dims, |index| {
+                let [.., row, column] = index[..] else {
+                    unreachable!()
+                };
+                let distance = column as i64 - row as i64;
+                let kept = if upper { distance >= k } else { distance <= k };
+                if kept { x.at(index) } else { 0.0 }
             })
         }
         "Constant" => Tensor::new(&[], vec![call.float("value_float", f64::NAN)]),
@@ -99,32 +185,17 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
             })
         }
         "ConstantOfShape" => {
-            assert!(
-                call.attribute("value").is_none(),
-                "the reference fills with zeros alone"
-            );
+            let value = call.attribute("value");
+            let value = value.map_or(0.0, |value| {
+                Tensor::stored(value.t.as_ref().unwrap()).data[0]
+            });
+            let dims = call.x().ints();
             Tensor::filled(
-                &call
-                    .x()
-                    .ints()
-                    .iter()
-                    .map(|&dim| dim as usize)
-                    .collect::<Vec<_>>(),
-                0.0,
+                &dims.iter().map(|&dim| dim as usize).collect::<Vec<_>>(),
+                value,
             )
         }
-        "ScatterElements" => {
-            assert_eq!(call.string("reduction").as_deref(), Some("add"));
-            let (places, updates, axis) = (call.input(1), call.input(2), call.axis("axis", 0));
-            let mut result = call.x().clone();
-            for index in indices(&updates.dims) {
-                let mut to = index.clone();
-                to[axis] = places.at(&index) as usize;
-                *result.at_mut(&to) += updates.at(&index);
-            }
-            result
-        }
-        _ => return None,
+        _ => return picking::run(call, operator),
     }])
 }
 
@@ -156,4 +227,34 @@ fn reshape(call: &Call<'_>) -> Tensor {
         dims[open] = x.data.len() / dims.iter().product::<usize>();
     }
     with_dims(x, &dims)
+}
+
+fn split(call: &Call<'_>) -> Vec<Tensor> {
+    let (x, axis) = (call.x(), call.axis("axis", 0));
+    let size = x.dims[axis];
+    let sizes: Vec<usize> = match call.optional(1) {
+        Some(sizes) => sizes.ints().iter().map(|&size| size as usize).collect(),
+        None => {
+            let count = call.int("num_outputs", 0) as usize;
+            assert_eq!(count, call.node.output.len());
+            let part = size.div_ceil(count);
+            let mut sizes = vec![part; count - 1];
+            sizes.push(size - part * (count - 1));
+            sizes
+        }
+    };
+    assert_eq!(sizes.iter().sum::<usize>(), size);
+    let mut start = 0;
+    let parts = sizes.iter().map(|&size| {
+        let mut dims = x.dims.clone();
+        dims[axis] = size;
+        let part = Tensor::build(&dims, |index| {
+            let mut index = index.to_vec();
+            index[axis] += start;
+            x.at(&index)
+        });
+        start += size;
+        part
+    });
+    parts.collect()
 }

@@ -9,6 +9,36 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         "ConvTranspose" => vec![conv_transpose(call)],
         "MaxPool" => max_pool(call),
         "AveragePool" => vec![average_pool(call)],
+        "GlobalMaxPool" => {
+            let x = call.x();
+            let cells = indices(&x.dims[2..]);
+            let mut dims = x.dims.clone();
+            dims[2..].fill(1);
+            vec![Tensor::build(&dims, |index| {
+                let values = cells.iter().map(|cell| x.at(&[&index[..2], cell].concat()));
+                values.fold(f64::NEG_INFINITY, f64::max)
+            })]
+        }
+        "LRN" => {
+            let x = call.x();
+            let size = call.int("size", 0);
+            let (alpha, beta, bias) = (
+                call.float("alpha", 0.0001),
+                call.float("beta", 0.75),
+                call.float("bias", 1.0),
+            );
+            vec![Tensor::build(&x.dims, |index| {
+                // floor and ceil of (size - 1) / 2.
+                let c = index[1] as i64;
+                let (first, last) = (c - (size - 1).div_euclid(2), c + size / 2);
+                let near = (first.max(0)..=last.min(x.dims[1] as i64 - 1)).map(|channel| {
+                    let mut index = index.to_vec();
+                    index[1] = channel as usize;
+                    x.at(&index).powi(2)
+                });
+                x.at(index) / (bias + alpha / size as f64 * near.sum::<f64>()).powf(beta)
+            })]
+        }
         "GlobalAveragePool" => {
             let x = call.x();
             let cells = indices(&x.dims[2..]);
@@ -158,23 +188,40 @@ fn conv_transpose(call: &Call<'_>) -> Tensor {
         get("dilations", 1),
         get("output_padding", 0),
     );
-    let pads = call.ints("pads").unwrap_or(vec![0; 2 * rank]);
+    let mut pads = call.ints("pads").unwrap_or(vec![0; 2 * rank]);
+    let auto = call.string("auto_pad").unwrap_or("NOTSET".into());
+    let given = call.ints("output_shape");
     let sizes: Vec<usize> = (0..rank)
         .map(|i| {
             assert!(
                 extra[i] < strides[i].max(dilations[i]),
                 "output_padding has to stay below stride or dilation"
             );
+            let input = x.dims[i + 2] as i64;
             let extent = (w.dims[i + 2] as i64 - 1) * dilations[i] + 1;
-            (strides[i] * (x.dims[i + 2] as i64 - 1) + extra[i] + extent - pads[i] - pads[i + rank])
-                as usize
+            let full = strides[i] * (input - 1) + extra[i] + extent;
+            if auto == "VALID" {
+                (pads[i], pads[i + rank]) = (0, 0);
+            }
+            let same = auto.starts_with("SAME").then_some(input * strides[i]);
+            if let Some(size) = given.as_ref().map(|sizes| sizes[i]).or(same) {
+                let total = full - size;
+                assert!(total >= 0, "the specification has no negative pads here");
+                pads[i] = if auto == "SAME_UPPER" {
+                    total / 2
+                } else {
+                    total - total / 2
+                };
+                pads[i + rank] = total - pads[i];
+            }
+            (full - pads[i] - pads[i + rank]) as usize
         })
         .collect();
     let (inputs, outputs) = (w.dims[0] / group, w.dims[1]);
-    let mut y = Tensor::filled(
-        &[&[x.dims[0], outputs * group], sizes.as_slice()].concat(),
-        0.0,
-    );
+    let dims = [&[x.dims[0], outputs * group], sizes.as_slice()].concat();
+    let mut y = Tensor::build(&dims, |index| {
+        call.optional(2).map_or(0.0, |bias| bias.data[index[1]])
+    });
     for index in indices(&x.dims) {
         let (image, channel, position) = (index[0], index[1], &index[2..]);
         for cell in indices(&w.dims[1..]) {

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use buckler_onnx::{Card, GradientInfo, Model, differentiate_for};
+use buckler_onnx::{Card, Error, GradientInfo, Model, differentiate_for};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -27,7 +27,20 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
     };
     let gradient = read(&directory.join("gradient.onnx"))?;
     tracing::debug!(model = %path.display(), "loading");
-    from_bytes(&model, gradient.as_deref(), card, options)
+    match Model::from_bytes(&model) {
+        // Weights in files beside the model are taken in: the runtime is given one piece.
+        Err(Error::External { .. }) => {
+            let whole = Model::read(path)?;
+            from_model(
+                &whole,
+                &whole.to_bytes(),
+                gradient.as_deref(),
+                card,
+                options,
+            )
+        }
+        parsed => from_model(&parsed?, &model, gradient.as_deref(), card, options),
+    }
 }
 
 /// `card` is the one beside the model, which yields to the one inside it.

@@ -162,6 +162,40 @@ async fn every_form_gives_the_same_logits_and_gradients() {
     }
 }
 
+#[tokio::test]
+async fn weights_may_lie_in_a_file_beside_the_model() {
+    let whole = smooth_network(RGB, CLASSES, Batch::Any);
+    let directory = tempfile::tempdir().unwrap();
+    let mut proto = whole.to_proto();
+    let mut weights = Vec::new();
+    for tensor in &mut proto.graph.as_mut().unwrap().initializer {
+        let values = std::mem::take(&mut tensor.float_data);
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let entries = [
+            ("location", "weights.bin".to_owned()),
+            ("offset", weights.len().to_string()),
+            ("length", bytes.len().to_string()),
+        ];
+        tensor.external_data = entries
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.into(),
+                value,
+            })
+            .to_vec();
+        tensor.data_location = Some(1);
+        weights.extend(bytes);
+    }
+    std::fs::write(directory.path().join("weights.bin"), weights).unwrap();
+    let path = directory.path().join("model.onnx");
+    std::fs::write(&path, prost::Message::encode_to_vec(&proto)).unwrap();
+    let (logits, gradient) = answers(&loaded(&whole)).await;
+    let (found, slope) = answers(&Classifier::load(&path, &options()).unwrap()).await;
+    assert_eq!((found, slope), (logits, gradient));
+}
+
 #[test]
 fn what_was_changed_is_said() {
     let said = |model: &Model| loaded(model).assumptions().join("\n");
