@@ -95,6 +95,63 @@ const BROADCASTING: [&str; 9] = [
     "Add", "Div", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum",
 ];
 
+/// How many inputs operators cannot do without, where it is more than one.
+const INPUTS: [(usize, &[&str]); 3] = [
+    (
+        2,
+        &[
+            "Add",
+            "And",
+            "Conv",
+            "ConvTranspose",
+            "CumSum",
+            "DequantizeLinear",
+            "Div",
+            "Equal",
+            "Expand",
+            "Gather",
+            "GatherElements",
+            "GatherND",
+            "Gemm",
+            "Greater",
+            "GreaterOrEqual",
+            "LayerNormalization",
+            "Less",
+            "LessOrEqual",
+            "MatMul",
+            "Mod",
+            "Mul",
+            "Or",
+            "PRelu",
+            "Pad",
+            "Pow",
+            "QuantizeLinear",
+            "RMSNormalization",
+            "Reshape",
+            "Sub",
+            "Tile",
+            "TopK",
+            "Unsqueeze",
+            "Xor",
+        ],
+    ),
+    (
+        3,
+        &[
+            "Attention",
+            "GroupNormalization",
+            "InstanceNormalization",
+            "OneHot",
+            "Range",
+            "ScatterElements",
+            "ScatterND",
+            "Slice",
+            "Where",
+        ],
+    ),
+    (5, &["BatchNormalization"]),
+];
+
 /// Attributes that are missing, or of the wrong type and would be taken for absent.
 pub(crate) fn attributes(graph: &GraphProto) -> Vec<Obstacle> {
     let nodes = graph
@@ -133,8 +190,9 @@ fn missing(node: &NodeProto) -> Option<String> {
     ))
 }
 
-/// Inputs whose shapes, as far as they are known, contradict the operator.
-pub(crate) fn shapes(graph: &GraphProto, facts: &Facts<'_>) -> Vec<Obstacle> {
+/// Inputs that are missing, or whose shapes, as far as they are known, contradict the operator; of nodes in the form of operator
+/// set 18.
+pub(crate) fn inputs(graph: &GraphProto, facts: &Facts<'_>) -> Vec<Obstacle> {
     let nodes = graph.node.iter();
     nodes
         .filter_map(|proto| {
@@ -155,6 +213,9 @@ fn obstacle(node: &NodeProto, reason: String) -> Obstacle {
 fn misfit(node: &Node<'_>) -> Option<String> {
     if !node.is_onnx() {
         return None;
+    }
+    if let Some(index) = missing_input(node) {
+        return Some(format!("input {index} is missing"));
     }
     match node.proto.op_type.as_str() {
         "Conv" => convolution(node, false),
@@ -184,6 +245,15 @@ fn misfit(node: &Node<'_>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn missing_input(node: &Node<'_>) -> Option<usize> {
+    let operator = node.proto.op_type.as_str();
+    let needed = INPUTS
+        .iter()
+        .find(|(_, names)| names.contains(&operator))
+        .map_or(0, |(count, _)| *count);
+    (0..needed).find(|index| node.input(*index).is_none())
 }
 
 /// Weights are `[out, in / group, kernel...]`, or `[in, out / group, kernel...]` where they are transposed.

@@ -36,12 +36,23 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     }
     edit::drop_stored_inputs(&mut graph);
     edit::store_constants(&mut graph);
-    refuse(contradiction::attributes(&graph))?;
+    // What no runtime would load is no use to differentiate, and everything behind it would be in the way as well.
+    let contradictions = contradiction::attributes(&graph);
+    if !contradictions.is_empty() {
+        return Err(Error::NotDifferentiable(contradictions));
+    }
     let mut obstacles = upgrade::upgrade(&mut graph, opset);
     interface::name_batch(&mut graph);
 
     let facts = Facts::of(&graph);
-    refuse(contradiction::shapes(&graph, &facts))?;
+    let contradictions = contradiction::inputs(&graph, &facts);
+    if !contradictions.is_empty() {
+        // An attribute that is missing leaves out the input that it would have become.
+        let named: HashSet<String> = obstacles.iter().map(|own| own.node.clone()).collect();
+        let more = contradictions.into_iter();
+        obstacles.extend(more.filter(|own| !named.contains(&own.node)));
+        return Err(Error::NotDifferentiable(obstacles));
+    }
     let interface = Interface::of(&graph, &facts)?;
     let features = interface.features.as_ref().map(|features| &features.name);
     let ports = [&interface.image, &interface.logits].into_iter();
@@ -83,14 +94,6 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
         interface,
         obstacles,
     })
-}
-
-/// What no runtime would load is no use to differentiate, and everything behind it would be in the way as well.
-fn refuse(contradictions: Vec<Obstacle>) -> Result<(), Error> {
-    match contradictions.is_empty() {
-        true => Ok(()),
-        false => Err(Error::NotDifferentiable(contradictions)),
-    }
 }
 
 /// The part of a model that leads to its logits, where it returns their softmax; `None` where it returns logits.

@@ -3,7 +3,10 @@
 
 mod mutation;
 
-use buckler_onnx::{CleanNames, GradientInfo, Model, Summary, check, clean, differentiate};
+use buckler_onnx::{
+    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, free_batch,
+    without_softmax,
+};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,6 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
             Model::from_bytes(&gradient.to_bytes()).expect("a gradient graph is a model");
         }
         Err(error) => assert!(checked.is_err(), "{error}"),
+    }
+    if let Some((free, _)) = free_batch(&model) {
+        _ = check(&free);
+    }
+    if let Ok(Some(logits)) = without_softmax(&model) {
+        _ = check(&logits);
     }
     if let Ok(clean) = clean(model, &CleanNames::default()) {
         Model::from_bytes(&clean.to_bytes()).expect("a clean graph is a model");

@@ -132,7 +132,10 @@ fn stored(graph: &mut GraphProto, random: &mut Random) {
         0 => *tensor = TensorProto::floats(&tensor.name, &[], &[random.number() as f32]),
         1 => {
             // Another shape of as many elements.
-            let count: i64 = tensor.dims.iter().product();
+            let count = tensor
+                .dims
+                .iter()
+                .fold(1, |count: i64, dim| count.wrapping_mul(*dim));
             let rank = random.below(5);
             tensor.dims = vec![1; rank + 1];
             if let Some(dim) = random.of(&mut tensor.dims) {

@@ -91,6 +91,28 @@ fn weights_that_do_not_fit_beside_the_way_are_named() {
 }
 
 #[test]
+fn inputs_that_are_missing_are_named() {
+    let with = |operator: &str, inputs: &[&str]| {
+        let mut graph = chain(1, "Relu");
+        graph.initializer = vec![TensorProto::floats("w", &[3], &[1.0; 3])];
+        graph.node[0] = node(operator, inputs, &["t1"]);
+        said(graph)
+    };
+    for (operator, inputs, index) in [
+        ("Add", &["image"][..], 1),
+        ("Mul", &["", "image"], 0),
+        ("Where", &["image", "", "w"], 1),
+        ("InstanceNormalization", &["image", "w"], 2),
+        ("BatchNormalization", &["image", "w", "w", "w"], 4),
+        ("Reshape", &["image"], 1),
+    ] {
+        let message = with(operator, inputs);
+        let expected = format!("({operator}): input {index} is missing");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
 fn attributes_of_another_type_are_named() {
     let with = |attribute: AttributeProto| {
         let mut graph = chain(1, "MaxPool");

@@ -1,7 +1,10 @@
 //! Everything that reads a file, on bytes that may be anything: an error, or a model, but no panic.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use buckler_onnx::{CleanNames, GradientInfo, Model, Summary, check, clean, differentiate};
+use buckler_onnx::{
+    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, free_batch,
+    without_softmax,
+};
 
 /// Returns what is said about the bytes: nothing where they are a classifier with a gradient.
 pub fn survive(bytes: &[u8]) -> Option<String> {
@@ -15,6 +18,7 @@ pub fn survive(bytes: &[u8]) -> Option<String> {
         GradientInfo::of(&model),
         model.graph_sha256(),
     );
+    _ = (free_batch(&model), without_softmax(&model));
     if let Ok(clean) = clean(model.clone(), &CleanNames::default()) {
         _ = check(&clean);
     }
