@@ -170,12 +170,7 @@ pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
 pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
     match differentiate(model) {
         Ok(_) => Ok(()),
-        Err(Error::NotDifferentiable(obstacles)) => Err(obstacles),
-        Err(other) => Err(vec![Obstacle {
-            node: model.graph().name.clone(),
-            operator: "graph".into(),
-            reason: other.to_string(),
-        }]),
+        Err(error) => Err(error.obstacles(model)),
     }
 }
 
@@ -300,12 +295,15 @@ fn gradients(
     if operator == "Split" {
         return ops::split::gradient(node, emit, arrived);
     }
-    let [Some(dy), others @ ..] = arrived else {
-        return Err(later_output());
+    let dy = match arrived {
+        [Some(dy), others @ ..] if others.iter().all(Option::is_none) => dy,
+        _ => {
+            return Err(
+                "a gradient reaches an output other than its first, for which there is no rule"
+                    .into(),
+            );
+        }
     };
-    if others.iter().any(Option::is_some) {
-        return Err(later_output());
-    }
     match ops::rule(operator).and_then(|rule| rule.gradient) {
         Some(rule) => rule(node, emit, dy),
         None if FLAT.contains(&operator) => {
@@ -313,10 +311,6 @@ fn gradients(
         }
         None => Err("there is no gradient rule for this operator; export the model in terms of those that have one".into()),
     }
-}
-
-fn later_output() -> String {
-    "a gradient reaches an output other than its first, for which there is no rule".into()
 }
 
 /// The forward nodes with the outputs that rules asked for, and behind them what was emitted.

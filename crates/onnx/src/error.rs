@@ -2,6 +2,8 @@ use std::{fmt, io, path::PathBuf};
 
 use serde::Serialize;
 
+use crate::Model;
+
 /// What can be wrong with an ONNX file, or stand in the way of editing or differentiating it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -122,6 +124,20 @@ pub enum Error {
     /// Some nodes between image and logits have no gradient here.
     #[error("the graph cannot be differentiated: {}", list(.0))]
     NotDifferentiable(Vec<Obstacle>),
+}
+
+impl Error {
+    /// What an error of differentiating a model says stands in the way: nodes, or the graph as a whole.
+    pub fn obstacles(self, model: &Model) -> Vec<Obstacle> {
+        match self {
+            Self::NotDifferentiable(obstacles) => obstacles,
+            other => vec![Obstacle {
+                node: model.graph().name.clone(),
+                operator: "graph".into(),
+                reason: other.to_string(),
+            }],
+        }
+    }
 }
 
 /// A node that stands in the way of differentiating a graph.

@@ -30,6 +30,15 @@ impl GradientInfo {
     pub const KEY: &'static str = "buckler.gradient";
     /// The version written here.
     pub const VERSION: u32 = 2;
+    /// The inputs that a gradient graph may have beside the image.
+    pub const INPUTS: [&str; 6] = [
+        "label",
+        "objective",
+        "cotangent",
+        "target",
+        "probabilities",
+        "source_features",
+    ];
 
     /// Reads it from a model; `None` when the model is no gradient graph.
     ///

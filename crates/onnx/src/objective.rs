@@ -13,16 +13,6 @@ use crate::{
     shape::{self, Dim},
 };
 
-/// The inputs that the gradient graph may have beside the image.
-pub(crate) const INPUTS: [&str; 6] = [
-    "label",
-    "objective",
-    "cotangent",
-    "target",
-    "probabilities",
-    "source_features",
-];
-
 /// The term of one objective in the loss.
 struct Term {
     name: &'static str,

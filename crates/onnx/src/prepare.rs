@@ -1,10 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    Error, Model, Obstacle, contradiction, edit,
+    Error, GradientInfo, Model, Obstacle, contradiction, edit,
     interface::{self, Interface},
     model::is_onnx_domain,
-    objective, order,
+    order,
     proto::{DataType, GraphProto, ValueInfoProto},
     rename,
     shape::{self, Dim, Facts},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Names of the gradient graph that a model's own tensors must leave free.
 fn reserved() -> impl Iterator<Item = &'static str> {
-    objective::INPUTS.into_iter().chain(["loss", "gradient"])
+    GradientInfo::INPUTS.into_iter().chain(["loss", "gradient"])
 }
 
 /// What comes before differentiation: the part of the graph that leads to the logits, in the form of the current operator set,

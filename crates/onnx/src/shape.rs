@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use crate::{extent::Extent, follow::select};
+pub(crate) use crate::extent::Extent;
 use crate::{
     node::Node,
     ops,

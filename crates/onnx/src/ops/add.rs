@@ -11,15 +11,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// da = dy, db = dy.
 fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
-    let wanted = (0..2).filter(|&input| node.wants(input));
-    wanted
-        .map(|input| {
-            Ok((
-                input,
-                broadcast::reduce_to_input(node, emit, dy.into(), input)?,
-            ))
-        })
-        .collect()
+    broadcast::pass_on(node, emit, dy)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Multidirectional broadcasting: ONNX, "Broadcasting in ONNX".
 
+use super::Gradients;
 use crate::{
     emitter::Emitter,
     node::Node,
@@ -38,6 +39,14 @@ pub(super) fn reduce_to_input(
             reduce_at_run_time(emit, &gradient, like, None)
         },
     )
+}
+
+/// The gradient rule of operators that sum all their inputs: each has that of the output.
+pub(super) fn pass_on(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
+    let wanted = (0..node.proto.input.len()).filter(|&input| node.wants(input));
+    wanted
+        .map(|input| Ok((input, reduce_to_input(node, emit, dy.into(), input)?)))
+        .collect()
 }
 
 /// Sums a gradient of shape `from` over the axes along which the tensor `like`, of shape `target`, was stretched to it.

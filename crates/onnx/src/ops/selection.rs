@@ -1,11 +1,11 @@
 //! `Where`: ONNX operator specification, section "Where"; a where the condition holds, and b elsewhere, with broadcasting.
 
 use super::{Gradients, Rule, broadcast};
-use crate::{emitter::Emitter, node::Node, shape};
+use crate::{emitter::Emitter, follow, node::Node};
 
 pub(super) const RULE: Rule = Rule {
     operator: "Where",
-    shape: shape::select,
+    shape: follow::select,
     gradient: Some(gradient),
 };
 

@@ -22,15 +22,7 @@ pub(super) const MEAN: Rule = Rule {
 
 /// Each input has the gradient dy. One that is there twice is listed twice.
 fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
-    let wanted = (0..node.proto.input.len()).filter(|&input| node.wants(input));
-    wanted
-        .map(|input| {
-            Ok((
-                input,
-                broadcast::reduce_to_input(node, emit, dy.into(), input)?,
-            ))
-        })
-        .collect()
+    broadcast::pass_on(node, emit, dy)
 }
 
 #[cfg(test)]

@@ -90,9 +90,7 @@ pub fn obstacles(
     let adapted = adapt::adapt(model, options.threads)?;
     let obstacles = match load::make_gradient(&adapted.model, "") {
         Ok(_) => vec![],
-        Err(_) => buckler_onnx::check(&adapted.model)
-            .err()
-            .unwrap_or_default(),
+        Err(error) => error.obstacles(&adapted.model),
     };
     Ok((obstacles, adapted.changes))
 }

@@ -1,7 +1,7 @@
 //! How images become a model's input, and the gradient at its input one with respect to the images.
 use buckler_attack::InputSpec;
 use buckler_onnx::{Input, Layout, Normalization};
-use ndarray::{Array4, ArrayD, Axis, IxDyn};
+use ndarray::{Array4, ArrayD, Axis, CowArray};
 
 use crate::{RuntimeError, batch::Column};
 
@@ -105,18 +105,18 @@ impl Form {
                 .index_axis_mut(Axis(1), channel)
                 .mapv_inplace(|value| (value - mean) / std);
         }
-        let rows = images.len_of(Axis(0));
         let images = match self.layout {
             Layout::ChannelsFirst => images,
             Layout::ChannelsLast => images.permuted_axes([0, 2, 3, 1]),
         };
-        let values: Vec<f32> = images.iter().copied().collect();
-        let shape = [&[rows], self.row.as_slice()].concat();
-        match ArrayD::from_shape_vec(IxDyn(&shape), values) {
-            Ok(column) => Column::Float(column),
-            // Cannot be: the row has as many values as the image.
-            Err(_) => Column::Float(images.into_dyn()),
+        let images = images.into_dyn();
+        if self.row.len() == images.ndim() - 1 {
+            return Column::Float(images);
         }
+        let shape = [&[images.len_of(Axis(0))], self.row.as_slice()].concat();
+        let rows = images.to_shape(shape).map(CowArray::into_owned);
+        // Cannot fail: the row has as many values as the image.
+        Column::Float(rows.unwrap_or(images))
     }
 
     /// The gradient with respect to such images; `None` where it has not the shape of the model's input.
@@ -130,14 +130,19 @@ impl Form {
             height,
             width,
         } = self.spec;
-        let values: Vec<f32> = gradient.iter().copied().collect();
+        let shape = match self.layout {
+            Layout::ChannelsFirst => [rows, channels, height, width],
+            Layout::ChannelsLast => [rows, height, width, channels],
+        };
+        let gradient: Array4<f32> = if gradient.shape() == shape {
+            gradient.into_dimensionality().ok()?
+        } else {
+            gradient.into_shape_with_order(shape).ok()?
+        };
         let mut gradient = match self.layout {
-            Layout::ChannelsFirst => {
-                Array4::from_shape_vec((rows, channels, height, width), values).ok()?
-            }
+            Layout::ChannelsFirst => gradient,
             Layout::ChannelsLast => {
-                let last = Array4::from_shape_vec((rows, height, width, channels), values).ok()?;
-                let first = last.permuted_axes([0, 3, 1, 2]);
+                let first = gradient.permuted_axes([0, 3, 1, 2]);
                 first.as_standard_layout().into_owned()
             }
         };

@@ -8,16 +8,6 @@ use crate::{
     session::{self, Graph},
 };
 
-/// The inputs beside the image that such a graph can have.
-const INPUTS: [&str; 6] = [
-    "label",
-    "objective",
-    "cotangent",
-    "target",
-    "probabilities",
-    "source_features",
-];
-
 /// A gradient graph with what was learnt about it.
 pub(super) struct Gradient {
     pub graph: Graph,
@@ -55,7 +45,7 @@ pub(super) fn open(
         features: features
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(0),
-        inputs: INPUTS.into_iter().filter(has).collect(),
+        inputs: GradientInfo::INPUTS.into_iter().filter(has).collect(),
     };
     let inputs = [info.image.as_str()]
         .into_iter()

@@ -14,7 +14,7 @@ pub(super) struct Terms {
     pub classes: usize,
     /// Number of features; 0 where there are none.
     pub features: usize,
-    /// The inputs that say what is asked, in the order of [`Terms::columns`].
+    /// The inputs that say what is asked, in the order of [`GradientInfo::INPUTS`](buckler_onnx::GradientInfo::INPUTS).
     pub inputs: Vec<&'static str>,
 }
 
@@ -132,15 +132,18 @@ impl Terms {
                 "feature",
             )?;
         }
-        let columns = self.inputs.iter().map(|&name| match name {
-            "label" => Column::Int(labels.clone().into_dyn()),
-            "target" => Column::Int(targets.clone().into_dyn()),
-            "objective" => Column::Float(weights.clone().into_dyn()),
-            "cotangent" => Column::Float(cotangents.clone().into_dyn()),
-            "probabilities" => Column::Float(probabilities.clone().into_dyn()),
-            _ => Column::Float(sources.clone().into_dyn()),
-        });
-        Ok(columns.collect())
+        // In the order of `GradientInfo::INPUTS`.
+        let columns = [
+            ("label", Column::Int(labels.into_dyn())),
+            ("objective", Column::Float(weights.into_dyn())),
+            ("cotangent", Column::Float(cotangents.into_dyn())),
+            ("target", Column::Int(targets.into_dyn())),
+            ("probabilities", Column::Float(probabilities.into_dyn())),
+            ("source_features", Column::Float(sources.into_dyn())),
+        ];
+        let columns = columns.into_iter();
+        let asked = columns.filter(|(name, _)| self.inputs.contains(name));
+        Ok(asked.map(|(_, column)| column).collect())
     }
 
     fn missing(&self, name: &str) -> VictimError {
