@@ -14,14 +14,58 @@ pub(super) const RULE: Rule = Rule {
     gradient: Some(gradient),
 };
 
-/// dx = ConvTranspose(dy, w): its weights `[in, out / group, spatial...]` are those of the convolution as they are.
+/// Runtimes that lay channels out in blocks have no use for a convolution to fewer than a block of them.
+const FEWEST_CHANNELS: u64 = 8;
+
+/// dx = ConvTranspose(dy, w), its weights `[in, out / group, spatial...]` being those of the convolution as they are; the same
+/// for a stride of 1, and faster: dx = Conv(dy, w') with the kernel turned around, w'`[in, out / group, spatial...]`.
 fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, String> {
     node.constant_inputs(&[(1, "weight"), (2, "bias")])?;
+    if let Some(dx) = turned(node, emit, dy) {
+        return Ok(vec![(0, dx)]);
+    }
     let spatial = node.shape(0).and_then(|shape| shape.get(2..));
     let mut attributes = window(node)?.transposed(spatial)?;
     attributes.push(AttributeProto::int("group", node.int("group").unwrap_or(1)));
     let dx = emit.node("ConvTranspose", &[dy, node.require_input(1)?], attributes);
     Ok(vec![(0, dx)])
+}
+
+/// The convolution with the kernel turned around, where the stride allows it and it pays: benchmarks have it 2 to 11 % ahead of
+/// the transposed one with a single group, 13 to 27 % with a group for each channel, and behind with groups of several.
+fn turned(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Option<String> {
+    // Only then is it turned once, when the runtime reads the graph.
+    node.stored(1)?;
+    let weight = node.input(1)?;
+    let [out, per_group, ..] = node.shape(1)? else {
+        return None;
+    };
+    let group = node.int("group").unwrap_or(1);
+    let depthwise = *per_group == Dim::Known(1) && out.known() == u64::try_from(group).ok();
+    let channels = if depthwise { out } else { per_group }.known()?;
+    if !(group == 1 || depthwise) || channels < FEWEST_CHANNELS {
+        return None;
+    }
+    let window = window(node).ok()?;
+    let mut attributes = window.turned()?;
+    attributes.push(AttributeProto::int("group", group));
+    let spatial: Vec<i64> = (2..).take(window.kernel.len()).collect();
+    let mut turned = weight.to_string();
+    if !depthwise {
+        let order = [&[1, 0], spatial.as_slice()].concat();
+        turned = emit.node(
+            "Transpose",
+            &[&turned],
+            [AttributeProto::ints("perm", order)],
+        );
+    }
+    if window.kernel.iter().any(|size| *size > 1) {
+        let each = |value| vec![value; spatial.len()];
+        let [starts, ends, steps] = [-1, i64::MIN, -1].map(|value| emit.ints(&each(value)));
+        let axes = emit.ints(&spatial);
+        turned = emit.node("Slice", &[&turned, &starts, &ends, &axes, &steps], []);
+    }
+    Some(emit.node("Conv", &[dy, &turned], attributes))
 }
 
 /// The size of the window is that of the weights, which some exporters do not repeat in an attribute.
@@ -42,7 +86,7 @@ fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::window::tests::windows;
+    use super::{super::window::tests::windows, FEWEST_CHANNELS};
     use crate::{Dim, check, proto::AttributeProto, reference::net::Net};
     use proptest::prelude::*;
 
@@ -59,6 +103,32 @@ mod tests {
             let mut attributes = case.attributes;
             attributes.push(AttributeProto::int("group", group as i64));
             let y = net.op("Conv", &["image", &weight, &bias], attributes);
+            net.check(&y, seed);
+        }
+
+        #[test]
+        fn a_stride_of_one_is_answered_by_a_convolution(
+            case in windows(), depthwise: bool, (inputs, outputs) in (FEWEST_CHANNELS as usize..11, 1..4usize), seed: u64,
+        ) {
+            let mut net = Net::new([2, inputs, case.image[0], case.image[1]], seed);
+            let kernel = case.kernel.map(|size| size as usize);
+            let (outputs, group) = if depthwise { (inputs, inputs) } else { (outputs, 1) };
+            let weight = net.weights(&[outputs, inputs / group, kernel[0], kernel[1]]);
+            let mut attributes = case.attributes;
+            attributes.retain(|attribute| attribute.name != "strides");
+            attributes.push(AttributeProto::int("group", group as i64));
+            let y = net.op("Conv", &["image", &weight], attributes);
+            net.check(&y, seed);
+            let gradient = crate::differentiate(&net.classifier(&y)).unwrap();
+            prop_assert!(gradient.graph().node.iter().all(|node| node.op_type != "ConvTranspose"));
+        }
+
+        #[test]
+        fn more_padding_than_a_window_reaches_is_no_obstacle(pads in [0..4i64, 0..4i64, 0..4i64, 0..4i64], seed: u64) {
+            let channels = FEWEST_CHANNELS as usize;
+            let mut net = Net::new([2, channels, 3, 4], seed);
+            let weight = net.weights(&[2, channels, 2, 3]);
+            let y = net.op("Conv", &["image", &weight], [AttributeProto::ints("pads", pads)]);
             net.check(&y, seed);
         }
 

@@ -209,6 +209,31 @@ impl Window {
         Some(axis)
     }
 
+    /// Attributes of the `Conv` that spreads what a window of stride 1 gathered, by a window that is turned around.
+    ///
+    /// `None` where the stride is another, or more is padded than a window reaches beyond the input.
+    pub(super) fn turned(&self) -> Option<Vec<AttributeProto>> {
+        if self.strides.iter().any(|stride| *stride != 1) {
+            return None;
+        }
+        // With a stride of 1, no padding depends on the size of the input.
+        let axes: Option<Vec<Axis>> = (0..self.kernel.len())
+            .map(|index| self.axis(index, 1))
+            .collect();
+        let axes = axes?;
+        let begin = axes.iter().map(|axis| axis.extent() - 1 - axis.begin);
+        let end = axes.iter().map(|axis| axis.extent() - 1 - axis.end);
+        let pads: Option<Vec<i64>> = begin
+            .chain(end)
+            .map(|pad| i64::try_from(pad).ok().filter(|pad| *pad >= 0))
+            .collect();
+        Some(vec![
+            AttributeProto::ints("kernel_shape", signed(&self.kernel)),
+            AttributeProto::ints("dilations", signed(&self.dilations)),
+            AttributeProto::ints("pads", pads?),
+        ])
+    }
+
     /// Attributes of the `ConvTranspose` that spreads what a window gathered: `gradient of output -> gradient of input`.
     ///
     /// The sizes of the input have to be known only where a stride leaves cells over.
@@ -216,7 +241,6 @@ impl Window {
         &self,
         spatial: Option<&[Dim]>,
     ) -> Result<Vec<AttributeProto>, String> {
-        let signed = |values: &[u64]| values.iter().map(|&value| value as i64).collect::<Vec<_>>();
         let (pads, left_over) = match &self.padding {
             Padding::Explicit { begin, end } if self.strides.iter().all(|stride| *stride == 1) => (
                 signed(&[begin.as_slice(), end].concat()),
@@ -249,6 +273,11 @@ impl Window {
             AttributeProto::ints("output_padding", left_over),
         ])
     }
+}
+
+/// They were read as signed numbers.
+fn signed(values: &[u64]) -> Vec<i64> {
+    values.iter().map(|&value| value as i64).collect()
 }
 
 #[cfg(test)]
