@@ -21,6 +21,7 @@ mod emitter;
 mod error;
 mod extent;
 mod external;
+mod flat_logits;
 mod flops;
 mod follow;
 mod free_batch;
@@ -49,6 +50,7 @@ pub use card::{Card, Head, Input, Measurement, Normalization, Preprocessing, Res
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
 pub use error::{Error, Obstacle};
+pub use flat_logits::flat_logits;
 pub use free_batch::free_batch;
 pub use gradient_info::GradientInfo;
 pub use interface::Layout;

@@ -4,8 +4,8 @@
 mod mutation;
 
 use buckler_onnx::{
-    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, free_batch,
-    without_softmax,
+    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, flat_logits,
+    free_batch, without_softmax,
 };
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
@@ -29,6 +29,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Some((free, _)) = free_batch(&model) {
         _ = check(&free);
+    }
+    if let Some(flat) = flat_logits(&model) {
+        _ = check(&flat);
     }
     if let Ok(Some(logits)) = without_softmax(&model) {
         _ = check(&logits);

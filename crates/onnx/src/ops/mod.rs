@@ -60,6 +60,7 @@ mod reduce_norm;
 mod reduce_prod;
 mod relu;
 mod reshape;
+mod resize;
 mod scatter;
 mod scatter_nd;
 mod selection;
@@ -77,6 +78,7 @@ mod squeeze;
 mod standardize;
 mod sub;
 mod sum;
+mod swish;
 mod tanh;
 mod thresholded_relu;
 mod tile;
@@ -172,6 +174,7 @@ const RULES: &[Rule] = &[
     reduce_norm::SUM_SQUARE,
     relu::RULE,
     reshape::RULE,
+    resize::RULE,
     scatter_nd::RULE,
     elu::SELU,
     shape_of::RULE,
@@ -187,6 +190,7 @@ const RULES: &[Rule] = &[
     squeeze::RULE,
     sub::RULE,
     sum::SUM,
+    swish::RULE,
     tanh::RULE,
     thresholded_relu::RULE,
     tile::RULE,

@@ -47,6 +47,10 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         "Reciprocal" => call.x().map(|x| 1.0 / x),
         "Softplus" => call.x().map(softplus),
         "Softsign" => call.x().map(|x| x / (1.0 + x.abs())),
+        "Swish" => {
+            let alpha = call.float("alpha", 1.0);
+            call.x().map(|x| x / (1.0 + (-alpha * x).exp()))
+        }
         "Mish" => call.x().map(|x| x * softplus(x).tanh()),
         "Gelu" if call.string("approximate").as_deref() == Some("tanh") => call.x().map(|x| {
             let steepness = (2.0 / std::f64::consts::PI).sqrt();

@@ -14,6 +14,7 @@ pub mod net;
 mod normalization;
 pub mod query;
 mod ranking;
+mod resizing;
 mod shaping;
 mod spatial;
 pub mod tensor;
@@ -73,6 +74,7 @@ impl Call<'_> {
             .or_else(|| linear::run(self, operator))
             .or_else(|| normalization::run(self, operator))
             .or_else(|| spatial::run(self, operator))
+            .or_else(|| resizing::run(self, operator))
             .or_else(|| shaping::run(self, operator))
             .or_else(|| ranking::run(self, operator))
             .unwrap_or_else(|| panic!("the reference does not know {operator}"))

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use buckler_onnx::{
-    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, free_batch,
+    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, flat_logits, free_batch,
     without_softmax,
 };
 
@@ -18,7 +18,11 @@ pub fn survive(bytes: &[u8]) -> Option<String> {
         GradientInfo::of(&model),
         model.graph_sha256(),
     );
-    _ = (free_batch(&model), without_softmax(&model));
+    _ = (
+        free_batch(&model),
+        flat_logits(&model),
+        without_softmax(&model),
+    );
     if let Ok(clean) = clean(model.clone(), &CleanNames::default()) {
         _ = check(&clean);
     }

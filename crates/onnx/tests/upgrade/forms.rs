@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 
-use buckler_onnx::proto::{AttributeProto, NodeProto};
+use buckler_onnx::proto::{AttributeProto, GraphProto, NodeProto};
 
-use crate::reference::tensor::{Tensor, indices};
+use crate::reference::{
+    self,
+    tensor::{Tensor, indices},
+};
 
 pub const OPERATORS: [&str; 7] = [
     "Hardmax",
@@ -29,7 +32,7 @@ pub fn run(node: &NodeProto, stored: &HashMap<String, Tensor>) -> Vec<Tensor> {
     match node.op_type.as_str() {
         "Hardmax" => vec![call.hardmax()],
         "Pad" => vec![call.pad()],
-        "Resize" => vec![call.resize()],
+        "Resize" => vec![call.by_the_reference()],
         "ScatterElements" => vec![call.scatter()],
         "Slice" => vec![call.slice()],
         "Split" => call.split(),
@@ -70,6 +73,17 @@ impl Call<'_> {
     fn axis(&self, default: i64) -> usize {
         self.int("axis", default)
             .rem_euclid(self.x().dims.len() as i64) as usize
+    }
+
+    fn by_the_reference(&self) -> Tensor {
+        let inputs = self.node.input.iter().zip(&self.inputs);
+        let inputs = inputs.filter_map(|(name, input)| Some((name.as_str(), (*input)?.clone())));
+        let graph = GraphProto {
+            node: vec![self.node.clone()],
+            ..GraphProto::default()
+        };
+        let tensors = reference::run(&graph, &inputs.collect::<Vec<_>>());
+        tensors[&self.node.output[0]].clone()
     }
 
     /// Along the last axis alone.
@@ -177,62 +191,6 @@ impl Call<'_> {
     }
 
     /// With coordinates that are not centred.
-    fn resize(&self) -> Tensor {
-        let x = self.x();
-        assert_eq!(
-            self.string("coordinate_transformation_mode", "half_pixel"),
-            "asymmetric"
-        );
-        assert!(self.inputs[1].is_none());
-        let size = |size: usize, scale: f64| (size as f64 * scale).floor() as usize;
-        let (dims, scales): (Vec<usize>, Vec<f64>) = match self.ints(3) {
-            Some(sizes) => {
-                assert!(self.inputs[2].is_none(), "one or the other");
-                let scales = sizes.iter().zip(&x.dims);
-                (
-                    sizes.iter().map(|&size| size as usize).collect(),
-                    scales.map(|(&to, &from)| to as f64 / from as f64).collect(),
-                )
-            }
-            None => {
-                let scales = self.inputs[2].unwrap().data.clone();
-                let dims = x.dims.iter().zip(&scales);
-                (
-                    dims.map(|(&from, &scale)| size(from, scale)).collect(),
-                    scales,
-                )
-            }
-        };
-        let mode = self.string("mode", "nearest");
-        let rounding = self.string("nearest_mode", "round_prefer_floor");
-        Tensor::build(&dims, |index| {
-            // Each axis takes from one or two places.
-            let places = index.iter().zip(&scales).zip(&x.dims);
-            let places: Vec<[(usize, f64); 2]> = places
-                .map(|((&i, scale), &size)| {
-                    let at = (i as f64 / scale).min(size as f64 - 1.0);
-                    let low = at.floor();
-                    let high = (low + 1.0).min(size as f64 - 1.0);
-                    match (mode.as_str(), rounding.as_str()) {
-                        ("linear", _) => {
-                            [(low as usize, 1.0 - (at - low)), (high as usize, at - low)]
-                        }
-                        ("nearest", "floor") => [(low as usize, 1.0), (0, 0.0)],
-                        ("nearest", "ceil") => [(at.ceil() as usize, 1.0), (0, 0.0)],
-                        other => panic!("no form of {other:?}"),
-                    }
-                })
-                .collect();
-            let corners = indices(&vec![2; places.len()]);
-            let corners = corners.iter().map(|corner| {
-                let picked = corner.iter().zip(&places).map(|(&c, axis)| axis[c]);
-                let (index, weights): (Vec<usize>, Vec<f64>) = picked.unzip();
-                x.at(&index) * weights.iter().product::<f64>()
-            });
-            corners.sum()
-        })
-    }
-
     fn scatter(&self) -> Tensor {
         assert!(self.attribute("reduction").is_none());
         let (places, updates) = (self.inputs[1].unwrap(), self.inputs[2].unwrap());

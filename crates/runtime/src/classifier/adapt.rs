@@ -1,5 +1,5 @@
 //! Brings a model into the form in which it is run and differentiated.
-use buckler_onnx::{Model, free_batch, without_softmax};
+use buckler_onnx::{Model, flat_logits, free_batch, without_softmax};
 use ndarray::ArrayD;
 
 use super::probe;
@@ -22,7 +22,8 @@ pub(super) struct Adapted {
     pub changes: Vec<String>,
 }
 
-/// Frees a fixed batch where rows run together give what they give alone, and takes a softmax off the end.
+/// Frees a fixed batch where rows run together give what they give alone, drops axes of size 1 behind the classes, and takes a
+/// softmax off the end.
 pub(super) fn adapt(original: &Model, threads: usize) -> Result<Adapted, RuntimeError> {
     let mut adapted = Adapted {
         model: original.clone(),
@@ -44,6 +45,12 @@ pub(super) fn adapt(original: &Model, threads: usize) -> Result<Adapted, Runtime
                 )
             }
         });
+    }
+    if let Some(flat) = flat_logits(&adapted.model) {
+        adapted.model = flat;
+        adapted.changes.push(
+            "the model returns logits with further axes of size 1, which are dropped: [batch, classes]".to_owned(),
+        );
     }
     // A model that is no image classifier is refused later, with the reason.
     if let Ok(Some(logits)) = without_softmax(&adapted.model) {

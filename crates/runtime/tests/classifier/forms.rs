@@ -29,21 +29,28 @@ fn ints(graph: &mut GraphProto, name: &str, values: &[i64]) {
     graph.initializer.push(tensor);
 }
 
+fn sizes(info: &mut ValueInfoProto) -> &mut Vec<tensor_shape_proto::Dimension> {
+    let kind = info.r#type.as_mut().unwrap();
+    let Some(type_proto::Value::TensorType(tensor)) = &mut kind.value else {
+        panic!("it is a tensor")
+    };
+    &mut tensor.shape.as_mut().unwrap().dim
+}
+
+fn size(size: i64) -> tensor_shape_proto::Dimension {
+    tensor_shape_proto::Dimension {
+        value: Some(tensor_shape_proto::dimension::Value::DimValue(size)),
+        ..Default::default()
+    }
+}
+
 /// Feeds the network from a node behind an input of another shape.
 fn behind(graph: &mut GraphProto, shape: &[i64], entry: NodeProto) {
-    use tensor_shape_proto::{Dimension, dimension::Value};
     graph.node[0].input[0].clone_from(&entry.output[0]);
     graph.node.insert(0, entry);
-    let kind = graph.input[0].r#type.as_mut().unwrap();
-    let Some(type_proto::Value::TensorType(tensor)) = &mut kind.value else {
-        panic!("the image is a tensor")
-    };
-    let dims = &mut tensor.shape.as_mut().unwrap().dim;
+    let dims = sizes(&mut graph.input[0]);
     dims.truncate(1);
-    dims.extend(shape.iter().map(|&size| Dimension {
-        value: Some(Value::DimValue(size)),
-        ..Dimension::default()
-    }));
+    dims.extend(shape.iter().copied().map(size));
 }
 
 fn rows(batch: Batch, shape: &'static [i64]) -> Model {
@@ -71,6 +78,24 @@ fn probabilities() -> Model {
             .node
             .push(node("Softmax", &["logits"], "probabilities"));
         graph.output[0].name = "probabilities".into();
+    })
+}
+
+/// Returns logits or probabilities `[batch, classes, 1, 1]`.
+fn with_more_axes(batch: Batch, softmax: bool) -> Model {
+    edited(batch, |graph| {
+        ints(graph, "square", &[-1, CLASSES as i64, 1, 1]);
+        let reshape = node("Reshape", &["logits", "square"], "squares");
+        graph.node.push(reshape);
+        let mut name = "squares";
+        if softmax {
+            let mut over_classes = node("Softmax", &["squares"], "probabilities");
+            over_classes.attribute = vec![AttributeProto::int("axis", -3)];
+            graph.node.push(over_classes);
+            name = "probabilities";
+        }
+        graph.output[0].name = name.into();
+        sizes(&mut graph.output[0]).extend([size(1), size(1)]);
     })
 }
 
@@ -151,6 +176,11 @@ async fn every_form_gives_the_same_logits_and_gradients() {
         ("a column", rows(Batch::Any, &[192, 1])),
         ("channels last", channels_last()),
         ("probabilities", probabilities()),
+        ("more axes", with_more_axes(Batch::Any, false)),
+        (
+            "one row of more axes",
+            with_more_axes(Batch::Fixed(1), true),
+        ),
         ("a batch of one", hard_coded(1)),
         ("a batch of two", hard_coded(2)),
         ("rows one by one", rows(Batch::Fixed(1), &[192])),
@@ -200,6 +230,8 @@ async fn weights_may_lie_in_a_file_beside_the_model() {
 fn what_was_changed_is_said() {
     let said = |model: &Model| loaded(model).assumptions().join("\n");
     assert!(said(&probabilities()).contains("softmax"));
+    let said_of_axes = said(&with_more_axes(Batch::Fixed(1), true));
+    assert!(said_of_axes.contains("axes of size 1") && said_of_axes.contains("softmax"));
     assert!(said(&hard_coded(2)).contains("fixes the batch at 2: rows are run together"));
     assert!(said(&single()).contains("images are run 1 at a time"));
     assert!(!said(&rows(Batch::Any, &[192])).contains("batch"));
