@@ -161,7 +161,30 @@ impl fmt::Display for Obstacle {
     }
 }
 
+/// Obstacles that are spelled out: a file may have any number.
+const SHOWN: usize = 20;
+
 fn list(obstacles: &[Obstacle]) -> String {
-    let all: Vec<_> = obstacles.iter().map(Obstacle::to_string).collect();
-    all.join("; ")
+    let shown = obstacles.iter().take(SHOWN).map(Obstacle::to_string);
+    let more = obstacles.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_obstacles_some_are_spelled_out_and_the_others_counted() {
+        let obstacle = |index| Obstacle {
+            node: format!("n{index}"),
+            operator: "Floor".into(),
+            reason: "is flat".into(),
+        };
+        let message =
+            |count| Error::NotDifferentiable((0..count).map(obstacle).collect()).to_string();
+        assert!(message(20).ends_with("node `n19` (Floor): is flat"));
+        assert!(message(1000).ends_with("node `n19` (Floor): is flat; and 980 more"));
+    }
 }

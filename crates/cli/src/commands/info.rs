@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::output::{Output, percent, port};
 
+/// Obstacles that are spelled out: a file may have any number.
+const SHOWN: usize = 20;
+
 /// Say what a model is, what was measured on it, and whether it can be attacked
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  buckler info models/mnist-he/1/model.onnx")]
@@ -101,12 +104,12 @@ fn text(report: &Report) -> String {
         );
     } else {
         lines.push("attackable  no".to_owned());
-        lines.extend(
-            report
-                .obstacles
-                .iter()
-                .map(|obstacle| format!("  {obstacle}")),
-        );
+        let shown = report.obstacles.iter().take(SHOWN);
+        lines.extend(shown.map(|obstacle| format!("  {obstacle}")));
+        let more = report.obstacles.len().saturating_sub(SHOWN);
+        if more > 0 {
+            lines.push(format!("  and {more} more, listed by --json"));
+        }
     }
     lines.extend(
         report
