@@ -1,7 +1,8 @@
 use std::fmt;
 
 use crate::{
-    Attack, AttackError, Fgsm, Observer, Outcome, Parameters, Pgd, Samples, Threat, Victim,
+    Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Fab, Fgsm, Mim, MultiTargeted,
+    Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat, Victim,
 };
 
 /// An attack chosen at run time, ready to run. Displayed as its description.
@@ -11,6 +12,43 @@ pub enum AnyAttack {
     Fgsm(Fgsm),
     /// Projected gradient descent.
     Pgd(Pgd),
+    /// The momentum iterative method.
+    Mim(Mim),
+    /// Auto-PGD.
+    Apgd(Apgd),
+    /// The fast adaptive boundary attack.
+    Fab(Fab),
+    /// Random squares.
+    Square(Square),
+    /// Carlini and Wagner's.
+    CarliniWagner(CarliniWagner),
+    /// DeepFool.
+    DeepFool(DeepFool),
+    /// Projected gradient descent towards every other class.
+    MultiTargeted(MultiTargeted),
+    /// Estimated gradients.
+    Spsa(Spsa),
+    /// Several of these.
+    AutoAttack(AutoAttack),
+}
+
+/// The same expression for whichever attack it is.
+macro_rules! each {
+    ($attack:expr, $name:ident => $result:expr) => {
+        match $attack {
+            AnyAttack::Fgsm($name) => $result,
+            AnyAttack::Pgd($name) => $result,
+            AnyAttack::Mim($name) => $result,
+            AnyAttack::Apgd($name) => $result,
+            AnyAttack::Fab($name) => $result,
+            AnyAttack::Square($name) => $result,
+            AnyAttack::CarliniWagner($name) => $result,
+            AnyAttack::DeepFool($name) => $result,
+            AnyAttack::MultiTargeted($name) => $result,
+            AnyAttack::Spsa($name) => $result,
+            AnyAttack::AutoAttack($name) => $result,
+        }
+    };
 }
 
 impl fmt::Display for AnyAttack {
@@ -21,24 +59,15 @@ impl fmt::Display for AnyAttack {
 
 impl Attack for AnyAttack {
     fn name(&self) -> &'static str {
-        match self {
-            AnyAttack::Fgsm(attack) => attack.name(),
-            AnyAttack::Pgd(attack) => attack.name(),
-        }
+        each!(self, attack => attack.name())
     }
 
     fn threat(&self) -> Threat {
-        match self {
-            AnyAttack::Fgsm(attack) => attack.threat(),
-            AnyAttack::Pgd(attack) => attack.threat(),
-        }
+        each!(self, attack => attack.threat())
     }
 
     fn parameters(&self) -> Parameters {
-        match self {
-            AnyAttack::Fgsm(attack) => attack.parameters(),
-            AnyAttack::Pgd(attack) => attack.parameters(),
-        }
+        each!(self, attack => attack.parameters())
     }
 
     async fn run<V: Victim, O: Observer>(
@@ -47,9 +76,6 @@ impl Attack for AnyAttack {
         samples: &Samples,
         observer: &O,
     ) -> Result<Vec<Outcome>, AttackError> {
-        match self {
-            AnyAttack::Fgsm(attack) => attack.run(victim, samples, observer).await,
-            AnyAttack::Pgd(attack) => attack.run(victim, samples, observer).await,
-        }
+        each!(self, attack => attack.run(victim, samples, observer).await)
     }
 }

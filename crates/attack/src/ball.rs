@@ -1,5 +1,7 @@
 //! The geometry of a threat model on one image, given as a flat slice of values: projection, random starts, steps.
 
+mod l1;
+
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -21,6 +23,7 @@ pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
                 *value = value.max(centre - epsilon).min(centre + epsilon);
             }
         }
+        Norm::L1 => return l1::project(f64::from(epsilon), origin, point),
         Norm::L2 => {
             let epsilon = f64::from(epsilon);
             let length = Distances::between(origin, point.iter()).l2;
@@ -50,7 +53,8 @@ fn shrink(centre: f32, value: f32, scale: f64) -> f32 {
     }
 }
 
-/// A random point of the ball, projected into the box: uniform per value for L-inf, uniform in the ball's volume for L2.
+/// A random point of the ball, projected into the box: uniform per value for L-inf, uniform in the
+/// ball's volume for L2 and L1.
 pub(crate) fn random_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -> Vec<f32> {
     let epsilon = threat.epsilon.value();
     let mut point: Vec<f32> = match threat.norm {
@@ -71,13 +75,40 @@ pub(crate) fn random_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -
                 .map(|(&centre, &d)| (f64::from(centre) + scale * d) as f32)
                 .collect()
         }
+        Norm::L1 => l1::random(epsilon, origin, rng),
     };
     project(threat, origin, &mut point);
     point
 }
 
+/// A random point at the edge of the ball, projected into the box: some value at the full radius for L-inf, a random direction for
+/// L2, and the point of [`random_start`] for L1.
+pub(crate) fn edge_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -> Vec<f32> {
+    let drawn: Vec<f64> = match threat.norm {
+        Norm::Linf => origin
+            .iter()
+            .map(|_| rng.random_range(-1.0..=1.0))
+            .collect(),
+        Norm::L2 => origin.iter().map(|_| StandardNormal.sample(rng)).collect(),
+        Norm::L1 => return random_start(threat, origin, rng),
+    };
+    let length = match threat.norm {
+        Norm::Linf => drawn.iter().fold(0.0f64, |most, d| most.max(d.abs())),
+        _ => drawn.iter().map(|d| d * d).sum::<f64>().sqrt(),
+    };
+    let scale = f64::from(threat.epsilon.value()) / length.max(f64::MIN_POSITIVE);
+    let mut point: Vec<f32> = origin
+        .iter()
+        .zip(&drawn)
+        .map(|(&centre, &d)| (f64::from(centre) + scale * d) as f32)
+        .collect();
+    project(threat, origin, &mut point);
+    point
+}
+
 /// Moves `point` by `size` in the direction that raises a linear loss the most within the norm's unit ball: the sign of
-/// the gradient for L-inf, the gradient over its length for L2 (Lemma 1 of Simon-Gabriel et al. 2019: the dual norm).
+/// the gradient for L-inf, the gradient over its length for L2 (Lemma 1 of Simon-Gabriel et al. 2019: the dual norm); for L1,
+/// that would be a single value, and the move is shared among the steepest hundredth of all (Tramer & Boneh 2019).
 ///
 /// Values of the gradient that are not finite count as zero. Answers `false`, and leaves `point`, when nothing is left.
 pub(crate) fn step(norm: Norm, size: f32, gradient: &[f32], point: &mut [f32]) -> bool {
@@ -90,11 +121,15 @@ pub(crate) fn step(norm: Norm, size: f32, gradient: &[f32], point: &mut [f32]) -
     if length == 0.0 {
         return false;
     }
+    if norm == Norm::L1 {
+        l1::step(size, gradient, point);
+        return true;
+    }
     for (value, slope) in point.iter_mut().zip(gradient.iter().map(finite)) {
         *value += match norm {
             Norm::Linf if slope == 0.0 => 0.0,
             Norm::Linf => size.copysign(slope),
-            Norm::L2 => (f64::from(size) * f64::from(slope) / length) as f32,
+            Norm::L2 | Norm::L1 => (f64::from(size) * f64::from(slope) / length) as f32,
         };
     }
     true
@@ -114,7 +149,7 @@ mod tests {
     }
 
     fn norms() -> impl Strategy<Value = Norm> {
-        prop_oneof![Just(Norm::Linf), Just(Norm::L2)]
+        prop_oneof![Just(Norm::Linf), Just(Norm::L2), Just(Norm::L1)]
     }
 
     /// Radii from below one unit in the last place of a pixel up to more than the whole box.
@@ -182,7 +217,7 @@ mod tests {
                 .map(|((&x, &o), &g)| f64::from(x - o) * f64::from(g)).sum();
             let zero = vec![0.0; gradient.len()];
             let lengths = Distances::between(&zero, &gradient);
-            let dual = match norm { Norm::Linf => lengths.l1, Norm::L2 => lengths.l2 };
+            let dual = match norm { Norm::Linf => lengths.l1, Norm::L2 => lengths.l2, Norm::L1 => lengths.linf };
             prop_assert!((gain - f64::from(size) * dual).abs() < 1e-3 * (1.0 + gain.abs()));
         }
     }
@@ -202,7 +237,7 @@ mod tests {
 
     #[test]
     fn nothing_to_climb_is_reported_and_moves_nothing() {
-        for norm in [Norm::Linf, Norm::L2] {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
             for gradient in [[0.0, 0.0], [f32::NAN, 0.0], [-0.0, f32::INFINITY]] {
                 let mut point = [0.25, 0.75];
                 assert!(!step(norm, 0.1, &gradient, &mut point));

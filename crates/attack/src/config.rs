@@ -1,47 +1,10 @@
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnyAttack, ConfigError, Epsilon, Fgsm, Limits, Norm, ObjectiveKind, Pgd, Threat, lenient,
+    AnyAttack, Apgd, AttackKind, AutoAttack, CarliniWagner, ConfigError, DeepFool, Epsilon, Fab,
+    Fgsm, Limits, Mim, MultiTargeted, Norm, ObjectiveKind, Pgd, Spsa, Square, Threat, Variants,
+    Version, lenient,
 };
-
-/// Which attack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AttackKind {
-    /// One step of eps from the clean image.
-    Fgsm,
-    /// Projected gradient descent.
-    #[default]
-    Pgd,
-}
-
-impl fmt::Display for AttackKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AttackKind::Fgsm => "fgsm",
-            AttackKind::Pgd => "pgd",
-        })
-    }
-}
-
-/// The text names no attack.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown attack `{0}`: use `fgsm` or `pgd`")]
-pub struct ParseAttackError(String);
-
-impl FromStr for AttackKind {
-    type Err = ParseAttackError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "fgsm" => Ok(AttackKind::Fgsm),
-            "pgd" => Ok(AttackKind::Pgd),
-            _ => Err(ParseAttackError(text.to_owned())),
-        }
-    }
-}
 
 /// An attack as somebody wrote it: on the command line, in a form, a query string, JSON or a file, under the same names
 /// everywhere. Numbers may be numbers or text; unknown names are refused.
@@ -50,50 +13,59 @@ impl FromStr for AttackKind {
 pub struct AttackConfig {
     /// Which attack; `pgd` by default.
     pub attack: AttackKind,
-    /// The norm of the ball; `linf` by default.
-    pub norm: Norm,
-    /// The radius of the ball in pixel units; `8/255` by default for `linf`, `128/255` for `l2`.
+    /// The norm of the ball; `linf` by default, `l2` for `cw`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<Norm>,
+    /// The radius of the ball in pixel units; `8/255` by default for `linf`, `128/255` for `l2`, `12` for `l1`.
     #[serde(
         deserialize_with = "lenient::eps",
         skip_serializing_if = "Option::is_none"
     )]
     pub eps: Option<Epsilon>,
-    /// Steps per restart; 20 by default. Not for `fgsm`.
+    /// Steps per restart, or queries of attacks without gradients; by default as many as each attack's paper has, and 20 for
+    /// `pgd`, `mim` and `multi-targeted`.
     #[serde(
         deserialize_with = "lenient::steps",
         skip_serializing_if = "Option::is_none"
     )]
     pub steps: Option<usize>,
-    /// The length of a step in pixel units; `2.5 eps / steps` by default. Not for `fgsm`.
+    /// The length of a step in pixel units; `2.5 eps / steps` by default.
     #[serde(
         deserialize_with = "lenient::step_size",
         skip_serializing_if = "Option::is_none"
     )]
     pub step_size: Option<Epsilon>,
-    /// Restarts at most; 1 by default. Not for `fgsm`.
+    /// Restarts at most; 1 by default.
     #[serde(
         deserialize_with = "lenient::restarts",
         skip_serializing_if = "Option::is_none"
     )]
     pub restarts: Option<usize>,
     /// The loss to climb; `cross_entropy` by default.
-    pub objective: ObjectiveKind,
-    /// The seed of the random starts; 0 by default. `fgsm` draws nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<ObjectiveKind>,
+    /// The variants of `mim`; none by default.
+    #[serde(
+        deserialize_with = "lenient::variants",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub variants: Option<Variants>,
+    /// The seed of all that is drawn; 0 by default.
     #[serde(deserialize_with = "lenient::seed")]
     pub seed: u64,
 }
 
 impl AttackConfig {
-    /// The perturbations to search, the default radius filled in.
+    /// The perturbations to search, the defaults filled in.
     pub fn threat(&self) -> Threat {
-        let epsilon = self.eps.unwrap_or(match self.norm {
+        let default = self.attack.norms().first().copied();
+        let norm = self.norm.or(default).unwrap_or_default();
+        let epsilon = self.eps.unwrap_or(match norm {
             Norm::Linf => Epsilon::fraction_of_255(8),
             Norm::L2 => Epsilon::fraction_of_255(128),
+            Norm::L1 => Epsilon::whole(12),
         });
-        Threat {
-            norm: self.norm,
-            epsilon,
-        }
+        Threat { norm, epsilon }
     }
 
     /// The attack to run, with every default filled in.
@@ -102,6 +74,14 @@ impl AttackConfig {
     /// When a value is outside `limits` or has no meaning for the attack.
     pub fn validate(&self, limits: &Limits) -> Result<AnyAttack, ConfigError> {
         let threat = self.threat();
+        let norms = self.attack.norms();
+        if !norms.contains(&threat.norm) {
+            return Err(ConfigError::Norm {
+                attack: self.attack,
+                norm: threat.norm,
+                norms: norms.to_vec(),
+            });
+        }
         let limit = limits.max_eps(threat.norm);
         if threat.epsilon.value() > limit {
             return Err(ConfigError::Eps {
@@ -110,48 +90,173 @@ impl AttackConfig {
                 limit,
             });
         }
-        match self.attack {
-            AttackKind::Fgsm => self.fgsm(threat).map(AnyAttack::Fgsm),
-            AttackKind::Pgd => self.pgd(threat, limits).map(AnyAttack::Pgd),
-        }
+        self.check_fields()?;
+        self.check_effort(limits)?;
+        Ok(self.attack(threat))
     }
 
-    fn fgsm(&self, threat: Threat) -> Result<Fgsm, ConfigError> {
-        let refuse = |field, value: String| Err(ConfigError::NotForFgsm { field, value });
-        match (self.steps, self.step_size, self.restarts) {
-            (Some(steps), _, _) if steps != 1 => refuse("steps", steps.to_string()),
-            (_, Some(size), _) if size != threat.epsilon => refuse("step_size", size.to_string()),
-            (_, _, Some(restarts)) if restarts != 1 => refuse("restarts", restarts.to_string()),
-            _ => Ok(Fgsm {
-                objective: self.objective,
-                ..Fgsm::new(threat)
-            }),
+    /// Refuses what has no meaning for the attack.
+    fn check_fields(&self) -> Result<(), ConfigError> {
+        let takes = self.attack.takes();
+        for (field, taken, value) in [
+            (
+                "steps",
+                takes.steps,
+                self.steps.map(|steps| steps.to_string()),
+            ),
+            (
+                "step_size",
+                takes.step_size,
+                self.step_size.map(|size| size.to_string()),
+            ),
+            (
+                "restarts",
+                takes.restarts,
+                self.restarts.map(|restarts| restarts.to_string()),
+            ),
+            (
+                "objective",
+                takes.objective,
+                self.objective.map(|objective| objective.to_string()),
+            ),
+            (
+                "variants",
+                takes.variants,
+                self.variants.map(|variants| variants.to_string()),
+            ),
+        ] {
+            if let Some(value) = value.filter(|_| !taken) {
+                return Err(ConfigError::NotForAttack {
+                    attack: self.attack,
+                    field,
+                    value,
+                    takes: takes.names(),
+                });
+            }
         }
+        Ok(())
     }
 
-    fn pgd(&self, threat: Threat, limits: &Limits) -> Result<Pgd, ConfigError> {
-        let defaults = Pgd::new(threat);
-        let steps = self.steps.unwrap_or(defaults.steps);
-        if !(1..=limits.max_steps).contains(&steps) {
-            let limit = limits.max_steps;
+    fn check_effort(&self, limits: &Limits) -> Result<(), ConfigError> {
+        let limit = match self.attack {
+            AttackKind::Square => limits.max_queries,
+            _ => limits.max_steps,
+        };
+        if let Some(steps) = self.steps.filter(|steps| !(1..=limit).contains(steps)) {
             return Err(ConfigError::Steps { steps, limit });
         }
         if let Some(size) = self.step_size.filter(|size| size.value() <= 0.0) {
             return Err(ConfigError::StepSize(size));
         }
-        let restarts = self.restarts.unwrap_or(defaults.restarts);
-        if !(1..=limits.max_restarts).contains(&restarts) {
-            let limit = limits.max_restarts;
-            return Err(ConfigError::Restarts { restarts, limit });
+        let limit = limits.max_restarts;
+        match self
+            .restarts
+            .filter(|restarts| !(1..=limit).contains(restarts))
+        {
+            Some(restarts) => Err(ConfigError::Restarts { restarts, limit }),
+            None => Ok(()),
         }
-        Ok(Pgd {
-            steps,
-            step_size: self.step_size.map(Epsilon::value),
-            restarts,
-            objective: self.objective,
-            seed: self.seed,
-            ..defaults
-        })
+    }
+
+    fn attack(&self, threat: Threat) -> AnyAttack {
+        let seed = self.seed;
+        let steps = |default| self.steps.unwrap_or(default);
+        let restarts = |default| self.restarts.unwrap_or(default);
+        let step_size = self.step_size.map(Epsilon::value);
+        let objective = self.objective.unwrap_or_default();
+        let apgd = |apgd: Apgd| {
+            AnyAttack::Apgd(Apgd {
+                steps: steps(apgd.steps),
+                restarts: restarts(apgd.restarts),
+                seed,
+                ..apgd
+            })
+        };
+        let fab = |fab: Fab| {
+            AnyAttack::Fab(Fab {
+                steps: steps(fab.steps),
+                restarts: restarts(fab.restarts),
+                seed,
+                ..fab
+            })
+        };
+        let pgd = |pgd: Pgd| Pgd {
+            steps: steps(pgd.steps),
+            step_size,
+            restarts: restarts(pgd.restarts),
+            seed,
+            ..pgd
+        };
+        let autoattack = |version| {
+            AnyAttack::AutoAttack(AutoAttack {
+                version,
+                seed,
+                ..AutoAttack::new(threat)
+            })
+        };
+        match self.attack {
+            AttackKind::Fgsm => AnyAttack::Fgsm(Fgsm {
+                objective,
+                ..Fgsm::new(threat)
+            }),
+            AttackKind::Pgd => AnyAttack::Pgd(Pgd {
+                objective,
+                ..pgd(Pgd::new(threat))
+            }),
+            AttackKind::Mim => {
+                let mim = Mim::new(threat);
+                AnyAttack::Mim(Mim {
+                    steps: steps(mim.steps),
+                    step_size,
+                    variants: self.variants.unwrap_or_default(),
+                    objective,
+                    seed,
+                    ..mim
+                })
+            }
+            AttackKind::ApgdCe => apgd(Apgd::new(threat, ObjectiveKind::CrossEntropy)),
+            AttackKind::ApgdDlr => apgd(Apgd::new(threat, ObjectiveKind::Dlr)),
+            AttackKind::ApgdT => apgd(Apgd::targeted(threat)),
+            AttackKind::Fab => fab(Fab::new(threat)),
+            AttackKind::FabT => fab(Fab::targeted(threat)),
+            AttackKind::Square => {
+                let square = Square::new(threat);
+                AnyAttack::Square(Square {
+                    queries: steps(square.queries),
+                    restarts: restarts(square.restarts),
+                    seed,
+                    ..square
+                })
+            }
+            AttackKind::Cw => {
+                let cw = CarliniWagner::new(threat);
+                AnyAttack::CarliniWagner(CarliniWagner {
+                    steps: steps(cw.steps),
+                    ..cw
+                })
+            }
+            AttackKind::Deepfool => {
+                let deepfool = DeepFool::new(threat);
+                AnyAttack::DeepFool(DeepFool {
+                    steps: steps(deepfool.steps),
+                    ..deepfool
+                })
+            }
+            AttackKind::MultiTargeted => AnyAttack::MultiTargeted(MultiTargeted {
+                pgd: pgd(MultiTargeted::new(threat).pgd),
+            }),
+            AttackKind::Spsa => {
+                let spsa = Spsa::new(threat);
+                AnyAttack::Spsa(Spsa {
+                    steps: steps(spsa.steps),
+                    seed,
+                    ..spsa
+                })
+            }
+            AttackKind::Autoattack => autoattack(Version::Standard),
+            AttackKind::AutoattackPlus => autoattack(Version::Plus),
+            AttackKind::AutoattackRand => autoattack(Version::Rand),
+        }
     }
 }
 
@@ -196,6 +301,19 @@ mod tests {
     }
 
     #[test]
+    fn every_attack_goes_by_its_name_and_says_all_that_is_needed_to_run_it_again() {
+        for kind in AttackKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            let config = read(&format!(r#"{{"attack":"{kind}","seed":5}}"#)).unwrap();
+            let attack = config.validate(&limits()).unwrap();
+            assert_eq!(attack.name(), kind.name());
+            assert_eq!(attack.threat().norm, kind.norms()[0]);
+            let line = attack.describe();
+            assert!(line.starts_with(&format!("{kind} ")), "{line}");
+        }
+    }
+
+    #[test]
     fn numbers_and_text_read_alike() {
         let numbers = r#"{"attack":"pgd","norm":"l2","eps":0.5,"steps":7,"step_size":0.125,
             "restarts":3,"objective":"margin","seed":18446744073709551615}"#;
@@ -217,7 +335,7 @@ mod tests {
         let config = read(r#"{"eps":"4/255","step_size":"2/255"}"#).unwrap();
         assert_eq!(config.eps.unwrap().to_string(), "4/255");
         let parameters = config.validate(&limits()).unwrap().parameters();
-        assert_eq!(parameters.step_size, 2.0 / 255.0);
+        assert_eq!(parameters.step_size, Some(2.0 / 255.0));
     }
 
     #[test]
@@ -253,14 +371,15 @@ mod tests {
                 ["restarts `many`", "whole number", "1"],
             ),
             (r#"{"seed":-3}"#, ["seed `-3`", "whole number", "0"]),
-            (
-                r#"{"attack":"deepfool"}"#,
-                ["`deepfool`", "`fgsm`", "`pgd`"],
-            ),
+            (r#"{"attack":"magic"}"#, ["`magic`", "`fgsm`", "`pgd`"]),
             (r#"{"norm":"l7"}"#, ["`l7`", "`linf`", "`l2`"]),
             (
-                r#"{"objective":"dlr"}"#,
-                ["`dlr`", "`cross_entropy`", "`margin`"],
+                r#"{"objective":"luck"}"#,
+                ["`luck`", "`cross_entropy`", "`margin`"],
+            ),
+            (
+                r#"{"variants":"ni,xi"}"#,
+                ["variants `ni,xi`", "`ni`", "`ti`"],
             ),
             (r#"{"epsilon":1}"#, ["`epsilon`", "`eps`", "`steps`"]),
         ] {
@@ -269,8 +388,8 @@ mod tests {
                 assert!(message.contains(part), "{json}: `{message}` lacks `{part}`");
             }
         }
-        let message = "deepfool".parse::<AttackKind>().unwrap_err().to_string();
-        assert_eq!(message, "unknown attack `deepfool`: use `fgsm` or `pgd`");
+        let message = "magic".parse::<AttackKind>().unwrap_err().to_string();
+        assert!(message.starts_with("unknown attack `magic`: use `fgsm`, `pgd`, "));
     }
 
     #[test]
@@ -289,15 +408,21 @@ mod tests {
             (r#"{"restarts":101}"#, ["restarts 101", "1 to 100", "usual"]),
             (
                 r#"{"attack":"fgsm","steps":5}"#,
-                ["steps 5", "one step", "`pgd`"],
+                ["steps 5", "fgsm", "objective"],
             ),
             (
-                r#"{"attack":"fgsm","step_size":0.5}"#,
-                ["step_size 0.5", "one step", "`pgd`"],
+                r#"{"attack":"apgd-t","objective":"margin"}"#,
+                ["objective margin", "apgd-t", "restarts"],
             ),
             (
-                r#"{"attack":"fgsm","restarts":2}"#,
-                ["restarts 2", "one step", "`pgd`"],
+                r#"{"attack":"autoattack","restarts":2}"#,
+                ["restarts 2", "autoattack", "seed"],
+            ),
+            (r#"{"variants":"ni"}"#, ["variants ni", "pgd", "step_size"]),
+            (r#"{"attack":"cw","norm":"linf"}"#, ["cw", "linf", "l2"]),
+            (
+                r#"{"attack":"square","steps":100001}"#,
+                ["steps 100001", "1 to 20000", "usual"],
             ),
         ] {
             let message = message(json);

@@ -42,6 +42,7 @@ impl Distances {
         match norm {
             Norm::Linf => self.linf,
             Norm::L2 => self.l2,
+            Norm::L1 => self.l1,
         }
     }
 
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_nan_is_inside_no_ball() {
-        for norm in [Norm::Linf, Norm::L2] {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
             let threat = Threat {
                 norm,
                 epsilon: "1".parse().unwrap(),

@@ -34,6 +34,14 @@ impl Epsilon {
         }
     }
 
+    /// A whole number.
+    pub(crate) fn whole(number: u8) -> Self {
+        Self {
+            value: number.into(),
+            fraction: None,
+        }
+    }
+
     fn checked(
         value: f32,
         fraction: Option<(u32, u32)>,

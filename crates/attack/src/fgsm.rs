@@ -3,7 +3,7 @@ use crate::{
     Victim, pgd::DEFAULT_MAX_BATCH,
 };
 
-/// The fast gradient sign method (Goodfellow et al. 2015) and its L2 form: one step of the whole radius from the clean
+/// The fast gradient sign method (Goodfellow et al. 2015) and its forms for L2 and L1: one step of the whole radius from the clean
 /// image. It draws nothing at random.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fgsm {

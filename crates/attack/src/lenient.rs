@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::Epsilon;
+use crate::{Epsilon, Variants};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -76,6 +76,13 @@ pub(crate) fn steps<'de, D: Deserializer<'de>>(d: D) -> Result<Option<usize>, D:
 
 pub(crate) fn restarts<'de, D: Deserializer<'de>>(d: D) -> Result<Option<usize>, D::Error> {
     count(d, "restarts", 1)
+}
+
+pub(crate) fn variants<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Variants>, D::Error> {
+    let remedy = "names none: write some of `ni`, `di` and `ti`, such as `ni,ti`";
+    written(d)?
+        .map(|text| text.parse().map_err(|_| refused("variants", &text, remedy)))
+        .transpose()
 }
 
 pub(crate) fn seed<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {

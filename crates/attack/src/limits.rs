@@ -1,4 +1,4 @@
-use crate::{Epsilon, InputSpec, Norm};
+use crate::{AttackKind, Epsilon, InputSpec, Norm};
 
 /// How much attack may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -7,21 +7,28 @@ pub struct Limits {
     pub max_eps_linf: f32,
     /// The largest L2 radius.
     pub max_eps_l2: f32,
+    /// The largest L1 radius.
+    pub max_eps_l1: f32,
     /// The most steps per restart.
     pub max_steps: usize,
     /// The most restarts.
     pub max_restarts: usize,
+    /// The most queries of an attack without gradients.
+    pub max_queries: usize,
 }
 
 impl Limits {
     /// The limits for images of one shape: radii up to the diameter of the box (1 in L-inf, the square root of the number
-    /// of values in L2), 1000 steps, 100 restarts.
+    /// of values in L2, their number in L1), 1000 steps, 100 restarts,
+    /// 20000 queries.
     pub fn for_input(input: InputSpec) -> Self {
         Self {
             max_eps_linf: 1.0,
             max_eps_l2: (input.values() as f32).sqrt(),
+            max_eps_l1: input.values() as f32,
             max_steps: 1000,
             max_restarts: 100,
+            max_queries: 20_000,
         }
     }
 
@@ -29,6 +36,7 @@ impl Limits {
         match norm {
             Norm::Linf => self.max_eps_linf,
             Norm::L2 => self.max_eps_l2,
+            Norm::L1 => self.max_eps_l1,
         }
     }
 }
@@ -69,14 +77,38 @@ pub enum ConfigError {
         /// The most allowed.
         limit: usize,
     },
-    /// FGSM is one step of eps from the clean image.
+    /// The attack is made for other norms.
+    #[error("{attack} is not made for {norm}: use {norms}, or another attack", norms = list(.norms))]
+    Norm {
+        /// The attack.
+        attack: AttackKind,
+        /// The norm asked for.
+        norm: Norm,
+        /// Those it is made for.
+        norms: Vec<Norm>,
+    },
+    /// The attack has no such thing.
     #[error(
-        "fgsm takes one step of eps from the clean image, so {field} {value} has no meaning for it: leave {field} out, or use attack `pgd`"
+        "{attack} has no {field}, so {field} {value} has no meaning for it: leave it out; {attack} takes {takes}", takes = takes_list(.takes)
     )]
-    NotForFgsm {
-        /// `steps`, `step_size` or `restarts`.
+    NotForAttack {
+        /// The attack.
+        attack: AttackKind,
+        /// `steps`, `step_size`, `restarts`, `objective` or `variants`.
         field: &'static str,
         /// What was asked for.
         value: String,
+        /// What it takes, beside `norm`, `eps` and `seed`.
+        takes: Vec<&'static str>,
     },
+}
+
+fn list(norms: &[Norm]) -> String {
+    let names: Vec<String> = norms.iter().map(Norm::to_string).collect();
+    names.join(" or ")
+}
+
+fn takes_list(takes: &[&'static str]) -> String {
+    let all = ["norm", "eps"].iter().chain(takes).chain(&["seed"]);
+    all.copied().collect::<Vec<_>>().join(", ")
 }

@@ -33,6 +33,22 @@ pub(crate) fn ranked(logits: &[f32], rank: usize) -> f64 {
     ranked.map_or(f64::NAN, |&logit| logit.into())
 }
 
+/// The `count` classes of the largest logits beside `label`, the largest first; of equal ones the first.
+pub(crate) fn likeliest(logits: &[f32], label: usize, count: usize) -> Vec<usize> {
+    let mut classes: Vec<(usize, f32)> = logits
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|&(class, _)| class != label)
+        .collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    classes
+        .into_iter()
+        .take(count)
+        .map(|(class, _)| class)
+        .collect()
+}
+
 /// The logarithms of the classes' probabilities.
 ///
 /// Shifted by the largest value (not the largest magnitude, which overflows when all logits are very negative) before

@@ -13,22 +13,36 @@ pub enum ObjectiveKind {
     CrossEntropy,
     /// The difference of logits; invariant under scaling and shifting them.
     Margin,
+    /// The difference of logits over their spread (Croce & Hein 2020): its gradient too is invariant under scaling them.
+    /// With too few classes for it, the margin is climbed instead.
+    Dlr,
 }
 
 impl ObjectiveKind {
+    /// What is climbed where there are so many classes: the difference of logits ratio takes three of them, and four to reach
+    /// a target.
+    pub fn with_classes(self, classes: usize, targeted: bool) -> Self {
+        match self {
+            ObjectiveKind::Dlr if classes < 3 + usize::from(targeted) => ObjectiveKind::Margin,
+            kind => kind,
+        }
+    }
+
     /// The objective that leaves `label`.
     pub fn untargeted(self, label: usize) -> Objective {
         match self {
             ObjectiveKind::CrossEntropy => Objective::CrossEntropy { label },
             ObjectiveKind::Margin => Objective::Margin { label },
+            ObjectiveKind::Dlr => Objective::Dlr { label },
         }
     }
 
-    /// The objective that reaches `target`.
-    pub fn targeted(self, target: usize) -> Objective {
+    /// The objective that leaves `label` for `target`.
+    pub fn targeted(self, label: usize, target: usize) -> Objective {
         match self {
             ObjectiveKind::CrossEntropy => Objective::TargetedCrossEntropy { target },
             ObjectiveKind::Margin => Objective::TargetedMargin { target },
+            ObjectiveKind::Dlr => Objective::TargetedDlr { label, target },
         }
     }
 }
@@ -38,13 +52,14 @@ impl fmt::Display for ObjectiveKind {
         f.write_str(match self {
             ObjectiveKind::CrossEntropy => "cross_entropy",
             ObjectiveKind::Margin => "margin",
+            ObjectiveKind::Dlr => "dlr",
         })
     }
 }
 
 /// The text names no objective.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown objective `{0}`: use `cross_entropy` or `margin`")]
+#[error("unknown objective `{0}`: use `cross_entropy`, `margin` or `dlr`")]
 pub struct ParseObjectiveError(String);
 
 impl FromStr for ObjectiveKind {
@@ -54,6 +69,7 @@ impl FromStr for ObjectiveKind {
         match text.to_ascii_lowercase().as_str() {
             "cross_entropy" => Ok(ObjectiveKind::CrossEntropy),
             "margin" => Ok(ObjectiveKind::Margin),
+            "dlr" => Ok(ObjectiveKind::Dlr),
             _ => Err(ParseObjectiveError(text.to_owned())),
         }
     }

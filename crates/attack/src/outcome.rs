@@ -41,12 +41,18 @@ pub struct Outcome {
     pub clean_prediction: usize,
     /// The adversarial image, `[channels, height, width]`; present exactly when one was found.
     pub adversarial: Option<Array3<f32>>,
-    /// The point of highest loss of a search that found nothing; absent when there was no search.
+    /// The point of highest loss of a search that found nothing, or of one that looks for the closest adversarial the closest
+    /// outside the ball; absent when there was no search.
     pub best: Option<Array3<f32>>,
     /// The class predicted for the image kept (the adversarial, else the best, else the clean one).
     pub prediction: usize,
     /// The objective's value at the image kept.
     pub loss: f32,
+    /// The distance, in the norm of the attack, of the closest image found that reaches the goal, inside the ball or not;
+    /// absent unless the attack looks for the closest.
+    pub smallest: Option<f64>,
+    /// Which of several attacks found the adversarial; absent where there is one attack alone.
+    pub found_by: Option<String>,
     /// Gradients computed for this image.
     pub gradient_evaluations: u64,
     /// Forward passes without a gradient computed for this image, the clean one included.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,32 +18,44 @@ pub struct Parameters {
     pub eps: Epsilon,
     /// The radius of the ball as a number, in pixel units.
     pub eps_value: f32,
-    /// Steps per restart.
+    /// Steps per restart; queries, for attacks that take no gradient.
     pub steps: usize,
-    /// The length of a step, in pixel units and in the norm of the ball.
-    pub step_size: f32,
+    /// The length of a step, in pixel units and in the norm of the ball; absent where the attack chooses it as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_size: Option<f32>,
     /// Restarts at most; images that are broken take no further ones.
     pub restarts: usize,
-    /// The loss that is climbed.
-    pub objective: ObjectiveKind,
-    /// The seed of the random starts.
+    /// The loss that is climbed; absent where the attack has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<ObjectiveKind>,
+    /// The seed of all that is drawn.
     pub seed: u64,
+    /// What this attack alone has, by the names of its paper.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
+
+/// Further numbers of an attack.
+pub type Options = BTreeMap<String, f64>;
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} eps={} steps={} step_size={} restarts={} objective={} seed={}",
-            self.attack,
-            self.norm,
-            self.eps,
-            self.steps,
-            four_digits(self.step_size),
-            self.restarts,
-            self.objective,
-            self.seed
-        )
+            "{} {} eps={} steps={}",
+            self.attack, self.norm, self.eps, self.steps
+        )?;
+        if let Some(size) = self.step_size {
+            write!(f, " step_size={}", four_digits(size))?;
+        }
+        write!(f, " restarts={}", self.restarts)?;
+        if let Some(objective) = self.objective {
+            write!(f, " objective={objective}")?;
+        }
+        for (name, value) in &self.options {
+            write!(f, " {name}={value}")?;
+        }
+        write!(f, " seed={}", self.seed)
     }
 }
 

@@ -1,15 +1,18 @@
 use crate::{
-    Attack, AttackError, ObjectiveKind, Observer, Outcome, Parameters, Progress, Samples, Threat,
-    Victim, query::Queries, row::Row,
+    Attack, AttackError, Objective, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
+    Threat, Victim, ball,
+    case::Case,
+    desk::Stop,
+    search::{self, Search},
 };
 
 /// Rows per query unless an attack says otherwise.
 pub const DEFAULT_MAX_BATCH: usize = 256;
 
-/// Projected gradient descent (Madry et al. 2018), for L-inf and L2.
+/// Projected gradient descent (Madry et al. 2018), for L-inf, L2 and L1.
 ///
 /// From a random point of the ball, every step climbs the objective by `step_size` in the direction the norm allows most
-/// (the sign of the gradient, or the gradient over its length) and projects back to the ball and the box.
+/// (the sign of the gradient, the gradient over its length, or for L1 its steepest hundredth) and projects back to the ball and the box.
 ///
 /// An image leaves the batch at the first iterate that is misclassified by the very forward pass that came with its
 /// gradient, and that iterate is its adversarial; an image that holds gets the iterate of highest loss. Restarts
@@ -61,104 +64,6 @@ impl Pgd {
         self.step_size
             .unwrap_or_else(|| 2.5 * self.threat.epsilon.value() / self.steps.max(1) as f32)
     }
-
-    /// Judges the clean images.
-    async fn rows<V: Victim>(
-        &self,
-        queries: &Queries<'_, V>,
-        samples: &Samples,
-    ) -> Result<Vec<Row>, AttackError> {
-        let origins: Vec<Vec<f32>> = samples
-            .images
-            .outer_iter()
-            .map(|image| image.iter().copied().collect())
-            .collect();
-        let points: Vec<&[f32]> = origins.iter().map(Vec::as_slice).collect();
-        let logits = queries.logits(&points).await?;
-        origins
-            .into_iter()
-            .zip(logits)
-            .zip(samples.ids.iter().zip(samples.goals()))
-            .map(|((origin, logits), (&id, goal))| {
-                Row::new(id, goal, self.objective, origin, logits)
-            })
-            .collect()
-    }
-
-    /// One query for every row that is climbing: the gradient, or the plain logits at the last point of a restart.
-    async fn query<V: Victim>(
-        &self,
-        queries: &Queries<'_, V>,
-        rows: &mut [Row],
-        last: bool,
-    ) -> Result<(), AttackError> {
-        let climbing = || rows.iter().filter(|row| row.is_climbing());
-        let points: Vec<&[f32]> = climbing().map(Row::point).collect();
-        if last {
-            let logits = queries.logits(&points).await?;
-            let landing = rows.iter_mut().filter(|row| row.is_climbing());
-            for (row, logits) in landing.zip(logits) {
-                row.land(&logits);
-            }
-        } else {
-            let objectives: Vec<_> = climbing().map(|row| row.objective().clone()).collect();
-            let slopes = queries.slopes(&points, &objectives).await?;
-            let step_size = self.resolved_step_size();
-            let climbing = rows.iter_mut().filter(|row| row.is_climbing());
-            for (row, slope) in climbing.zip(slopes) {
-                row.climb(&slope, self.threat, step_size);
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the restarts. Rows left open were cut short by the observer.
-    async fn search<V: Victim, O: Observer>(
-        &self,
-        queries: &Queries<'_, V>,
-        rows: &mut [Row],
-        observer: &O,
-    ) -> Result<(), AttackError> {
-        if observer.observe(self.progress(rows, 0, 0)).is_break() {
-            return Ok(());
-        }
-        for restart in 0..self.restarts {
-            let random = self.random_start || restart > 0;
-            for row in rows.iter_mut().filter(|row| row.is_open()) {
-                row.start(self.threat, self.seed, random);
-            }
-            for step in 0..=self.steps {
-                if !rows.iter().any(Row::is_climbing) {
-                    break;
-                }
-                self.query(queries, rows, step == self.steps).await?;
-                let stop = observer
-                    .observe(self.progress(rows, restart + 1, step))
-                    .is_break();
-                let more = restart + 1 < self.restarts || rows.iter().any(Row::is_climbing);
-                if stop && more {
-                    return Ok(());
-                }
-            }
-            rows.iter_mut().for_each(Row::end_restart);
-        }
-        rows.iter_mut().for_each(Row::close);
-        Ok(())
-    }
-
-    fn progress(&self, rows: &[Row], restart: usize, step: usize) -> Progress {
-        let open = || rows.iter().filter(|row| row.is_open());
-        let remaining = open().count();
-        Progress {
-            step,
-            steps: self.steps,
-            restart,
-            restarts: self.restarts,
-            broken: rows.len() - remaining,
-            remaining,
-            best_loss: open().map(Row::loss).reduce(f32::max),
-        }
-    }
 }
 
 impl Attack for Pgd {
@@ -177,10 +82,11 @@ impl Attack for Pgd {
             eps: self.threat.epsilon,
             eps_value: self.threat.epsilon.value(),
             steps: self.steps,
-            step_size: self.resolved_step_size(),
+            step_size: Some(self.resolved_step_size()),
             restarts: self.restarts,
-            objective: self.objective,
+            objective: Some(self.objective),
             seed: self.seed,
+            options: Options::new(),
         }
     }
 
@@ -190,18 +96,53 @@ impl Attack for Pgd {
         samples: &Samples,
         observer: &O,
     ) -> Result<Vec<Outcome>, AttackError> {
-        samples.check(victim)?;
-        let queries = Queries::new(victim, self.max_batch);
-        let mut rows = self.rows(&queries, samples).await?;
-        if self.threat.epsilon.value() > 0.0 {
-            self.search(&queries, &mut rows, observer).await?;
-        } else {
-            // The ball holds the clean image alone, which has just been judged.
-            rows.iter_mut().for_each(Row::close);
+        search::run(self, victim, samples, observer).await
+    }
+}
+
+impl Search for Pgd {
+    fn judge(&self) -> ObjectiveKind {
+        self.objective
+    }
+
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    async fn search(&self, case: &mut Case) -> Result<(), Stop> {
+        let objective = case.objective(self.objective);
+        for restart in 0..self.restarts {
+            let mut rng = case.restart(self.seed);
+            let start = (self.random_start || restart > 0)
+                .then(|| ball::random_start(self.threat, &case.origin, &mut rng));
+            let start = start.unwrap_or_else(|| case.origin.clone());
+            if self.climb(case, start, &objective).await? {
+                break;
+            }
         }
-        Ok(rows
-            .into_iter()
-            .map(|row| row.into_outcome(victim.input()))
-            .collect())
+        Ok(())
+    }
+}
+
+impl Pgd {
+    /// One restart; answers whether the image is to be given up, because it never has a gradient.
+    pub(crate) async fn climb(
+        &self,
+        case: &mut Case,
+        mut point: Vec<f32>,
+        objective: &Objective,
+    ) -> Result<bool, Stop> {
+        let step_size = self.resolved_step_size();
+        for _ in 0..self.steps {
+            let slope = case.slope(&point, objective).await?;
+            if !ball::step(self.threat.norm, step_size, &slope.gradient, &mut point) {
+                // The point stays and would only give the same answer again.
+                return Ok(case.flat());
+            }
+            ball::project(self.threat, &case.origin, &mut point);
+            case.stepped();
+        }
+        case.look(&point).await?;
+        Ok(false)
     }
 }

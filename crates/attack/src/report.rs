@@ -155,6 +155,7 @@ fn note(checked: &Checked, parameters: &Parameters) -> String {
     let ball = match parameters.norm {
         Norm::Linf => format!("eps {} per value", parameters.eps),
         Norm::L2 => format!("an L2 distance of {}", parameters.eps),
+        Norm::L1 => format!("an L1 distance of {}", parameters.eps),
     };
     let mut note = match checked.outcome.status {
         Status::AdversarialFound => {

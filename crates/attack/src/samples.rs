@@ -162,10 +162,11 @@ impl Goal {
         }
     }
 
-    pub(crate) fn objective(self, kind: ObjectiveKind) -> Objective {
+    /// The objective of an image of class `label`, in a model with so many classes.
+    pub(crate) fn objective(self, kind: ObjectiveKind, label: usize, classes: usize) -> Objective {
         match self {
-            Goal::Leave(label) => kind.untargeted(label),
-            Goal::Reach(target) => kind.targeted(target),
+            Goal::Leave(label) => kind.with_classes(classes, false).untargeted(label),
+            Goal::Reach(target) => kind.with_classes(classes, true).targeted(label, target),
         }
     }
 }

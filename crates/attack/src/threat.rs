@@ -13,6 +13,8 @@ pub enum Norm {
     Linf,
     /// The Euclidean length of the change over all pixel values of an image.
     L2,
+    /// The sum of the absolute changes of all pixel values of an image.
+    L1,
 }
 
 impl fmt::Display for Norm {
@@ -20,13 +22,14 @@ impl fmt::Display for Norm {
         f.write_str(match self {
             Norm::Linf => "linf",
             Norm::L2 => "l2",
+            Norm::L1 => "l1",
         })
     }
 }
 
 /// The text names no norm.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown norm `{0}`: use `linf` or `l2`")]
+#[error("unknown norm `{0}`: use `linf`, `l2` or `l1`")]
 pub struct ParseNormError(String);
 
 impl FromStr for Norm {
@@ -36,6 +39,7 @@ impl FromStr for Norm {
         match text.to_ascii_lowercase().as_str() {
             "linf" => Ok(Norm::Linf),
             "l2" => Ok(Norm::L2),
+            "l1" => Ok(Norm::L1),
             _ => Err(ParseNormError(text.to_owned())),
         }
     }

@@ -11,6 +11,7 @@ fn pgd(norm: Norm) -> Pgd {
     let epsilon = match norm {
         Norm::Linf => 0.02,
         Norm::L2 => 0.1,
+        Norm::L1 => 0.5,
     };
     Pgd {
         restarts: 2,
@@ -29,7 +30,7 @@ fn found(outcomes: &[Outcome]) -> usize {
 
 #[tokio::test]
 async fn the_batch_size_changes_nothing() {
-    for norm in [Norm::Linf, Norm::L2] {
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         let (victim, samples) = smooth(24);
         let together = pgd(norm).run(&victim, &samples, &()).await.unwrap();
         assert!(
@@ -83,7 +84,7 @@ async fn another_seed_starts_elsewhere() {
 
 #[tokio::test]
 async fn further_restarts_add_to_what_fewer_find() {
-    for norm in [Norm::Linf, Norm::L2] {
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
         let (victim, samples) = smooth(40);
         let weak = Pgd {
             steps: 2,

@@ -4,9 +4,11 @@
 mod support;
 
 mod closed_form;
+mod closest;
 mod effort;
 mod evaluation;
 mod examination;
 mod independence;
 mod rechecks;
 mod refusals;
+mod suite;

@@ -47,6 +47,7 @@ impl Linear {
                 let dual = match norm {
                     Norm::Linf => difference.iter().map(|d| d.abs()).sum::<f64>(),
                     Norm::L2 => difference.iter().map(|d| d * d).sum::<f64>().sqrt(),
+                    Norm::L1 => difference.iter().map(|d| d.abs()).fold(0.0, f64::max),
                 };
                 (t, (z[label] - z[t]) / dual)
             })
@@ -228,6 +229,16 @@ pub fn loss_and_cotangent(objective: &Objective, z: &[f64]) -> (f64, Vec<f64>) {
     };
     let difference =
         |a: Vec<f64>, b: Vec<f64>| -> Vec<f64> { a.iter().zip(&b).map(|(a, b)| a - b).collect() };
+    // The classes by their logits, the largest first.
+    let order = || {
+        let mut order: Vec<usize> = (0..z.len()).collect();
+        order.sort_by(|&a, &b| z[b].total_cmp(&z[a]));
+        order
+    };
+    let quotient = |above: &[f64], ratio: f64, below: &[f64], divisor: f64| -> Vec<f64> {
+        let pairs = above.iter().zip(below);
+        pairs.map(|(a, b)| (a - ratio * b) / divisor).collect()
+    };
     let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = z.iter().map(|v| (v - largest).exp()).sum();
     let softmax = || z.iter().map(|v| (v - largest).exp() / sum).collect();
@@ -258,6 +269,25 @@ pub fn loss_and_cotangent(objective: &Objective, z: &[f64]) -> (f64, Vec<f64>) {
         Objective::Cotangent(c) => {
             let c: Vec<f64> = c.iter().copied().map(f64::from).collect();
             (c.iter().zip(z).map(|(c, z)| c * z).sum(), c)
+        }
+        Objective::Dlr { label } => {
+            let other = rival(*label);
+            let order = order();
+            let spread = z[order[0]] - z[order[2]];
+            let ratio = (z[other] - z[*label]) / spread;
+            let gap = difference(one_hot(other), one_hot(*label));
+            let spreads = difference(one_hot(order[0]), one_hot(order[2]));
+            (ratio, quotient(&gap, ratio, &spreads, spread))
+        }
+        Objective::TargetedDlr { label, target } => {
+            let order = order();
+            let spread = z[order[0]] - (z[order[2]] + z[order[3]]) / 2.0;
+            let ratio = (z[*target] - z[*label]) / spread;
+            let gap = difference(one_hot(*target), one_hot(*label));
+            let mut spreads = one_hot(order[0]);
+            spreads[order[2]] -= 0.5;
+            spreads[order[3]] -= 0.5;
+            (ratio, quotient(&gap, ratio, &spreads, spread))
         }
         other => panic!("no attack here asks for {other:?}"),
     }
@@ -367,6 +397,11 @@ async fn the_victims_gradients_match_finite_differences() {
         Objective::Margin { label: 0 },
         Objective::TargetedMargin { target: 3 },
         Objective::Cotangent(vec![0.5, -1.0, 2.0, 0.0]),
+        Objective::Dlr { label: 1 },
+        Objective::TargetedDlr {
+            label: 0,
+            target: 2,
+        },
     ];
     let x: Vec<f64> = samples.images.iter().copied().map(f64::from).collect();
     for objective in objectives {

@@ -1,0 +1,310 @@
+//! One image in the course of an attack.
+
+use ndarray::Array3;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    AttackError, Distances, InputSpec, Norm, Objective, ObjectiveKind, Outcome, Status, Threat,
+    desk::{Desk, Stop},
+    logits::predicted,
+    query::Slope,
+    rng,
+    samples::Goal,
+};
+
+/// After this many flat starting points, and no slope anywhere, an image is given up: more restarts would be spent on an
+/// objective that has no gradient to follow.
+const FLAT_STARTS: usize = 3;
+
+/// An image, what is wanted of it, and what came of it so far.
+pub(crate) struct Case {
+    pub goal: Goal,
+    pub label: usize,
+    pub input: InputSpec,
+    pub classes: usize,
+    pub origin: Vec<f32>,
+    /// What says how good a point is that does not reach the goal.
+    judge: Objective,
+    /// The point of highest loss, or the adversarial.
+    kept: Option<Kept>,
+    /// The closest point that reaches the goal, in the ball or not.
+    closest: Option<(f64, Kept)>,
+    steps_in_restart: usize,
+    flat_starts: usize,
+    slope_seen: bool,
+    desk: Desk,
+    /// `Incomplete` while the search is open.
+    outcome: Outcome,
+}
+
+/// A point and what is said about it.
+struct Kept {
+    point: Vec<f32>,
+    prediction: usize,
+    loss: f32,
+}
+
+impl Case {
+    /// A case whose clean image has been judged: open, or closed at once because it reaches the goal as it is.
+    pub(crate) fn new(
+        id: u64,
+        (goal, label): (Goal, usize),
+        kind: ObjectiveKind,
+        input: InputSpec,
+        origin: Vec<f32>,
+        clean_logits: Vec<f32>,
+    ) -> Result<Self, AttackError> {
+        let Some(prediction) = predicted(&clean_logits) else {
+            return Err(AttackError::not_finite(id, &clean_logits));
+        };
+        let judge = goal.objective(kind, label, clean_logits.len());
+        let status = if goal.met(prediction) {
+            Status::MisclassifiedClean
+        } else {
+            Status::Incomplete
+        };
+        let outcome = Outcome {
+            id,
+            status,
+            clean_prediction: prediction,
+            adversarial: None,
+            best: None,
+            prediction,
+            loss: judge.value(&clean_logits) as f32,
+            smallest: None,
+            found_by: None,
+            gradient_evaluations: 0,
+            forward_evaluations: 1,
+            steps_used: 0,
+            restarts_used: 0,
+            zero_gradient: false,
+            clean_logits,
+        };
+        let desk = Desk::default();
+        desk.stand(|standing| standing.loss = outcome.loss);
+        Ok(Self {
+            goal,
+            label,
+            input,
+            classes: outcome.clean_logits.len(),
+            judge,
+            origin,
+            kept: None,
+            closest: None,
+            steps_in_restart: 0,
+            flat_starts: 0,
+            slope_seen: false,
+            desk,
+            outcome,
+        })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.outcome.status == Status::Incomplete
+    }
+
+    /// Whether nothing has been found for it.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.outcome.status, Status::Incomplete | Status::NotFound)
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(crate) fn clean_logits(&self) -> &[f32] {
+        &self.outcome.clean_logits
+    }
+
+    pub(crate) fn objective(&self, kind: ObjectiveKind) -> Objective {
+        self.goal.objective(kind, self.label, self.classes)
+    }
+
+    /// Begins a restart, and answers with its random stream. What an image draws depends on the seed, its id and how many
+    /// restarts it has had.
+    pub(crate) fn restart(&mut self, seed: u64) -> ChaCha8Rng {
+        let rng = rng::stream(seed, self.outcome.id, self.outcome.restarts_used as u64);
+        self.outcome.restarts_used += 1;
+        self.steps_in_restart = 0;
+        self.stand();
+        rng
+    }
+
+    /// Notes a step.
+    pub(crate) fn stepped(&mut self) {
+        self.slope_seen = true;
+        self.steps_in_restart += 1;
+        self.outcome.steps_used += 1;
+        self.stand();
+    }
+
+    /// Notes a gradient that was zero in every pixel; answers whether the image is to be given up.
+    pub(crate) fn flat(&mut self) -> bool {
+        self.outcome.zero_gradient = true;
+        self.flat_starts += usize::from(self.steps_in_restart == 0);
+        !self.slope_seen && self.flat_starts >= FLAT_STARTS
+    }
+
+    fn stand(&self) {
+        let (restart, step) = (self.outcome.restarts_used, self.steps_in_restart);
+        let loss = self
+            .kept
+            .as_ref()
+            .map_or(self.outcome.loss, |kept| kept.loss);
+        self.desk.stand(|standing| {
+            *standing = crate::desk::Standing {
+                restart,
+                step,
+                loss,
+            };
+        });
+    }
+
+    /// The logits at some points, unjudged.
+    pub(crate) async fn logits(&mut self, points: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, Stop> {
+        let answers = self.desk.logits(points).await?;
+        self.outcome.forward_evaluations += answers.len() as u64;
+        Ok(answers)
+    }
+
+    /// Logits and gradients at some points, unjudged.
+    pub(crate) async fn slopes(
+        &mut self,
+        points: Vec<(Vec<f32>, Objective)>,
+    ) -> Result<Vec<Slope>, Stop> {
+        let answers = self.desk.slopes(points).await?;
+        self.outcome.gradient_evaluations += answers.len() as u64;
+        Ok(answers)
+    }
+
+    /// The logits at a point of the ball.
+    ///
+    /// # Errors
+    /// [`Stop::Found`] when it reaches the goal.
+    pub(crate) async fn look(&mut self, point: &[f32]) -> Result<Vec<f32>, Stop> {
+        let answer = self.logits(vec![point.to_vec()]).await?;
+        let logits = answer.into_iter().next().unwrap_or_default();
+        self.judge(point, &logits)?;
+        Ok(logits)
+    }
+
+    /// Logits and the gradient of an objective at a point of the ball.
+    ///
+    /// # Errors
+    /// [`Stop::Found`] when it reaches the goal.
+    pub(crate) async fn slope(
+        &mut self,
+        point: &[f32],
+        objective: &Objective,
+    ) -> Result<Slope, Stop> {
+        let answer = self
+            .slopes(vec![(point.to_vec(), objective.clone())])
+            .await?;
+        let slope = answer.into_iter().next().ok_or(Stop::Stopped)?;
+        self.judge(point, &slope.logits)?;
+        Ok(slope)
+    }
+
+    /// Keeps a point of the ball if it is the best so far.
+    ///
+    /// # Errors
+    /// [`Stop::Found`] when it reaches the goal.
+    pub(crate) fn judge(&mut self, point: &[f32], logits: &[f32]) -> Result<(), Stop> {
+        // Logits that are not finite are no prediction: such a point is neither an adversarial nor the best.
+        let Some(prediction) = predicted(logits) else {
+            return Ok(());
+        };
+        let loss = self.judge.value(logits) as f32;
+        let found = self.goal.met(prediction);
+        let best = self.kept.as_ref().map(|kept| kept.loss);
+        if found || best.is_none_or(|best| loss > best) {
+            self.kept = Some(Kept {
+                point: point.to_vec(),
+                prediction,
+                loss,
+            });
+            self.stand();
+        }
+        if found {
+            self.outcome.status = Status::AdversarialFound;
+            return Err(Stop::Found);
+        }
+        Ok(())
+    }
+
+    /// Whether logits reach the goal; logits that are not finite do not.
+    pub(crate) fn reached(&self, logits: &[f32]) -> bool {
+        predicted(logits).is_some_and(|class| self.goal.met(class))
+    }
+
+    /// Keeps a point that reaches the goal, wherever it is, if it is the closest so far; answers whether it is.
+    pub(crate) fn keep_closest(&mut self, norm: Norm, point: &[f32], logits: &[f32]) -> bool {
+        let distance = Distances::between(&self.origin, point).in_norm(norm);
+        let closer = self.smallest().is_none_or(|smallest| distance < smallest);
+        match predicted(logits) {
+            Some(prediction) if closer && self.goal.met(prediction) => {
+                let kept = Kept {
+                    point: point.to_vec(),
+                    prediction,
+                    loss: self.judge.value(logits) as f32,
+                };
+                self.closest = Some((distance, kept));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The distance of the closest point that reaches the goal.
+    pub(crate) fn smallest(&self) -> Option<f64> {
+        self.closest.as_ref().map(|(distance, _)| *distance)
+    }
+
+    /// Whether the closest point that reaches the goal lies in the ball, and so counts.
+    pub(crate) fn settle(&mut self, threat: Threat) -> bool {
+        let epsilon = f64::from(threat.epsilon.value());
+        let inside = self.is_open() && self.smallest().is_some_and(|smallest| smallest <= epsilon);
+        if inside {
+            self.outcome.status = Status::AdversarialFound;
+            self.outcome.smallest = self.smallest();
+            self.kept = self.closest.take().map(|(_, kept)| kept);
+        }
+        inside
+    }
+
+    /// Says which of several attacks broke the image.
+    pub(crate) fn credit(&mut self, attack: &str) {
+        if self.outcome.status == Status::AdversarialFound && self.outcome.found_by.is_none() {
+            self.outcome.found_by = Some(attack.to_owned());
+        }
+    }
+
+    /// Everything has been tried: an open image has been found nothing for.
+    pub(crate) fn close(&mut self) {
+        if self.is_open() {
+            self.outcome.status = Status::NotFound;
+        }
+    }
+
+    pub(crate) fn into_outcome(mut self) -> Outcome {
+        let InputSpec {
+            channels,
+            height,
+            width,
+        } = self.input;
+        if let Some((distance, closest)) = self.closest.take() {
+            self.outcome.smallest = Some(distance);
+            self.kept = self.kept.or(Some(closest));
+        }
+        if let Some(kept) = self.kept {
+            self.outcome.prediction = kept.prediction;
+            self.outcome.loss = kept.loss;
+            let image = Array3::from_shape_vec((channels, height, width), kept.point).ok();
+            match self.outcome.status {
+                Status::AdversarialFound => self.outcome.adversarial = image,
+                _ => self.outcome.best = image,
+            }
+        }
+        self.outcome
+    }
+}

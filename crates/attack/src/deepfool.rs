@@ -1,0 +1,136 @@
+use crate::{
+    Attack, AttackError, Norm, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
+    Threat, Victim,
+    case::Case,
+    desk::Stop,
+    fab::{difference, dual_length},
+    logits::likeliest,
+    pgd::DEFAULT_MAX_BATCH,
+    samples::Goal,
+    search::{self, Search},
+};
+
+/// DeepFool (Moosavi-Dezfooli et al. 2016), for L-inf and L2: looks for the closest adversarial, by steps onto the boundary that
+/// seems closest, and a little further at the end.
+///
+/// Unlike FAB it knows neither the box on its way (points are cut at it) nor a way back, and is done at the first adversarial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepFool {
+    /// The ball that decides what counts; not L1.
+    pub threat: Threat,
+    /// Steps at most.
+    pub steps: usize,
+    /// The likeliest classes, the label among them, whose boundaries are looked at.
+    pub candidates: usize,
+    /// How far beyond the boundary the last point lies, as a share of the way.
+    pub overshoot: f64,
+    /// Rows per query at most. Changes no result.
+    pub max_batch: usize,
+}
+
+impl DeepFool {
+    /// 50 steps among the ten likeliest classes, an overshoot of 0.02.
+    pub fn new(threat: Threat) -> Self {
+        Self {
+            threat,
+            steps: 50,
+            candidates: 10,
+            overshoot: 0.02,
+            max_batch: DEFAULT_MAX_BATCH,
+        }
+    }
+}
+
+impl Attack for DeepFool {
+    fn name(&self) -> &'static str {
+        "deepfool"
+    }
+
+    fn threat(&self) -> Threat {
+        self.threat
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            attack: self.name().to_owned(),
+            norm: self.threat.norm,
+            eps: self.threat.epsilon,
+            eps_value: self.threat.epsilon.value(),
+            steps: self.steps,
+            step_size: None,
+            restarts: 1,
+            objective: None,
+            seed: 0,
+            options: Options::from([
+                ("candidates".into(), self.candidates as f64),
+                ("overshoot".into(), self.overshoot),
+            ]),
+        }
+    }
+
+    async fn run<V: Victim, O: Observer>(
+        &self,
+        victim: &V,
+        samples: &Samples,
+        observer: &O,
+    ) -> Result<Vec<Outcome>, AttackError> {
+        search::run(self, victim, samples, observer).await
+    }
+}
+
+impl Search for DeepFool {
+    fn judge(&self) -> ObjectiveKind {
+        ObjectiveKind::Margin
+    }
+
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    async fn search(&self, case: &mut Case) -> Result<(), Stop> {
+        let targets = match case.goal {
+            Goal::Reach(target) => vec![target],
+            Goal::Leave(label) => {
+                let count = self.candidates.saturating_sub(1).max(1);
+                likeliest(case.clean_logits(), label, count)
+            }
+        };
+        case.restart(0);
+        let mut way = vec![0.0f64; case.origin.len()];
+        let mut point = case.origin.clone();
+        for _ in 0..self.steps {
+            let ask =
+                |&target: &usize| (point.clone(), difference(case.classes, case.label, target));
+            let slopes = case.slopes(targets.iter().map(ask).collect()).await?;
+            let steps = slopes.iter().zip(&targets).filter_map(|(slope, &target)| {
+                let [label, target] = [case.label, target].map(|class| slope.logits.get(class));
+                let gap = (f64::from(*label?) - f64::from(*target?)).abs();
+                let steepness = dual_length(self.threat.norm, &slope.gradient);
+                (steepness > 0.0 && gap.is_finite()).then_some((gap / steepness, steepness, slope))
+            });
+            let Some((size, steepness, slope)) = steps.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+                case.flat();
+                return Ok(());
+            };
+            for (way, &g) in way.iter_mut().zip(&slope.gradient) {
+                let g = f64::from(g);
+                *way += match self.threat.norm {
+                    _ if g == 0.0 => 0.0,
+                    Norm::Linf => size * g.signum(),
+                    _ => size * g / steepness,
+                };
+            }
+            let ways = point.iter_mut().zip(case.origin.iter().zip(&way));
+            for (value, (&centre, way)) in ways {
+                *value = (f64::from(centre) + (1.0 + self.overshoot) * way).clamp(0.0, 1.0) as f32;
+            }
+            case.stepped();
+            let logits = case.logits(vec![point.clone()]).await?;
+            let logits = logits.into_iter().next().unwrap_or_default();
+            if case.keep_closest(self.threat.norm, &point, &logits) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+use crate::{
+    Attack, AttackError, ObjectiveKind, Observer, Outcome, Parameters, Pgd, Samples, Threat,
+    Victim, ball,
+    case::Case,
+    desk::Stop,
+    fab::difference,
+    logits::likeliest,
+    samples::Goal,
+    search::{self, Search},
+};
+
+/// The MultiTargeted attack (Gowal et al. 2019): projected gradient descent on `z_t - z_y` towards every other class t, the
+/// likeliest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultiTargeted {
+    /// The attack towards one class. Its objective is not used.
+    pub pgd: Pgd,
+}
+
+impl MultiTargeted {
+    /// The default PGD on `threat` towards each class.
+    pub fn new(threat: Threat) -> Self {
+        Self {
+            pgd: Pgd {
+                objective: ObjectiveKind::Margin,
+                ..Pgd::new(threat)
+            },
+        }
+    }
+}
+
+impl Attack for MultiTargeted {
+    fn name(&self) -> &'static str {
+        "multi-targeted"
+    }
+
+    fn threat(&self) -> Threat {
+        self.pgd.threat
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            attack: self.name().to_owned(),
+            objective: None,
+            ..self.pgd.parameters()
+        }
+    }
+
+    async fn run<V: Victim, O: Observer>(
+        &self,
+        victim: &V,
+        samples: &Samples,
+        observer: &O,
+    ) -> Result<Vec<Outcome>, AttackError> {
+        search::run(self, victim, samples, observer).await
+    }
+}
+
+impl Search for MultiTargeted {
+    fn judge(&self) -> ObjectiveKind {
+        ObjectiveKind::Margin
+    }
+
+    fn max_batch(&self) -> usize {
+        self.pgd.max_batch
+    }
+
+    async fn search(&self, case: &mut Case) -> Result<(), Stop> {
+        let targets = match case.goal {
+            Goal::Reach(target) => vec![target],
+            Goal::Leave(label) => likeliest(case.clean_logits(), label, case.classes),
+        };
+        for target in targets {
+            let objective = difference(case.classes, case.label, target);
+            for _ in 0..self.pgd.restarts {
+                let mut rng = case.restart(self.pgd.seed);
+                let start = ball::random_start(self.pgd.threat, &case.origin, &mut rng);
+                if self.pgd.climb(case, start, &objective).await? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

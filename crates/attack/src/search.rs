@@ -1,0 +1,194 @@
+//! Runs a search on every image at once.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Progress,
+    Samples, Victim,
+    case::Case,
+    desk::{Answer, Desk, Question, Standing, Stop},
+    query::Queries,
+};
+
+/// An attack, written for one image. Whatever it asks goes through the case; it waits for nothing else.
+pub(crate) trait Search: Attack {
+    /// What the points of an image are compared by.
+    fn judge(&self) -> ObjectiveKind;
+
+    /// Rows per query at most.
+    fn max_batch(&self) -> usize;
+
+    /// Searches. Ends with [`Stop::Found`] as soon as the goal is reached.
+    fn search(&self, case: &mut Case) -> impl Future<Output = Result<(), Stop>> + Send;
+}
+
+type Task<'a> = Pin<Box<dyn Future<Output = Case> + Send + 'a>>;
+
+/// An image whose search is under way, or done.
+enum Place<'a> {
+    Open(Desk, Task<'a>),
+    Done(Case),
+}
+
+impl Place<'_> {
+    fn open(&self) -> Option<&Desk> {
+        match self {
+            Place::Open(desk, _) => Some(desk),
+            Place::Done(_) => None,
+        }
+    }
+
+    /// Lets the search go on until its next question, or its end.
+    fn advance(&mut self) {
+        if let Place::Open(_, task) = self
+            && let Poll::Ready(case) = task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            *self = Place::Done(case);
+        }
+    }
+}
+
+/// Judges the clean images and searches from all that are not broken as they are. In every round, the questions of all open
+/// searches are put to the victim together; images that are done leave.
+pub(crate) async fn run<S: Search, V: Victim, O: Observer>(
+    search: &S,
+    victim: &V,
+    samples: &Samples,
+    observer: &O,
+) -> Result<Vec<Outcome>, AttackError> {
+    samples.check(victim)?;
+    let queries = Queries::new(victim, search.max_batch());
+    let cases = cases(search.judge(), &queries, victim, samples).await?;
+    // A ball without radius holds the clean image alone, which has just been judged.
+    let empty = search.threat().epsilon.value() <= 0.0;
+    let mut places: Vec<Place<'_>> = cases
+        .into_iter()
+        .map(|mut case| {
+            if empty {
+                case.close();
+            }
+            match case.is_open() {
+                true => Place::Open(case.desk().clone(), Box::pin(task(search, case))),
+                false => Place::Done(case),
+            }
+        })
+        .collect();
+    let parameters = search.parameters();
+    let wants_more = |places: &[Place<'_>], asked| {
+        let progress = progress(&parameters, places, asked);
+        observer.observe(progress).is_continue()
+    };
+    let mut more = empty || wants_more(&places, Standing::default());
+    places.iter_mut().for_each(Place::advance);
+    while places.iter().any(|place| place.open().is_some()) {
+        if more {
+            let desks: Vec<Desk> = places.iter().filter_map(Place::open).cloned().collect();
+            let asked = round(&queries, &desks).await?;
+            places.iter_mut().for_each(Place::advance);
+            more = wants_more(&places, asked);
+        } else {
+            let open = places.iter().filter_map(Place::open);
+            open.for_each(|desk| desk.answer(Answer::Stopped));
+            places.iter_mut().for_each(Place::advance);
+        }
+    }
+    let outcomes = places.into_iter().filter_map(|place| match place {
+        Place::Done(case) => Some(case.into_outcome()),
+        Place::Open(..) => None,
+    });
+    Ok(outcomes.collect())
+}
+
+async fn cases<V: Victim>(
+    judge: ObjectiveKind,
+    queries: &Queries<'_, V>,
+    victim: &V,
+    samples: &Samples,
+) -> Result<Vec<Case>, AttackError> {
+    let origins: Vec<Vec<f32>> = samples
+        .images
+        .outer_iter()
+        .map(|image| image.iter().copied().collect())
+        .collect();
+    let points: Vec<&[f32]> = origins.iter().map(Vec::as_slice).collect();
+    let logits = queries.logits(&points).await?;
+    let wanted = samples
+        .goals()
+        .into_iter()
+        .zip(samples.labels.iter().copied());
+    origins
+        .into_iter()
+        .zip(logits)
+        .zip(samples.ids.iter().zip(wanted))
+        .map(|((origin, logits), (&id, wanted))| {
+            Case::new(id, wanted, judge, victim.input(), origin, logits)
+        })
+        .collect()
+}
+
+async fn task<S: Search>(search: &S, mut case: Case) -> Case {
+    let end = search.search(&mut case).await;
+    case.settle(search.threat());
+    if end.is_ok() {
+        case.close();
+    }
+    case
+}
+
+/// Puts the questions of all open searches to the victim; answers with how far the furthest of them was.
+async fn round<V: Victim>(
+    queries: &Queries<'_, V>,
+    desks: &[Desk],
+) -> Result<Standing, AttackError> {
+    let (mut forward, mut backward) = (Vec::new(), Vec::new());
+    let mut asked = Standing::default();
+    for desk in desks {
+        let standing = desk.standing();
+        if (standing.restart, standing.step) >= (asked.restart, asked.step) {
+            asked = standing;
+        }
+        match desk.take_question() {
+            Some(Question::Logits(points)) => forward.push((desk, points)),
+            Some(Question::Slopes(points)) => backward.push((desk, points)),
+            None => (),
+        }
+    }
+    let points: Vec<&[f32]> = forward
+        .iter()
+        .flat_map(|(_, points)| points.iter().map(Vec::as_slice))
+        .collect();
+    let mut logits = queries.logits(&points).await?.into_iter();
+    for (desk, points) in &forward {
+        desk.answer(Answer::Logits(logits.by_ref().take(points.len()).collect()));
+    }
+    let (points, objectives): (Vec<&[f32]>, Vec<Objective>) = backward
+        .iter()
+        .flat_map(|(_, points)| points)
+        .map(|(point, objective)| (point.as_slice(), objective.clone()))
+        .unzip();
+    let mut slopes = queries.slopes(&points, &objectives).await?.into_iter();
+    for (desk, points) in &backward {
+        desk.answer(Answer::Slopes(slopes.by_ref().take(points.len()).collect()));
+    }
+    Ok(asked)
+}
+
+fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Standing) -> Progress {
+    let held = places.iter().filter_map(|place| match place {
+        Place::Open(desk, _) => Some(desk.standing().loss),
+        Place::Done(case) => case.is_held().then(|| case.desk().standing().loss),
+    });
+    let held: Vec<f32> = held.collect();
+    Progress {
+        step: asked.step,
+        steps: parameters.steps,
+        restart: asked.restart,
+        restarts: parameters.restarts,
+        broken: places.len() - held.len(),
+        remaining: held.len(),
+        best_loss: held.into_iter().reduce(f32::max),
+    }
+}
