@@ -65,8 +65,8 @@ pub(crate) enum ApiError {
     #[error("image {index}: {error}")]
     Image { index: usize, error: ImageError },
     #[error(
-        "the attack may cost {cost} gradient evaluations (images {images} x restarts {restarts} x (steps {steps} + 1)), \
-         more than the {limit} allowed: ask for fewer"
+        "the attack may ask the model {cost} times (images {images}, restarts {restarts}, steps {steps}), more than the {limit} \
+         allowed: ask for fewer, or another attack"
     )]
     TooExpensive {
         cost: u64,

@@ -4,8 +4,8 @@
 //! Images come as `multipart/form-data` (parts named `image`), as the raw body of one image, or as JSON
 //! (`{"image": "<base64 or data URI>"}` or `{"images": [...]}`, with `Content-Type: application/json`). Parameters have
 //! the same names in the query string, as multipart fields and as JSON members: `model` for both endpoints, and
-//! `attack`, `norm`, `eps`, `steps`, `step_size`, `restarts`, `objective`, `seed`, `target`, `label` and `return` for
-//! `/attack`. `target` and `label` take a class's name or number; `return=image` adds the adversarial image as a PNG.
+//! `attack`, `norm`, `eps`, `steps`, `step_size`, `restarts`, `objective`, `variants`, `seed`, `target`, `label` and
+//! `return` for `/attack`. `target` and `label` take a class's name or number; `return=image` adds the adversarial image as a PNG.
 //!
 //! # Answers
 //! `/predict` answers `{"model", "version", "sha256", "predictions": [...], "assumptions": [...]}` with one prediction per

@@ -70,6 +70,10 @@ impl Attack for AnyAttack {
         each!(self, attack => attack.parameters())
     }
 
+    fn most_queries(&self, classes: usize) -> u64 {
+        each!(self, attack => attack.most_queries(classes))
+    }
+
     async fn run<V: Victim, O: Observer>(
         &self,
         victim: &V,

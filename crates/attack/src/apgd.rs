@@ -6,7 +6,7 @@ use crate::{
     logits::likeliest,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// Share of the first interval between two looks at the step size, by how much each is shorter than the one before, and the
@@ -262,6 +262,18 @@ impl Attack for Apgd {
             seed: self.seed,
             options,
         }
+    }
+
+    fn most_queries(&self, classes: usize) -> u64 {
+        let targets = self
+            .targets
+            .map_or(1, |targets| targets.min(classes.saturating_sub(1)));
+        count(&[
+            targets,
+            self.restarts,
+            self.steps.saturating_add(1),
+            self.eot.max(1),
+        ])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -14,6 +14,9 @@ pub trait Attack: Send + Sync {
     /// All that is needed to run it again.
     fn parameters(&self) -> Parameters;
 
+    /// The rows that one image asks the victim for at most, with or without gradient, in a model of so many classes.
+    fn most_queries(&self, classes: usize) -> u64;
+
     /// One line that names the attack and its parameters, for cards and reports.
     fn describe(&self) -> String {
         self.parameters().to_string()

@@ -110,6 +110,14 @@ impl Stage {
         }
     }
 
+    fn most_queries(&self, classes: usize) -> u64 {
+        match self {
+            Stage::Apgd(attack) => attack.most_queries(classes),
+            Stage::Fab(attack) => attack.most_queries(classes),
+            Stage::Square(attack) => attack.most_queries(classes),
+        }
+    }
+
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {
         match self {
             Stage::Apgd(attack) => attack.search(case).await,
@@ -145,6 +153,12 @@ impl Attack for AutoAttack {
             seed: self.seed,
             options: Options::new(),
         }
+    }
+
+    fn most_queries(&self, classes: usize) -> u64 {
+        let stages = self.stages();
+        let queries = stages.iter().map(|stage| stage.most_queries(classes));
+        queries.fold(0, u64::saturating_add)
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -5,7 +5,7 @@ use crate::{
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// Keeps the image inside the box where its hyperbolic arctangent is finite.
@@ -128,6 +128,10 @@ impl Attack for CarliniWagner {
                 ("learning_rate".into(), self.rate),
             ]),
         }
+    }
+
+    fn most_queries(&self, _: usize) -> u64 {
+        count(&[self.searches, self.steps])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -7,7 +7,7 @@ use crate::{
     logits::likeliest,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// DeepFool (Moosavi-Dezfooli et al. 2016), for L-inf and L2: looks for the closest adversarial, by steps onto the boundary that
@@ -66,6 +66,10 @@ impl Attack for DeepFool {
                 ("overshoot".into(), self.overshoot),
             ]),
         }
+    }
+
+    fn most_queries(&self, classes: usize) -> u64 {
+        count(&[self.steps, self.candidates.min(classes)])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -7,7 +7,7 @@ use crate::{
     logits::likeliest,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// The fast adaptive boundary attack (Croce & Hein 2020), for L-inf, L2 and L1: looks for the closest adversarial.
@@ -235,6 +235,14 @@ impl Attack for Fab {
             seed: self.seed,
             options,
         }
+    }
+
+    fn most_queries(&self, classes: usize) -> u64 {
+        let others = classes.saturating_sub(1);
+        let each = self
+            .targets
+            .map_or(others.saturating_add(1), |targets| 2 * targets.min(others));
+        count(&[each, self.restarts, self.steps])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -54,6 +54,10 @@ impl Attack for Fgsm {
         }
     }
 
+    fn most_queries(&self, classes: usize) -> u64 {
+        self.as_pgd().most_queries(classes)
+    }
+
     async fn run<V: Victim, O: Observer>(
         &self,
         victim: &V,

@@ -9,7 +9,7 @@ use crate::{
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 mod diversity;
@@ -182,6 +182,10 @@ impl Attack for Mim {
             seed: self.seed,
             options,
         }
+    }
+
+    fn most_queries(&self, _: usize) -> u64 {
+        count(&[self.steps, 2]).saturating_add(1)
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -46,6 +46,11 @@ impl Attack for MultiTargeted {
         }
     }
 
+    fn most_queries(&self, classes: usize) -> u64 {
+        let others = classes.saturating_sub(1) as u64;
+        self.pgd.most_queries(classes).saturating_mul(others)
+    }
+
     async fn run<V: Victim, O: Observer>(
         &self,
         victim: &V,

@@ -3,7 +3,7 @@ use crate::{
     Threat, Victim, ball,
     case::Case,
     desk::Stop,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// Rows per query unless an attack says otherwise.
@@ -88,6 +88,10 @@ impl Attack for Pgd {
             seed: self.seed,
             options: Options::new(),
         }
+    }
+
+    fn most_queries(&self, _: usize) -> u64 {
+        count(&[self.restarts, self.steps.saturating_add(1)])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -25,12 +25,20 @@ pub(crate) trait Search: Attack {
     fn search(&self, case: &mut Case) -> impl Future<Output = Result<(), Stop>> + Send;
 }
 
+/// The product of numbers of rows.
+pub(crate) fn count(factors: &[usize]) -> u64 {
+    let factors = factors
+        .iter()
+        .map(|&factor| u64::try_from(factor).unwrap_or(u64::MAX));
+    factors.fold(1, u64::saturating_mul)
+}
+
 type Task<'a> = Pin<Box<dyn Future<Output = Case> + Send + 'a>>;
 
 /// An image whose search is under way, or done.
 enum Place<'a> {
     Open(Desk, Task<'a>),
-    Done(Case),
+    Done(Box<Case>),
 }
 
 impl Place<'_> {
@@ -46,7 +54,7 @@ impl Place<'_> {
         if let Place::Open(_, task) = self
             && let Poll::Ready(case) = task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
-            *self = Place::Done(case);
+            *self = Place::Done(Box::new(case));
         }
     }
 }
@@ -72,7 +80,7 @@ pub(crate) async fn run<S: Search, V: Victim, O: Observer>(
             }
             match case.is_open() {
                 true => Place::Open(case.desk().clone(), Box::pin(task(search, case))),
-                false => Place::Done(case),
+                false => Place::Done(Box::new(case)),
             }
         })
         .collect();

@@ -8,7 +8,7 @@ use crate::{
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// Pairs that are asked at once: the directions of all would not fit into memory for large images.
@@ -77,6 +77,10 @@ impl Attack for Spsa {
                 ("pairs".into(), self.pairs as f64),
             ]),
         }
+    }
+
+    fn most_queries(&self, _: usize) -> u64 {
+        count(&[self.steps, self.pairs.saturating_mul(2).saturating_add(1)])
     }
 
     async fn run<V: Victim, O: Observer>(

@@ -7,7 +7,7 @@ use crate::{
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
-    search::{self, Search},
+    search::{self, Search, count},
 };
 
 /// After so many queries, the share of pixels that a square covers is halved once more.
@@ -304,6 +304,10 @@ impl Attack for Square {
             seed: self.seed,
             options: Options::from([("p".into(), self.p)]),
         }
+    }
+
+    fn most_queries(&self, _: usize) -> u64 {
+        count(&[self.restarts, self.queries.saturating_add(1)])
     }
 
     async fn run<V: Victim, O: Observer>(

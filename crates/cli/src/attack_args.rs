@@ -1,16 +1,17 @@
-use buckler_attack::{AttackConfig, AttackKind, Epsilon, Norm, ObjectiveKind};
+use buckler_attack::{AttackConfig, AttackKind, Epsilon, Norm, ObjectiveKind, Variants};
 use clap::Args;
 
 /// An attack as flags; the same names as in the server's requests.
 #[derive(Args, Clone)]
 pub struct AttackArgs {
-    /// `fgsm` or `pgd`
+    /// `fgsm`, `pgd`, `mim`, `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, `cw`, `deepfool`, `multi-targeted`, `spsa`,
+    /// `autoattack`, `autoattack-plus` or `autoattack-rand`
     #[arg(long, default_value = "pgd")]
     pub attack: AttackKind,
-    /// Norm of the ball: `linf` or `l2`
-    #[arg(long, default_value = "linf")]
-    pub norm: Norm,
-    /// Gradient steps [default: 20]
+    /// Norm of the ball: `linf`, `l2` or `l1` [default: linf, but l2 for `cw`]
+    #[arg(long)]
+    pub norm: Option<Norm>,
+    /// Steps, or queries of `square` [default: 20 for `pgd`, `mim` and `multi-targeted`, else as published]
     #[arg(long)]
     pub steps: Option<usize>,
     /// Length of a step, such as `2/255` [default: 2.5 eps / steps]
@@ -19,10 +20,13 @@ pub struct AttackArgs {
     /// Runs from new random starts on what is not fooled yet [default: 1]
     #[arg(long)]
     pub restarts: Option<usize>,
-    /// What the attack climbs: `cross_entropy` or `margin`
-    #[arg(long, default_value = "cross_entropy")]
-    pub objective: ObjectiveKind,
-    /// Seed of the random starts
+    /// What `fgsm`, `pgd` and `mim` climb: `cross_entropy`, `margin` or `dlr` [default: cross_entropy]
+    #[arg(long)]
+    pub objective: Option<ObjectiveKind>,
+    /// Variants of `mim`: some of `ni,di,ti`
+    #[arg(long)]
+    pub variants: Option<Variants>,
+    /// Seed of all that is drawn
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }
@@ -38,6 +42,7 @@ impl AttackArgs {
             step_size: self.step_size,
             restarts: self.restarts,
             objective: self.objective,
+            variants: self.variants,
             seed: self.seed,
         }
     }

@@ -29,6 +29,7 @@ const PARAMETERS: &[&str] = &[
     "step_size",
     "restarts",
     "objective",
+    "variants",
     "seed",
     "target",
     "label",
@@ -44,6 +45,7 @@ const CONFIGURATION: &[&str] = &[
     "step_size",
     "restarts",
     "objective",
+    "variants",
     "seed",
 ];
 
@@ -83,7 +85,11 @@ pub(crate) async fn attack(
         ImageRequest::read(request, PARAMETERS, &app.config).await?;
     let chosen = app.choose(parameters.text("model").as_deref())?;
     let wanted = Wanted::of(&parameters, chosen.classifier, &app.config)?;
-    wanted.check_cost(images.len(), app.config.max_cost)?;
+    wanted.check_cost(
+        images.len(),
+        chosen.classifier.classes(),
+        app.config.max_cost,
+    )?;
     if let Err(reason) = chosen.classifier.can_attack() {
         return Err(ApiError::NoGradient(reason.to_owned()));
     }
@@ -201,14 +207,12 @@ impl Wanted {
         })
     }
 
-    fn check_cost(&self, images: usize, limit: u64) -> Result<(), ApiError> {
+    fn check_cost(&self, images: usize, classes: usize, limit: u64) -> Result<(), ApiError> {
         let buckler_attack::Parameters {
             steps, restarts, ..
         } = self.attack.parameters();
-        let factor = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let cost = factor(images)
-            .saturating_mul(factor(restarts))
-            .saturating_mul(factor(steps).saturating_add(1));
+        let each = self.attack.most_queries(classes);
+        let cost = each.saturating_mul(u64::try_from(images).unwrap_or(u64::MAX));
         if cost <= limit {
             return Ok(());
         }
@@ -244,7 +248,8 @@ fn field_of(error: &ConfigError) -> &'static str {
         ConfigError::Steps { .. } => "steps",
         ConfigError::StepSize(_) => "step_size",
         ConfigError::Restarts { .. } => "restarts",
-        ConfigError::NotForFgsm { field, .. } => field,
+        ConfigError::Norm { .. } => "norm",
+        ConfigError::NotForAttack { field, .. } => field,
     }
 }
 

@@ -78,18 +78,18 @@ async fn bad_parameters() {
                 vec!["0"],
             ),
             (
-                attack("attack=deepfool"),
+                attack("attack=magic"),
                 422,
                 "invalid_value",
                 Some("attack"),
-                vec!["deepfool", "pgd"],
+                vec!["magic", "pgd"],
             ),
             (
                 attack("attack=fgsm&steps=9"),
                 422,
                 "invalid_value",
                 Some("steps"),
-                vec!["9", "pgd"],
+                vec!["9", "fgsm"],
             ),
             (
                 attack("norm=l7"),
@@ -99,11 +99,11 @@ async fn bad_parameters() {
                 vec!["l7", "linf"],
             ),
             (
-                attack("objective=dlr"),
+                attack("objective=luck"),
                 422,
                 "invalid_value",
                 Some("objective"),
-                vec!["dlr", "margin"],
+                vec!["luck", "margin"],
             ),
             (
                 attack("target=3"),

@@ -137,6 +137,10 @@ impl Attack for Liar {
         Pgd::new(self.0).parameters()
     }
 
+    fn most_queries(&self, _: usize) -> u64 {
+        1
+    }
+
     async fn run<V: Victim, O: Observer>(
         &self,
         victim: &V,

@@ -98,7 +98,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         };
         let threat = threat_of(recipe).or(threat);
         let attack = AttackConfig {
-            norm: threat.map_or(Norm::Linf, |(norm, _)| norm),
+            norm: threat.map(|(norm, _)| norm),
             eps: args.eps.or(threat.map(|(_, eps)| eps)),
             steps: Some(STEPS),
             seed: args.seed,
@@ -176,7 +176,7 @@ fn row(
     let classifier = Classifier::load(&dir.join("model.onnx"), &ModelOptions::default())?;
     let evaluate = |objective| {
         let config = AttackConfig {
-            objective,
+            objective: Some(objective),
             ..attack.clone()
         };
         let attack = evaluation::checked(&classifier, &config)?;

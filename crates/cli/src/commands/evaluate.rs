@@ -131,13 +131,12 @@ fn command_line(args: &Args) -> String {
     let eps: Vec<String> = args.eps.iter().map(Epsilon::to_string).collect();
     let attack = &args.attack;
     let mut line = format!(
-        "buckler evaluate {} --data {} --attack {} --norm {} --eps {} --objective {} --seed {}",
+        "buckler evaluate {} --data {} --attack {} --norm {} --eps {} --seed {}",
         args.model.model.display(),
         args.data.name(),
         attack.attack,
-        attack.norm,
+        attack.config(None).threat().norm,
         eps.join(","),
-        attack.objective,
         attack.seed
     );
     let mut add = |flag: &str, value: Option<String>| {
@@ -145,6 +144,14 @@ fn command_line(args: &Args) -> String {
             line.push_str(&format!(" --{flag} {value}"));
         }
     };
+    add(
+        "objective",
+        attack.objective.map(|objective| objective.to_string()),
+    );
+    add(
+        "variants",
+        attack.variants.map(|variants| variants.to_string()),
+    );
     add("steps", attack.steps.map(|n| n.to_string()));
     add("step-size", attack.step_size.map(|size| size.to_string()));
     add("restarts", attack.restarts.map(|n| n.to_string()));
