@@ -149,7 +149,7 @@ mod tests {
         let change = adversarial.clone() - images.clone();
         let distance = match norm {
             Norm::Linf => change.abs().max(),
-            Norm::L2 => ball::lengths(change).max(),
+            _ => ball::lengths(change).max(),
         };
         let clean = network.forward(images.clone()).logits;
         let loss = |x| {

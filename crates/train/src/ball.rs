@@ -12,7 +12,8 @@ const TINY: f64 = 1e-12;
 pub(crate) fn steepest(norm: Norm, gradient: Tensor<4>, length: f32) -> Tensor<4> {
     match norm {
         Norm::Linf => gradient.sign().mul_scalar(length),
-        Norm::L2 => {
+        // A recipe has no other: it is checked when it is read.
+        Norm::L2 | Norm::L1 => {
             let norm = lengths(gradient.clone()).add_scalar(TINY);
             (gradient / norm).mul_scalar(length)
         }
@@ -24,7 +25,7 @@ pub(crate) fn clip(threat: Threat, change: Tensor<4>) -> Tensor<4> {
     let epsilon = threat.epsilon.value();
     match threat.norm {
         Norm::Linf => change.clamp(-epsilon, epsilon),
-        Norm::L2 => {
+        Norm::L2 | Norm::L1 => {
             let factor = lengths(change.clone())
                 .add_scalar(TINY)
                 .recip()
@@ -56,7 +57,7 @@ pub(crate) fn uniform(
                 .collect();
             Tensor::from_data(TensorData::new(noise, dims), device)
         }
-        Norm::L2 => {
+        Norm::L2 | Norm::L1 => {
             let direction = gaussian(1.0, dims, device, rng);
             let dimension = (size / dims[0].max(1)) as f32;
             // Uniform in the ball: the radius is the d-th root of a uniform number.
