@@ -5,7 +5,7 @@
     python benches/formulations.py gradient.onnx --batches 1 8 32
 
 `as written` is the graph itself, which answers convolutions of stride 1 by convolutions with the kernel turned around. `transposed`
-answers them by ConvTranspose; `full turned` only those in several groups; `open weights` lists large kernels among the graph's
+answers them by ConvTranspose; `depthwise transposed` only those of a group for each channel; `open weights` lists large kernels among the graph's
 inputs as well, so that the runtime cannot lay them out in blocks. They take turns on one thread; times are medians of the processor
 time, and each is compared with `as written`.
 """
@@ -89,7 +89,7 @@ def open_weights(model):
 VARIANTS = {
     "as written": lambda model: 0,
     "transposed": transposed,
-    "full turned": lambda model: transposed(model, grouped_only=True),
+    "depthwise transposed": lambda model: transposed(model, grouped_only=True),
     "open weights": open_weights,
 }
 

@@ -31,8 +31,8 @@ fn gradient(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Result<Gradients, 
     Ok(vec![(0, dx)])
 }
 
-/// The convolution with the kernel turned around, where the stride allows it and it pays: benchmarks have it 2 to 11 % ahead of
-/// the transposed one with a single group, 13 to 27 % with a group for each channel, and behind with groups of several.
+/// The convolution with the kernel turned around, where the stride allows it and it pays: `benches/formulations.py` has it 4 to 10 %
+/// ahead of the transposed one with a single group, 8 to 23 % with a group for each channel. With groups of several it is behind.
 fn turned(node: &Node<'_>, emit: &mut Emitter, dy: &str) -> Option<String> {
     // Only then is it turned once, when the runtime reads the graph.
     node.stored(1)?;
