@@ -98,7 +98,9 @@ impl Recipe {
             (Some(adversary), _) => adversary,
         };
         if adversary.norm == Norm::L1 {
-            return Err("adversary.norm is l1, and networks are trained against linf and l2".into());
+            return Err(
+                "adversary.norm is l1, and networks are trained against linf and l2".into(),
+            );
         }
         if adversary.norm == Norm::Linf && adversary.eps.value() > 1.0 {
             return Err(format!(

@@ -34,11 +34,7 @@ fn values_out_of_range_are_named_with_their_limit() {
             "\neps = 3.0 # ",
             "adversary.eps is 3, at most 1",
         ),
-        (
-            "norm = ",
-            "norm = \"l1\" # ",
-            "adversary.norm is l1",
-        ),
+        ("norm = ", "norm = \"l1\" # ", "adversary.norm is l1"),
     ] {
         let text = include_str!("../../recipes/digits-he.toml").replace(from, to);
         let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
