@@ -251,16 +251,10 @@ impl Attack for Apgd {
             options.insert("eot".into(), self.eot as f64);
         }
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
-            step_size: None,
             restarts: self.restarts,
             objective: Some(self.objective),
-            seed: self.seed,
             options,
+            ..Parameters::new(self.name(), self.threat, self.steps, self.seed)
         }
     }
 

@@ -1,6 +1,6 @@
 use crate::{
-    Apgd, Attack, AttackError, Fab, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
-    Square, Threat, Victim,
+    Apgd, Attack, AttackError, Fab, ObjectiveKind, Observer, Outcome, Parameters, Samples, Square,
+    Threat, Victim,
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
@@ -142,16 +142,8 @@ impl Attack for AutoAttack {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: 100,
-            step_size: None,
             restarts: self.stages().len(),
-            objective: None,
-            seed: self.seed,
-            options: Options::new(),
+            ..Parameters::new(self.name(), self.threat, 100, self.seed)
         }
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
             let length = Distances::between(origin, point.iter()).l2;
             if length > epsilon * (1.0 + LENGTH_ROUNDING) {
                 for (value, &centre) in point.iter_mut().zip(origin) {
-                    *value = shrink(centre, *value, epsilon / length);
+                    let change = f64::from(*value) - f64::from(centre);
+                    *value = moved(centre, change * (epsilon / length));
                 }
             }
         }
@@ -39,10 +40,9 @@ pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
     }
 }
 
-/// `centre + scale * (value - centre)`, rounded towards `centre`: with rounding to nearest, the errors of many values
-/// could add up to a point outside the ball.
-fn shrink(centre: f32, value: f32, scale: f64) -> f32 {
-    let reach = (f64::from(value) - f64::from(centre)) * scale;
+/// `centre + reach`, rounded towards `centre`: with rounding to nearest, the errors of many values could add up to a point
+/// outside the ball.
+fn moved(centre: f32, reach: f64) -> f32 {
     let moved = (f64::from(centre) + reach) as f32;
     if (f64::from(moved) - f64::from(centre)).abs() <= reach.abs() {
         moved

@@ -113,20 +113,13 @@ impl Attack for CarliniWagner {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
-            step_size: None,
             restarts: self.searches,
-            objective: None,
-            seed: 0,
             options: Options::from([
                 ("confidence".into(), self.confidence),
                 ("initial_c".into(), self.initial_c),
                 ("learning_rate".into(), self.rate),
             ]),
+            ..Parameters::new(self.name(), self.threat, self.steps, 0)
         }
     }
 

@@ -1,9 +1,8 @@
 use crate::{
     Attack, AttackError, Norm, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
-    Threat, Victim,
+    Threat, Victim, boundary,
     case::Case,
     desk::Stop,
-    fab::{difference, dual_length},
     logits::likeliest,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
@@ -52,19 +51,11 @@ impl Attack for DeepFool {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
-            step_size: None,
-            restarts: 1,
-            objective: None,
-            seed: 0,
             options: Options::from([
                 ("candidates".into(), self.candidates as f64),
                 ("overshoot".into(), self.overshoot),
             ]),
+            ..Parameters::new(self.name(), self.threat, self.steps, 0)
         }
     }
 
@@ -103,20 +94,14 @@ impl Search for DeepFool {
         let mut way = vec![0.0f64; case.origin.len()];
         let mut point = case.origin.clone();
         for _ in 0..self.steps {
-            let ask =
-                |&target: &usize| (point.clone(), difference(case.classes, case.label, target));
-            let slopes = case.slopes(targets.iter().map(ask).collect()).await?;
-            let steps = slopes.iter().zip(&targets).filter_map(|(slope, &target)| {
-                let [label, target] = [case.label, target].map(|class| slope.logits.get(class));
-                let gap = (f64::from(*label?) - f64::from(*target?)).abs();
-                let steepness = dual_length(self.threat.norm, &slope.gradient);
-                (steepness > 0.0 && gap.is_finite()).then_some((gap / steepness, steepness, slope))
-            });
-            let Some((size, steepness, slope)) = steps.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+            let Some(boundary) =
+                boundary::closest(case, self.threat.norm, &point, &targets).await?
+            else {
                 case.flat();
                 return Ok(());
             };
-            for (way, &g) in way.iter_mut().zip(&slope.gradient) {
+            let (size, steepness) = (boundary.distance(), boundary.steepness);
+            for (way, &g) in way.iter_mut().zip(&boundary.slope) {
                 let g = f64::from(g);
                 *way += match self.threat.norm {
                     _ if g == 0.0 => 0.0,

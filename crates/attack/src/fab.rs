@@ -1,6 +1,7 @@
 use crate::{
-    Attack, AttackError, Norm, Objective, ObjectiveKind, Observer, Options, Outcome, Parameters,
-    Samples, Threat, Victim, ball,
+    Attack, AttackError, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples, Threat,
+    Victim, ball,
+    boundary::{self, Boundary},
     case::Case,
     desk::Stop,
     hyperplane,
@@ -90,7 +91,9 @@ impl Fab {
     ) -> Result<(), Stop> {
         let norm = self.threat.norm;
         for _ in 0..self.steps {
-            let Some((slope, gap)) = self.boundary(case, &point, targets).await? else {
+            let Some(Boundary { slope, gap, .. }) =
+                boundary::closest(case, norm, &point, targets).await?
+            else {
                 case.flat();
                 return Ok(());
             };
@@ -103,7 +106,8 @@ impl Fab {
                 .map(|(&s, (&a, &b))| f64::from(s) * (f64::from(a) - f64::from(b)))
                 .sum();
             let there = hyperplane::change(norm, &case.origin, &slope, gap + between);
-            let [own, clean] = [&here, &there].map(|change| length(norm, change).max(1e-8));
+            let [own, clean] =
+                [&here, &there].map(|change| boundary::length(norm, change).max(1e-8));
             let pull = (own / (own + clean)).min(self.alpha_max);
             for ((value, &centre), (own, clean)) in point
                 .iter_mut()
@@ -133,30 +137,6 @@ impl Fab {
         Ok(())
     }
 
-    /// The boundary that seems closest: the slope of the difference of two logits, and how much is missing until it is zero.
-    async fn boundary(
-        &self,
-        case: &mut Case,
-        point: &[f32],
-        targets: &[usize],
-    ) -> Result<Option<(Vec<f32>, f64)>, Stop> {
-        let from = case.label;
-        let ask = |&target: &usize| (point.to_vec(), difference(case.classes, from, target));
-        let slopes = case.slopes(targets.iter().map(ask).collect()).await?;
-        let boundaries = slopes
-            .into_iter()
-            .zip(targets)
-            .filter_map(|(slope, &target)| {
-                let [label, target] = [from, target].map(|class| slope.logits.get(class).copied());
-                let gap = f64::from(label?) - f64::from(target?);
-                let steepness = dual_length(self.threat.norm, &slope.gradient);
-                (steepness > 0.0 && gap.is_finite())
-                    .then(|| (gap.abs() / steepness, slope.gradient, gap))
-            });
-        let closest = boundaries.min_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(closest.map(|(_, slope, gap)| (slope, gap)))
-    }
-
     /// A random point, no further than half of the way to the closest adversarial or the edge of the ball.
     fn random(&self, case: &Case, rng: &mut impl rand::Rng) -> Vec<f32> {
         let epsilon = f64::from(self.threat.epsilon.value());
@@ -170,36 +150,6 @@ impl Fab {
         });
         moved.collect()
     }
-}
-
-/// `z_target - z_label`.
-pub(crate) fn difference(classes: usize, label: usize, target: usize) -> Objective {
-    let weight = |class| match class {
-        class if class == target => 1.0,
-        class if class == label => -1.0,
-        _ => 0.0,
-    };
-    Objective::Cotangent((0..classes).map(weight).collect())
-}
-
-pub(crate) fn length(norm: Norm, change: &[f64]) -> f64 {
-    let values = change.iter().map(|d| d.abs());
-    match norm {
-        Norm::Linf => values.fold(0.0, f64::max),
-        Norm::L2 => values.map(|d| d * d).sum::<f64>().sqrt(),
-        Norm::L1 => values.sum(),
-    }
-}
-
-/// The length of a gradient in the dual norm: how much the function changes for a unit of the norm.
-pub(crate) fn dual_length(norm: Norm, gradient: &[f32]) -> f64 {
-    let dual = match norm {
-        Norm::Linf => Norm::L1,
-        Norm::L2 => Norm::L2,
-        Norm::L1 => Norm::Linf,
-    };
-    let values: Vec<f64> = gradient.iter().map(|&g| f64::from(g)).collect();
-    length(dual, &values)
 }
 
 impl Attack for Fab {
@@ -224,16 +174,9 @@ impl Attack for Fab {
             options.insert("targets".into(), targets as f64);
         }
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
-            step_size: None,
             restarts: self.restarts,
-            objective: None,
-            seed: self.seed,
             options,
+            ..Parameters::new(self.name(), self.threat, self.steps, self.seed)
         }
     }
 

@@ -104,16 +104,8 @@ fn steepest_first(values: &[Value], gap: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boundary::length;
     use proptest::prelude::*;
-
-    fn length(norm: Norm, change: &[f64]) -> f64 {
-        let values = change.iter().map(|d| d.abs());
-        match norm {
-            Norm::Linf => values.fold(0.0, f64::max),
-            Norm::L2 => values.map(|d| d * d).sum::<f64>().sqrt(),
-            Norm::L1 => values.sum(),
-        }
-    }
 
     fn cases() -> impl Strategy<Value = (Vec<f32>, Vec<f32>, Vec<f64>)> {
         (1usize..12).prop_flat_map(|size| {

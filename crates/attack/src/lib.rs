@@ -15,6 +15,7 @@ mod apgd;
 mod attack;
 mod autoattack;
 mod ball;
+mod boundary;
 mod carlini_wagner;
 mod case;
 mod config;

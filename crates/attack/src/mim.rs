@@ -109,7 +109,7 @@ impl Mim {
 
     fn resolved_step_size(&self) -> f32 {
         self.step_size
-            .unwrap_or_else(|| 2.5 * self.threat.epsilon.value() / self.steps.max(1) as f32)
+            .unwrap_or_else(|| self.threat.step_size(self.steps))
     }
 
     /// The gradient of the variants at a point.
@@ -172,16 +172,10 @@ impl Attack for Mim {
             }
         }
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
             step_size: Some(self.resolved_step_size()),
-            restarts: 1,
             objective: Some(self.objective),
-            seed: self.seed,
             options,
+            ..Parameters::new(self.name(), self.threat, self.steps, self.seed)
         }
     }
 

@@ -1,9 +1,8 @@
 use crate::{
     Attack, AttackError, ObjectiveKind, Observer, Outcome, Parameters, Pgd, Samples, Threat,
-    Victim, ball,
+    Victim, ball, boundary,
     case::Case,
     desk::Stop,
-    fab::difference,
     logits::likeliest,
     samples::Goal,
     search::{self, Search},
@@ -76,7 +75,7 @@ impl Search for MultiTargeted {
             Goal::Leave(label) => likeliest(case.clean_logits(), label, case.classes),
         };
         for target in targets {
-            let objective = difference(case.classes, case.label, target);
+            let objective = boundary::difference(case.classes, case.label, target);
             for _ in 0..self.pgd.restarts {
                 let mut rng = case.restart(self.pgd.seed);
                 let start = ball::random_start(self.pgd.threat, &case.origin, &mut rng);

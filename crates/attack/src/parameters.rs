@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epsilon, Norm, ObjectiveKind};
+use crate::{Epsilon, Norm, ObjectiveKind, Threat};
 
 /// Everything that names a number: which attack, how large a ball, how much effort, which seed.
 ///
@@ -33,6 +33,24 @@ pub struct Parameters {
     /// What this attack alone has, by the names of its paper.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     pub options: Options,
+}
+
+impl Parameters {
+    /// Those that every attack has; one restart, and nothing else.
+    pub(crate) fn new(attack: &str, threat: Threat, steps: usize, seed: u64) -> Self {
+        Self {
+            attack: attack.to_owned(),
+            norm: threat.norm,
+            eps: threat.epsilon,
+            eps_value: threat.epsilon.value(),
+            steps,
+            step_size: None,
+            restarts: 1,
+            objective: None,
+            seed,
+            options: Options::new(),
+        }
+    }
 }
 
 /// Further numbers of an attack.

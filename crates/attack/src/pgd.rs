@@ -1,6 +1,6 @@
 use crate::{
-    Attack, AttackError, Objective, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
-    Threat, Victim, ball,
+    Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Samples, Threat,
+    Victim, ball,
     case::Case,
     desk::Stop,
     search::{self, Search, count},
@@ -62,7 +62,7 @@ impl Pgd {
 
     fn resolved_step_size(&self) -> f32 {
         self.step_size
-            .unwrap_or_else(|| 2.5 * self.threat.epsilon.value() / self.steps.max(1) as f32)
+            .unwrap_or_else(|| self.threat.step_size(self.steps))
     }
 }
 
@@ -77,16 +77,10 @@ impl Attack for Pgd {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
             step_size: Some(self.resolved_step_size()),
             restarts: self.restarts,
             objective: Some(self.objective),
-            seed: self.seed,
-            options: Options::new(),
+            ..Parameters::new(self.name(), self.threat, self.steps, self.seed)
         }
     }
 

@@ -62,20 +62,12 @@ impl Attack for Spsa {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.steps,
-            step_size: None,
-            restarts: 1,
-            objective: None,
-            seed: self.seed,
             options: Options::from([
                 ("delta".into(), self.delta),
                 ("learning_rate".into(), self.rate),
                 ("pairs".into(), self.pairs as f64),
             ]),
+            ..Parameters::new(self.name(), self.threat, self.steps, self.seed)
         }
     }
 

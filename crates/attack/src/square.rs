@@ -293,16 +293,9 @@ impl Attack for Square {
 
     fn parameters(&self) -> Parameters {
         Parameters {
-            attack: self.name().to_owned(),
-            norm: self.threat.norm,
-            eps: self.threat.epsilon,
-            eps_value: self.threat.epsilon.value(),
-            steps: self.queries,
-            step_size: None,
             restarts: self.restarts,
-            objective: None,
-            seed: self.seed,
             options: Options::from([("p".into(), self.p)]),
+            ..Parameters::new(self.name(), self.threat, self.queries, self.seed)
         }
     }
 

@@ -17,6 +17,13 @@ pub enum Norm {
     L1,
 }
 
+impl Threat {
+    /// The default length of one of so many steps: together they cross the ball's diameter, and a quarter more.
+    pub(crate) fn step_size(self, steps: usize) -> f32 {
+        2.5 * self.epsilon.value() / steps.max(1) as f32
+    }
+}
+
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

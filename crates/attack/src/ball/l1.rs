@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_distr::{Distribution, Exp1};
 
-use super::LENGTH_ROUNDING;
+use super::{LENGTH_ROUNDING, moved};
 use crate::Distances;
 
 /// Share of the values that a step moves.
@@ -44,19 +44,7 @@ pub(super) fn project(epsilon: f64, origin: &[f32], point: &mut [f32]) {
         }
     }
     for (value, &centre) in point.iter_mut().zip(origin) {
-        let change = change(centre, *value, high);
-        *value = toward(centre, f64::from(centre) + change);
-    }
-}
-
-/// Rounded to single precision, towards `centre`, so that the errors of many values do not add up to a point outside the ball.
-fn toward(centre: f32, exact: f64) -> f32 {
-    let rounded = exact as f32;
-    let beyond = (f64::from(rounded) - f64::from(centre)).abs() > (exact - f64::from(centre)).abs();
-    match (beyond, rounded > centre) {
-        (false, _) => rounded,
-        (true, true) => rounded.next_down(),
-        (true, false) => rounded.next_up(),
+        *value = moved(centre, change(centre, *value, high));
     }
 }
 
