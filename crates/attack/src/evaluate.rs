@@ -1,8 +1,9 @@
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attack, AttackError, Checked, Parameters, Progress, SampleError, Samples, Status, Victim,
-    recheck,
+    Attack, AttackError, Observer, Parameters, Progress, SampleError, SampleRecord, Samples,
+    Status, Victim, pgd::DEFAULT_MAX_BATCH, recheck,
 };
 
 /// A classifier's accuracy with and without an attack.
@@ -32,39 +33,34 @@ pub struct Evaluation {
     pub samples: Vec<SampleRecord>,
 }
 
-/// What came of one image in an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SampleRecord {
-    /// The sample's id.
-    pub id: u64,
-    /// Its true class.
-    pub label: usize,
-    /// The class it was to be taken for, in a targeted attack.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<usize>,
-    /// How the attack ended.
-    pub outcome: Status,
-    /// Misclassified as it is, or with a confirmed adversarial.
-    pub broken: bool,
-    /// The class predicted for the clean image.
-    pub clean_prediction: usize,
-    /// The class predicted for the adversarial, or else for the strongest image tried.
-    pub prediction: usize,
-    /// The objective's value there.
-    pub loss: f32,
-    /// The adversarial's L-inf distance from the clean image.
-    pub linf: Option<f32>,
-    /// The adversarial's L2 distance from the clean image.
-    pub l2: Option<f32>,
-    /// Whether the adversarial still fools the model after rounding to 8 bits.
-    pub png_still_adversarial: Option<bool>,
-    /// Gradients computed for this image.
-    pub gradient_evaluations: u64,
-    /// A gradient was zero in every pixel.
-    pub zero_gradient: bool,
-    /// Why a reported adversarial failed its re-check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub demoted: Option<String>,
+impl Evaluation {
+    /// Counts what came of each image under the attack with these parameters.
+    pub fn of(parameters: Parameters, samples: Vec<SampleRecord>) -> Self {
+        let count =
+            |of: fn(&SampleRecord) -> bool| samples.iter().filter(|record| of(record)).count();
+        let share = |count: usize| count as f64 / samples.len().max(1) as f64;
+        Self {
+            parameters,
+            images: samples.len(),
+            clean_accuracy: share(count(|r| r.clean_prediction == r.label)),
+            accuracy_under_attack: share(count(|r| !r.broken)),
+            adversarial_found: count(|r| r.outcome == Status::AdversarialFound),
+            adversarial_after_rounding: count(|r| r.png_still_adversarial == Some(true)),
+            zero_gradients: count(|r| r.zero_gradient),
+            gradient_evaluations: samples.iter().map(|r| r.gradient_evaluations).sum(),
+            forward_evaluations: samples.iter().map(|r| r.forward_evaluations).sum(),
+            samples,
+        }
+    }
+}
+
+/// What came of one image, with the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// The record.
+    pub record: SampleRecord,
+    /// The adversarial `[channels, height, width]`, where one was found and confirmed.
+    pub adversarial: Option<Array3<f32>>,
 }
 
 /// Where an evaluation stands.
@@ -96,13 +92,12 @@ pub async fn evaluate<V: Victim, A: Attack>(
     batch: usize,
     on_progress: impl Fn(EvaluationProgress) + Send + Sync,
 ) -> Result<Evaluation, AttackError> {
-    if samples.is_empty() {
-        return Err(SampleError::Empty.into());
-    }
     samples.check(victim)?;
     let batch = batch.max(1);
     let mut records: Vec<SampleRecord> = Vec::with_capacity(samples.len());
-    let mut forward_evaluations = 0;
+    if samples.is_empty() {
+        return Err(SampleError::Empty.into());
+    }
     while records.len() < samples.len() {
         let part = samples.range(records.len()..records.len() + batch);
         let standing = standing(&records, samples.len());
@@ -112,15 +107,42 @@ pub async fn evaluate<V: Victim, A: Attack>(
                 ..standing
             });
         };
-        let outcomes = attack.run(victim, &part, &watch).await?;
-        let checked = recheck(victim, &part, attack.threat(), outcomes, batch).await?;
-        for (row, checked) in checked.iter().enumerate() {
-            forward_evaluations += checked.outcome.forward_evaluations;
-            records.extend(record(&part, row, checked));
-        }
+        let evaluated = evaluate_batch(victim, &part, attack, &watch).await?;
+        records.extend(evaluated.into_iter().map(|evaluated| evaluated.record));
         on_progress(self::standing(&records, samples.len()));
     }
-    Ok(summary(attack.parameters(), records, forward_evaluations))
+    Ok(Evaluation::of(attack.parameters(), records))
+}
+
+/// Attacks all samples at once and re-checks what was found; one answer per sample, in their order. What
+/// [`Evaluation::of`] makes of the records of several batches is what [`evaluate`] makes of all.
+///
+/// # Errors
+/// When the samples do not fit the victim, or the victim fails.
+pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
+    victim: &V,
+    samples: &Samples,
+    attack: &A,
+    observer: &O,
+) -> Result<Vec<Evaluated>, AttackError> {
+    let outcomes = attack.run(victim, samples, observer).await?;
+    let checked = recheck(
+        victim,
+        samples,
+        attack.threat(),
+        outcomes,
+        DEFAULT_MAX_BATCH,
+    )
+    .await?;
+    let rows = checked.into_iter().enumerate();
+    Ok(rows
+        .filter_map(|(row, checked)| {
+            Some(Evaluated {
+                record: SampleRecord::new(samples, row, &checked)?,
+                adversarial: checked.outcome.adversarial,
+            })
+        })
+        .collect())
 }
 
 fn standing(records: &[SampleRecord], images: usize) -> EvaluationProgress {
@@ -133,53 +155,5 @@ fn standing(records: &[SampleRecord], images: usize) -> EvaluationProgress {
             .count(),
         broken: records.iter().filter(|r| r.broken).count(),
         attack: None,
-    }
-}
-
-fn record(samples: &Samples, row: usize, checked: &Checked) -> Option<SampleRecord> {
-    let outcome = &checked.outcome;
-    let label = *samples.labels.get(row)?;
-    let found = outcome.status == Status::AdversarialFound;
-    let distances = checked
-        .exact
-        .as_ref()
-        .filter(|_| found)
-        .map(|look| look.distances);
-    Some(SampleRecord {
-        id: outcome.id,
-        label,
-        target: samples.targets.as_ref().and_then(|t| t.get(row).copied()),
-        outcome: outcome.status,
-        broken: found || outcome.clean_prediction != label,
-        clean_prediction: outcome.clean_prediction,
-        prediction: outcome.prediction,
-        loss: outcome.loss,
-        linf: distances.map(|d| d.linf as f32),
-        l2: distances.map(|d| d.l2 as f32),
-        png_still_adversarial: checked.rounded.as_ref().map(|look| look.succeeds),
-        gradient_evaluations: outcome.gradient_evaluations,
-        zero_gradient: outcome.zero_gradient,
-        demoted: checked.demoted.map(|reason| reason.to_string()),
-    })
-}
-
-fn summary(
-    parameters: Parameters,
-    samples: Vec<SampleRecord>,
-    forward_evaluations: u64,
-) -> Evaluation {
-    let count = |of: fn(&SampleRecord) -> bool| samples.iter().filter(|record| of(record)).count();
-    let share = |count: usize| count as f64 / samples.len().max(1) as f64;
-    Evaluation {
-        parameters,
-        images: samples.len(),
-        clean_accuracy: share(count(|r| r.clean_prediction == r.label)),
-        accuracy_under_attack: share(count(|r| !r.broken)),
-        adversarial_found: count(|r| r.outcome == Status::AdversarialFound),
-        adversarial_after_rounding: count(|r| r.png_still_adversarial == Some(true)),
-        zero_gradients: count(|r| r.zero_gradient),
-        gradient_evaluations: samples.iter().map(|r| r.gradient_evaluations).sum(),
-        forward_evaluations,
-        samples,
     }
 }

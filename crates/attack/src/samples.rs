@@ -68,6 +68,25 @@ impl Samples {
         }
     }
 
+    /// The samples of some rows, in the order given; rows that do not exist are left out.
+    pub(crate) fn rows(&self, rows: &[usize]) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|&r| r < self.len()).collect();
+        let part = |values: &[usize]| {
+            rows.iter()
+                .filter_map(|&r| values.get(r).copied())
+                .collect()
+        };
+        Self {
+            images: self.images.select(Axis(0), &rows),
+            labels: part(&self.labels),
+            targets: self.targets.as_deref().map(part),
+            ids: rows
+                .iter()
+                .filter_map(|&r| self.ids.get(r).copied())
+                .collect(),
+        }
+    }
+
     /// Checks that the samples fit each other and `victim`.
     ///
     /// # Errors

@@ -1,45 +1,69 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Evaluation;
+use crate::{BALL_TOLERANCE, Epsilon, Evaluation, Norm};
 
-/// Several evaluations of one model on the same images, taken together: an image counts as broken when any of the attacks
-/// breaks it.
+/// Several evaluations of one model on the same images, taken together: an image is broken at a radius when any attack found an
+/// adversarial that close, whatever radius it was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorstCase {
-    /// The attacks with their parameters, one line each, in the order given.
-    pub attacks: Vec<String>,
+    /// The norm of all radii and distances here.
+    pub norm: Norm,
     /// The number of images.
     pub images: usize,
     /// The share of clean images that are classified correctly.
     pub clean_accuracy: f64,
-    /// The share of images that no attack breaks.
-    pub accuracy_under_attack: f64,
-    /// Gradients computed, over all attacks.
-    pub gradient_evaluations: u64,
+    /// The accuracy at every radius evaluated, from the smallest to the largest; it never rises.
+    pub curve: Vec<WorstPoint>,
     /// One record per image.
     pub samples: Vec<WorstRecord>,
 }
 
+/// The accuracy at one radius.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorstPoint {
+    /// The radius as it was written.
+    pub eps: Epsilon,
+    /// The radius in pixel units.
+    pub eps_value: f32,
+    /// The share of images that no attack breaks within it.
+    pub accuracy: f64,
+}
+
 /// What several attacks did to one image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorstRecord {
     /// The sample's id.
     pub id: u64,
     /// Its true class.
     pub label: usize,
-    /// Whether it is broken.
-    pub broken: bool,
-    /// The first attack that breaks it, as an index into [`WorstCase::attacks`]; `None` when it holds, and when it is
-    /// misclassified as it is.
+    /// The distance of the closest image found that is misclassified: 0 when the clean one is, `None` when none was found.
+    pub smallest: Option<f32>,
+    /// The attack that found it, as an index into the evaluations given; `None` when there is none, and when the clean image is
+    /// misclassified.
     pub broken_by: Option<usize>,
+}
+
+impl WorstCase {
+    /// The share of images that no attack breaks within a radius, for any radius. Where the attacks looked no further than the
+    /// largest radius evaluated, more says nothing beyond it.
+    pub fn accuracy_at(&self, eps: f32) -> f64 {
+        let reach = f64::from(eps) + BALL_TOLERANCE;
+        let broken = |record: &&WorstRecord| record.smallest.is_some_and(|d| f64::from(d) <= reach);
+        let broken = self.samples.iter().filter(broken).count();
+        (self.samples.len() - broken) as f64 / self.samples.len().max(1) as f64
+    }
+
+    /// The median over all images of the distance of the closest misclassified image; `None` when half of them hold.
+    pub fn median(&self) -> Option<f32> {
+        let mut distances: Vec<f32> = self.samples.iter().filter_map(|r| r.smallest).collect();
+        distances.sort_by(f32::total_cmp);
+        distances.get(self.samples.len() / 2).copied()
+    }
 }
 
 /// Why evaluations cannot be taken together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WorstCaseError {
-    /// There is nothing to take together.
-    #[error("no evaluations: a worst case needs at least one")]
-    Empty,
     /// They are about other images, or the same in another order.
     #[error(
         "the evaluation of `{attack}` is not about the images of the first one ({difference}): evaluate every attack on the same samples in the same order"
@@ -52,46 +76,71 @@ pub enum WorstCaseError {
     },
 }
 
-/// The pointwise worst case over several evaluations of one model on the same samples.
+/// The pointwise worst case over several evaluations of one model on the same samples, for every norm among them.
 ///
 /// # Errors
-/// When there is none, or ids, labels or clean predictions differ.
-pub fn worst_case(evaluations: &[Evaluation]) -> Result<WorstCase, WorstCaseError> {
-    let first = evaluations.first().ok_or(WorstCaseError::Empty)?;
+/// When ids, labels or clean predictions differ.
+pub fn worst_cases(evaluations: &[&Evaluation]) -> Result<Vec<WorstCase>, WorstCaseError> {
+    if let Some((first, others)) = evaluations.split_first() {
+        for other in others {
+            if let Some(difference) = difference(first, other) {
+                let attack = other.parameters.to_string();
+                return Err(WorstCaseError::OtherImages { attack, difference });
+            }
+        }
+    }
+    let norms = [Norm::Linf, Norm::L2, Norm::L1];
+    Ok(norms
+        .into_iter()
+        .filter_map(|norm| worst_case(norm, evaluations))
+        .collect())
+}
+
+fn worst_case(norm: Norm, evaluations: &[&Evaluation]) -> Option<WorstCase> {
+    let of_norm = || {
+        let all = evaluations.iter().enumerate();
+        all.filter(|(_, evaluation)| evaluation.parameters.norm == norm)
+    };
+    let (_, first) = of_norm().next()?;
     let mut samples: Vec<WorstRecord> = first
         .samples
         .iter()
         .map(|record| WorstRecord {
             id: record.id,
             label: record.label,
-            broken: record.clean_prediction != record.label,
+            smallest: (record.clean_prediction != record.label).then_some(0.0),
             broken_by: None,
         })
         .collect();
-    for (index, evaluation) in evaluations.iter().enumerate() {
-        if let Some(difference) = difference(first, evaluation) {
-            let attack = evaluation.parameters.to_string();
-            return Err(WorstCaseError::OtherImages { attack, difference });
-        }
+    for (index, evaluation) in of_norm() {
         for (worst, record) in samples.iter_mut().zip(&evaluation.samples) {
-            if record.broken && !worst.broken {
-                worst.broken = true;
+            if let Some(distance) = record.distance(norm)
+                && worst.smallest.is_none_or(|smallest| distance < smallest)
+            {
+                worst.smallest = Some(distance);
                 worst.broken_by = Some(index);
             }
         }
     }
-    let held = samples.iter().filter(|record| !record.broken).count();
-    Ok(WorstCase {
-        attacks: evaluations
-            .iter()
-            .map(|e| e.parameters.to_string())
-            .collect(),
+    let mut radii: Vec<Epsilon> = of_norm().map(|(_, e)| e.parameters.eps).collect();
+    radii.sort_by(|a, b| a.value().total_cmp(&b.value()));
+    radii.dedup();
+    let mut worst = WorstCase {
+        norm,
         images: samples.len(),
         clean_accuracy: first.clean_accuracy,
-        accuracy_under_attack: held as f64 / samples.len().max(1) as f64,
-        gradient_evaluations: evaluations.iter().map(|e| e.gradient_evaluations).sum(),
+        curve: Vec::new(),
         samples,
-    })
+    };
+    worst.curve = radii
+        .into_iter()
+        .map(|eps| WorstPoint {
+            eps,
+            eps_value: eps.value(),
+            accuracy: worst.accuracy_at(eps.value()),
+        })
+        .collect();
+    Some(worst)
 }
 
 fn difference(first: &Evaluation, other: &Evaluation) -> Option<String> {

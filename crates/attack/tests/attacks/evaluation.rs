@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 
 use buckler_attack::{
-    Attack, AttackError, Evaluation, EvaluationProgress, Fgsm, Norm, Observer, Outcome, Parameters,
-    Pgd, Samples, Status, Threat, Victim, evaluate, worst_case,
+    Attack, AttackError, Epsilon, Evaluation, EvaluationProgress, Fgsm, Norm, Observer, Outcome,
+    Parameters, Pgd, Samples, Status, Threat, Victim, evaluate, smallest_eps, worst_cases,
 };
 use ndarray::{Array4, Axis};
 
-use crate::support::{SMALL, smooth, threat};
+use crate::support::{SMALL, at_margin, smooth, threat};
 
 /// Forty samples, three of them with a label the model gets wrong.
 fn subject() -> (impl Victim, Samples) {
@@ -171,24 +171,28 @@ async fn adversarials_that_fail_their_recheck_do_not_count() {
 }
 
 #[tokio::test]
-async fn the_worst_case_is_taken_image_by_image() {
+async fn the_worst_case_is_taken_image_by_image_in_each_norm() {
     let linf = run(&pgd(Norm::Linf, 0.015), 40).await;
     let l2 = run(&pgd(Norm::L2, 0.09), 40).await;
-    let fgsm = run(&Fgsm::new(threat(Norm::Linf, 0.015)), 40).await;
-    let all = [linf, l2, fgsm];
-    let worst = worst_case(&all).unwrap();
-    assert_eq!(worst.attacks.len(), 3);
-    for (row, record) in worst.samples.iter().enumerate() {
-        assert_eq!(record.broken, all.iter().any(|e| e.samples[row].broken));
-        let wrong = all[0].samples[row].clean_prediction != record.label;
-        assert_eq!(record.broken_by.is_some(), record.broken && !wrong);
+    let fgsm = run(&Fgsm::new(threat(Norm::Linf, 0.03)), 40).await;
+    let all = [&linf, &l2, &fgsm];
+    let worst = worst_cases(&all).unwrap();
+    assert_eq!(worst.len(), 2);
+    let (in_linf, in_l2) = (&worst[0], &worst[1]);
+    assert_eq!((in_linf.norm, in_l2.norm), (Norm::Linf, Norm::L2));
+    assert_eq!(in_l2.curve[0].accuracy, l2.accuracy_under_attack);
+    let radii: Vec<String> = in_linf.curve.iter().map(|p| p.eps.to_string()).collect();
+    assert_eq!(radii, ["0.015", "0.03"]);
+    assert_eq!(in_linf.curve[0].accuracy, linf.accuracy_under_attack);
+    assert!(in_linf.curve[1].accuracy <= fgsm.accuracy_under_attack);
+    assert_eq!(in_linf.clean_accuracy, linf.clean_accuracy);
+    for (row, record) in in_linf.samples.iter().enumerate() {
+        let broken = linf.samples[row].broken || fgsm.samples[row].broken;
+        assert_eq!(record.smallest.is_some(), broken);
+        let wrong = linf.samples[row].clean_prediction != record.label;
+        assert_eq!(record.smallest == Some(0.0), wrong);
+        assert_eq!(record.broken_by.is_some(), broken && !wrong);
     }
-    let least = all
-        .iter()
-        .map(|e| e.accuracy_under_attack)
-        .fold(1.0, f64::min);
-    assert!(worst.accuracy_under_attack <= least);
-    assert_eq!(worst.clean_accuracy, all[0].clean_accuracy);
 }
 
 #[tokio::test]
@@ -196,20 +200,65 @@ async fn evaluations_of_other_images_are_not_taken_together() {
     let one = run(&pgd(Norm::Linf, 0.01), 40).await;
     let mut shuffled = one.clone();
     shuffled.samples.swap(0, 1);
-    let error = worst_case(&[one.clone(), shuffled])
-        .unwrap_err()
-        .to_string();
+    let error = worst_cases(&[&one, &shuffled]).unwrap_err().to_string();
     assert!(error.contains("image 0"), "{error}");
     let mut fewer = one.clone();
     fewer.samples.pop();
-    let error = worst_case(&[one, fewer]).unwrap_err().to_string();
+    let error = worst_cases(&[&one, &fewer]).unwrap_err().to_string();
     assert!(error.contains("39 images instead of 40"), "{error}");
-    assert!(
-        worst_case(&[])
-            .unwrap_err()
-            .to_string()
-            .contains("at least one")
-    );
+    assert_eq!(worst_cases(&[]).unwrap(), vec![]);
+}
+
+#[tokio::test]
+async fn bisection_finds_the_margin_of_a_linear_classifier() {
+    for norm in [Norm::Linf, Norm::L2] {
+        let margin = 0.0371;
+        let (victim, samples) = at_margin(norm, margin, 5);
+        let largest = Epsilon::new(0.1).unwrap();
+        let attack_at = |epsilon| Pgd::new(Threat { norm, epsilon });
+        let found = smallest_eps(&victim, &samples, largest, 8, attack_at, &())
+            .await
+            .unwrap();
+        let distance = f64::from(found[0].record.distance(norm).unwrap());
+        assert!(distance >= margin - 1e-6, "{norm}: {distance}");
+        // In L2 the attack itself needs a little more room than the margin.
+        let room = if norm == Norm::L2 { 0.05 * margin } else { 0.0 };
+        let reach = margin + room + 0.1 / 256.0 + 1e-6;
+        assert!(distance <= reach, "{norm}: {distance}");
+        assert!(found[0].adversarial.is_some());
+        assert_eq!(found[0].record.gradient_evaluations, victim.gradients());
+
+        let smallest = Epsilon::new(0.03).unwrap();
+        let held = smallest_eps(&victim, &samples, smallest, 8, attack_at, &())
+            .await
+            .unwrap();
+        assert_eq!(held[0].record.outcome, Status::NotFound);
+        assert!(!held[0].record.broken);
+    }
+}
+
+#[tokio::test]
+async fn bisection_depends_on_no_company_and_agrees_with_single_evaluations() {
+    let (victim, samples) = subject();
+    let attack_at = |epsilon| {
+        let norm = Norm::Linf;
+        Pgd::new(Threat { norm, epsilon })
+    };
+    let largest = Epsilon::new(0.08).unwrap();
+    let all = smallest_eps(&victim, &samples, largest, 4, attack_at, &())
+        .await
+        .unwrap();
+    for row in [3, 17, 31] {
+        let alone = samples.range(row..row + 1);
+        let one = smallest_eps(&victim, &alone, largest, 4, attack_at, &())
+            .await
+            .unwrap();
+        assert_eq!(one[0], all[row]);
+    }
+    let whole = run(&attack_at(largest), 40).await;
+    let records = all.into_iter().map(|evaluated| evaluated.record).collect();
+    let bisected = Evaluation::of(whole.parameters.clone(), records);
+    assert_eq!(bisected.accuracy_under_attack, whole.accuracy_under_attack);
 }
 
 #[tokio::test]

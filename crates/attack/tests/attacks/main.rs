@@ -8,6 +8,7 @@ mod closest;
 mod effort;
 mod evaluation;
 mod examination;
+mod flags;
 mod independence;
 mod rechecks;
 mod refusals;

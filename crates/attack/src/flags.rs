@@ -1,0 +1,232 @@
+//! What makes an evaluation's figures doubtful: the checks of AutoAttack (Croce & Hein 2020, and its `flags_doc`), and those
+//! of Carlini et al. 2019, "On Evaluating Adversarial Robustness".
+
+mod masking;
+mod model;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Epsilon, Evaluation, Norm};
+
+pub use self::model::probe;
+
+/// A reason to distrust an evaluation. Displayed as a sentence with its remedy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "flag", rename_all = "snake_case")]
+pub enum Flag {
+    /// The same images give different logits from one forward pass to the next.
+    Randomised {
+        /// Images whose logits differed.
+        differing: usize,
+        /// Images looked at.
+        images: usize,
+    },
+    /// The outputs are probabilities, not logits.
+    Probabilities {
+        /// Images looked at.
+        images: usize,
+    },
+    /// In a ball that holds every image there is, an attack on the gradients finds nothing.
+    UnboundedAttackFails {
+        /// Images that held.
+        held: usize,
+        /// Images that the model gets right as they are, of those looked at.
+        images: usize,
+    },
+    /// Images held, and at some point their gradient was zero in every pixel.
+    ZeroGradients {
+        /// The attack with its parameters.
+        attack: String,
+        /// Those images.
+        held: usize,
+        /// All images.
+        images: usize,
+    },
+    /// An attack that asks for no gradients breaks images that none of those on the gradients breaks.
+    GradientMasking {
+        /// The norm of both.
+        norm: Norm,
+        /// The radius of both.
+        eps: Epsilon,
+        /// Accuracy under the attacks on the gradients.
+        with_gradients: f64,
+        /// Accuracy when those without are added.
+        with_all: f64,
+    },
+    /// No attack used gradients.
+    NoGradients {
+        /// Why the model has none, if it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A larger ball left more images unbroken than a smaller one inside it.
+    NotMonotone {
+        /// The attack at the larger radius.
+        attack: String,
+        /// The smaller radius.
+        smaller_eps: Epsilon,
+        /// The accuracy there.
+        smaller_accuracy: f64,
+        /// The accuracy at the larger radius.
+        larger_accuracy: f64,
+    },
+    /// Reported adversarials did not pass their re-check.
+    NotReproduced {
+        /// The attack with its parameters.
+        attack: String,
+        /// How many.
+        demoted: usize,
+    },
+    /// The difference of logits ratio needs more classes; the margin was climbed instead.
+    FewClasses {
+        /// The classes there are.
+        classes: usize,
+        /// The attacks, by name.
+        attacks: Vec<String>,
+    },
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: &f64| format!("{:.2} %", 100.0 * share);
+        match self {
+            Flag::Randomised { differing, images } => write!(
+                f,
+                "the model draws something at random: the logits of {differing} of {images} images differ between five forward passes; use `autoattack-rand`, which averages gradients, and read the accuracy as that of one draw"
+            ),
+            Flag::Probabilities { images } => write!(
+                f,
+                "the outputs are probabilities: they lie in [0, 1] and sum to 1 for each of {images} images; attacks see vanishing gradients through a softmax: give the model's logits instead"
+            ),
+            Flag::UnboundedAttackFails { held, images } => write!(
+                f,
+                "of {images} images, {held} held against PGD at linf eps 1, a ball that holds every image: the gradients lead nowhere, and no attack on them says much; trust attacks without gradients (`square`, `spsa`)"
+            ),
+            Flag::ZeroGradients {
+                attack,
+                held,
+                images,
+            } => write!(
+                f,
+                "{held} of {images} images held against {attack} while their gradient was zero in every pixel at some point: there was nothing to follow; use a loss that does not saturate (`--objective margin`, `apgd-dlr`) and attacks without gradients (`square`)"
+            ),
+            Flag::GradientMasking {
+                norm,
+                eps,
+                with_gradients,
+                with_all,
+            } => write!(
+                f,
+                "gradient masking at {norm} eps {eps}: attacks on the gradients leave {}, those without gradients bring it down to {}; either the gradients mislead and the accuracy is lower still, or the attacks on them are too weak (use `autoattack`, more restarts)",
+                percent(with_gradients),
+                percent(with_all)
+            ),
+            Flag::NoGradients { reason } => match reason {
+                Some(reason) => write!(
+                    f,
+                    "no attack used gradients, because the model has none ({reason}): the accuracy is that under black-box attacks alone, which an attacker who knows the model can be expected to undercut"
+                ),
+                None => write!(
+                    f,
+                    "no attack used gradients: the accuracy is that under black-box attacks alone; add `pgd` or use `autoattack`"
+                ),
+            },
+            Flag::NotMonotone {
+                attack,
+                smaller_eps,
+                smaller_accuracy,
+                larger_accuracy,
+            } => write!(
+                f,
+                "{attack} leaves {}, more than the {} at eps {smaller_eps}, whose ball lies inside: the search has not converged; use more steps or restarts",
+                percent(larger_accuracy),
+                percent(smaller_accuracy)
+            ),
+            Flag::NotReproduced { attack, demoted } => write!(
+                f,
+                "{demoted} adversarial images reported by {attack} failed their re-check and do not count: the model answers a second forward pass differently"
+            ),
+            Flag::FewClasses { classes, attacks } => write!(
+                f,
+                "with {classes} classes the difference of logits ratio is not defined; {} climbed the margin instead",
+                attacks.join(", ")
+            ),
+        }
+    }
+}
+
+/// What the figures themselves give away. `no_gradient` is the reason why the model has no gradients, if it has none.
+pub fn flags(evaluations: &[&Evaluation], classes: usize, no_gradient: Option<&str>) -> Vec<Flag> {
+    let mut flags = masking::no_gradients(evaluations, no_gradient);
+    flags.extend(evaluations.iter().filter_map(|e| zero_gradients(e)));
+    flags.extend(masking::gradient_masking(evaluations));
+    flags.extend(not_monotone(evaluations));
+    flags.extend(evaluations.iter().filter_map(|e| not_reproduced(e)));
+    flags.extend(few_classes(evaluations, classes));
+    flags
+}
+
+fn zero_gradients(evaluation: &Evaluation) -> Option<Flag> {
+    let held = evaluation.samples.iter();
+    let held = held.filter(|r| !r.broken && r.zero_gradient).count();
+    (held > 0).then(|| Flag::ZeroGradients {
+        attack: evaluation.parameters.to_string(),
+        held,
+        images: evaluation.images,
+    })
+}
+
+/// Restarts and random squares leave this much to chance.
+const MONOTONE_TOLERANCE: f64 = 0.005;
+
+fn not_monotone(evaluations: &[&Evaluation]) -> Vec<Flag> {
+    let same = |a: &Evaluation, b: &Evaluation| {
+        let (a, b) = (&a.parameters, &b.parameters);
+        (&a.attack, a.norm, a.steps, a.restarts, a.objective)
+            == (&b.attack, b.norm, b.steps, b.restarts, b.objective)
+            && a.options == b.options
+    };
+    let pairs = evaluations.iter().flat_map(|larger| {
+        let smaller = evaluations.iter().filter(move |smaller| {
+            same(smaller, larger)
+                && smaller.parameters.eps_value < larger.parameters.eps_value
+                && larger.accuracy_under_attack > smaller.accuracy_under_attack + MONOTONE_TOLERANCE
+        });
+        smaller.map(move |smaller| (smaller, larger))
+    });
+    pairs
+        .map(|(smaller, larger)| Flag::NotMonotone {
+            attack: larger.parameters.to_string(),
+            smaller_eps: smaller.parameters.eps,
+            smaller_accuracy: smaller.accuracy_under_attack,
+            larger_accuracy: larger.accuracy_under_attack,
+        })
+        .collect()
+}
+
+fn not_reproduced(evaluation: &Evaluation) -> Option<Flag> {
+    let demoted = evaluation.samples.iter();
+    let demoted = demoted.filter(|record| record.demoted.is_some()).count();
+    (demoted > 0).then(|| Flag::NotReproduced {
+        attack: evaluation.parameters.to_string(),
+        demoted,
+    })
+}
+
+/// The ratio's denominator needs the third largest logit, and towards a target the fourth.
+fn few_classes(evaluations: &[&Evaluation], classes: usize) -> Option<Flag> {
+    let needs = |attack: &str| match attack {
+        "apgd-dlr" | "autoattack-rand" => 3,
+        "apgd-t" | "autoattack" | "autoattack-plus" => 4,
+        _ => 0,
+    };
+    let mut attacks: Vec<String> = evaluations
+        .iter()
+        .map(|e| e.parameters.attack.clone())
+        .filter(|attack| classes < needs(attack))
+        .collect();
+    attacks.dedup();
+    (!attacks.is_empty()).then_some(Flag::FewClasses { classes, attacks })
+}

@@ -1,0 +1,75 @@
+//! What a few queries tell about a model before any figure is measured.
+
+use super::Flag;
+use crate::{
+    Attack, AttackError, Epsilon, Norm, Pgd, Samples, Status, Threat, Victim,
+    pgd::DEFAULT_MAX_BATCH, query::Queries,
+};
+
+/// Images looked at.
+const IMAGES: usize = 32;
+
+/// Forward passes compared, as in AutoAttack.
+const PASSES: usize = 5;
+
+/// Rounding of a softmax over many classes.
+const SUM_TOLERANCE: f32 = 1e-4;
+
+/// Looks at the model on the first few samples: whether it draws at random, whether its outputs are probabilities, and, with
+/// `gradients`, whether PGD breaks what it gets right in a ball that holds every image.
+///
+/// # Errors
+/// When the samples do not fit the victim, or the victim fails.
+pub async fn probe<V: Victim>(
+    victim: &V,
+    samples: &Samples,
+    gradients: bool,
+) -> Result<Vec<Flag>, AttackError> {
+    samples.check(victim)?;
+    let part = samples.range(0..IMAGES);
+    let images: Vec<Vec<f32>> = part
+        .images
+        .outer_iter()
+        .map(|image| image.iter().copied().collect())
+        .collect();
+    let rows: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+    let queries = Queries::new(victim, DEFAULT_MAX_BATCH);
+    let first = queries.logits(&rows).await?;
+    let mut differing = vec![false; rows.len()];
+    for _ in 1..PASSES {
+        let again = queries.logits(&rows).await?;
+        for ((differs, a), b) in differing.iter_mut().zip(&first).zip(&again) {
+            *differs |= a != b;
+        }
+    }
+    let mut flags = Vec::new();
+    let images = rows.len();
+    let differing = differing.into_iter().filter(|&differs| differs).count();
+    if differing > 0 {
+        flags.push(Flag::Randomised { differing, images });
+    }
+    if first.iter().all(|logits| are_probabilities(logits)) {
+        flags.push(Flag::Probabilities { images });
+    }
+    if gradients {
+        flags.extend(unbounded(victim, &part).await?);
+    }
+    Ok(flags)
+}
+
+fn are_probabilities(logits: &[f32]) -> bool {
+    let sum: f32 = logits.iter().sum();
+    logits.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < SUM_TOLERANCE
+}
+
+async fn unbounded<V: Victim>(victim: &V, samples: &Samples) -> Result<Option<Flag>, AttackError> {
+    let whole = Threat {
+        norm: Norm::Linf,
+        epsilon: Epsilon::whole(1),
+    };
+    let outcomes = Pgd::new(whole).run(victim, samples, &()).await?;
+    let count = |of: fn(&Status) -> bool| outcomes.iter().filter(|o| of(&o.status)).count();
+    let held = count(|status| *status == Status::NotFound);
+    let images = count(|status| *status != Status::MisclassifiedClean);
+    Ok((held > 0).then_some(Flag::UnboundedAttackFails { held, images }))
+}
