@@ -1,8 +1,8 @@
 use std::fmt;
 
 use crate::{
-    Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Fab, Fgsm, Mim, MultiTargeted,
-    Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat, Victim,
+    Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Epsilon, Fab, Fgsm, Mim,
+    MultiTargeted, Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat, Victim,
 };
 
 /// An attack chosen at run time, ready to run. Displayed as its description.
@@ -49,6 +49,28 @@ macro_rules! each {
             AnyAttack::AutoAttack($name) => $result,
         }
     };
+}
+
+impl AnyAttack {
+    /// The same attack in a ball of another radius. A step length that was given stays, one that follows from the radius
+    /// follows.
+    pub fn with_epsilon(mut self, epsilon: Epsilon) -> Self {
+        let threat = match &mut self {
+            AnyAttack::MultiTargeted(attack) => &mut attack.pgd.threat,
+            AnyAttack::Fgsm(attack) => &mut attack.threat,
+            AnyAttack::Pgd(attack) => &mut attack.threat,
+            AnyAttack::Mim(attack) => &mut attack.threat,
+            AnyAttack::Apgd(attack) => &mut attack.threat,
+            AnyAttack::Fab(attack) => &mut attack.threat,
+            AnyAttack::Square(attack) => &mut attack.threat,
+            AnyAttack::CarliniWagner(attack) => &mut attack.threat,
+            AnyAttack::DeepFool(attack) => &mut attack.threat,
+            AnyAttack::Spsa(attack) => &mut attack.threat,
+            AnyAttack::AutoAttack(attack) => &mut attack.threat,
+        };
+        threat.epsilon = epsilon;
+        self
+    }
 }
 
 impl fmt::Display for AnyAttack {

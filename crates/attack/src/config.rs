@@ -95,6 +95,34 @@ impl AttackConfig {
         Ok(self.attack(threat))
     }
 
+    /// Without what has no meaning for the attack, and the names of what was left out: for a configuration that several
+    /// attacks share.
+    pub fn fitted(mut self) -> (Self, Vec<&'static str>) {
+        let takes = self.attack.takes();
+        let mut left_out = Vec::new();
+        let mut drop = |name, taken: bool, given: bool| {
+            let out = given && !taken;
+            left_out.extend(out.then_some(name));
+            out
+        };
+        if drop("steps", takes.steps, self.steps.is_some()) {
+            self.steps = None;
+        }
+        if drop("step_size", takes.step_size, self.step_size.is_some()) {
+            self.step_size = None;
+        }
+        if drop("restarts", takes.restarts, self.restarts.is_some()) {
+            self.restarts = None;
+        }
+        if drop("objective", takes.objective, self.objective.is_some()) {
+            self.objective = None;
+        }
+        if drop("variants", takes.variants, self.variants.is_some()) {
+            self.variants = None;
+        }
+        (self, left_out)
+    }
+
     /// Refuses what has no meaning for the attack.
     fn check_fields(&self) -> Result<(), ConfigError> {
         let takes = self.attack.takes();
@@ -311,6 +339,16 @@ mod tests {
             let line = attack.describe();
             assert!(line.starts_with(&format!("{kind} ")), "{line}");
         }
+    }
+
+    #[test]
+    fn a_shared_configuration_keeps_what_the_attack_takes() {
+        let config = read(r#"{"attack":"fgsm","steps":7,"objective":"margin","seed":2}"#).unwrap();
+        let (fitted, left_out) = config.fitted();
+        assert_eq!(left_out, ["steps"]);
+        let expected = read(r#"{"attack":"fgsm","objective":"margin","seed":2}"#).unwrap();
+        assert_eq!(fitted, expected);
+        assert!(fitted.validate(&limits()).is_ok());
     }
 
     #[test]

@@ -78,6 +78,20 @@ pub struct EvaluationProgress {
     pub attack: Option<Progress>,
 }
 
+impl EvaluationProgress {
+    /// Between two batches, when these images are finished.
+    pub fn after(records: &[SampleRecord], images: usize) -> Self {
+        let count = |of: fn(&&SampleRecord) -> bool| records.iter().filter(of).count();
+        Self {
+            done: records.len(),
+            images,
+            clean_correct: count(|r| r.clean_prediction == r.label),
+            broken: count(|r| r.broken),
+            attack: None,
+        }
+    }
+}
+
 /// Attacks every sample, `batch` of them at a time, and counts. Only adversarials that pass their re-check count; images
 /// misclassified as they are count as broken.
 ///
@@ -100,7 +114,7 @@ pub async fn evaluate<V: Victim, A: Attack>(
     }
     while records.len() < samples.len() {
         let part = samples.range(records.len()..records.len() + batch);
-        let standing = standing(&records, samples.len());
+        let standing = EvaluationProgress::after(&records, samples.len());
         let watch = |progress: Progress| {
             on_progress(EvaluationProgress {
                 attack: Some(progress),
@@ -109,7 +123,7 @@ pub async fn evaluate<V: Victim, A: Attack>(
         };
         let evaluated = evaluate_batch(victim, &part, attack, &watch).await?;
         records.extend(evaluated.into_iter().map(|evaluated| evaluated.record));
-        on_progress(self::standing(&records, samples.len()));
+        on_progress(EvaluationProgress::after(&records, samples.len()));
     }
     Ok(Evaluation::of(attack.parameters(), records))
 }
@@ -143,17 +157,4 @@ pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
             })
         })
         .collect())
-}
-
-fn standing(records: &[SampleRecord], images: usize) -> EvaluationProgress {
-    EvaluationProgress {
-        done: records.len(),
-        images,
-        clean_correct: records
-            .iter()
-            .filter(|r| r.clean_prediction == r.label)
-            .count(),
-        broken: records.iter().filter(|r| r.broken).count(),
-        attack: None,
-    }
 }

@@ -111,6 +111,11 @@ impl AttackKind {
         }
     }
 
+    /// Whether it asks the victim for gradients; the others take logits alone.
+    pub fn needs_gradients(self) -> bool {
+        !matches!(self, AttackKind::Square | AttackKind::Spsa)
+    }
+
     pub(crate) fn takes(self) -> Takes {
         let none = Takes {
             steps: false,

@@ -8,6 +8,13 @@ pub struct AttackArgs {
     /// `autoattack`, `autoattack-plus` or `autoattack-rand`
     #[arg(long, default_value = "pgd")]
     pub attack: AttackKind,
+    #[command(flatten)]
+    pub options: AttackOptions,
+}
+
+/// What can be set of attacks, beside their radius.
+#[derive(Args, Clone)]
+pub struct AttackOptions {
     /// Norm of the ball: `linf`, `l2` or `l1` [default: linf, but l2 for `cw`]
     #[arg(long)]
     pub norm: Option<Norm>,
@@ -31,11 +38,11 @@ pub struct AttackArgs {
     pub seed: u64,
 }
 
-impl AttackArgs {
-    /// With the radius, which some commands take several of.
-    pub fn config(&self, eps: Option<Epsilon>) -> AttackConfig {
+impl AttackOptions {
+    /// With the attack and its radius, which some commands take several of.
+    pub fn config(&self, attack: AttackKind, eps: Option<Epsilon>) -> AttackConfig {
         AttackConfig {
-            attack: self.attack,
+            attack,
             norm: self.norm,
             eps,
             steps: self.steps,

@@ -1,7 +1,9 @@
 //! Accuracy of a model on a data set, clean and under attack.
 
 use anyhow::{Context, Result};
-use buckler_attack::{AnyAttack, AttackConfig, Evaluation, Limits, Samples, evaluate};
+use buckler_attack::{
+    AnyAttack, AttackConfig, Evaluation, EvaluationProgress, Limits, Samples, evaluate,
+};
 use buckler_data::Dataset;
 use buckler_onnx::Measurement;
 use buckler_runtime::Classifier;
@@ -23,10 +25,34 @@ pub fn samples(data: &Dataset) -> Result<Samples> {
 
 /// Checks an attack against what the model takes.
 pub fn checked(classifier: &Classifier, config: &AttackConfig) -> Result<AnyAttack> {
-    classifier
-        .can_attack()
-        .map_err(|reason| anyhow::anyhow!("{reason}"))?;
+    if config.attack.needs_gradients() {
+        classifier.can_attack().map_err(|reason| {
+            anyhow::anyhow!("{reason}; `--attack square` and `spsa` ask for logits alone")
+        })?;
+    }
     Ok(config.validate(&Limits::for_input(classifier.input()))?)
+}
+
+/// A progress bar over so many images.
+pub fn bar(images: usize) -> ProgressBar {
+    let bar = ProgressBar::new(images as u64);
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} images  ETA {eta}  {msg}")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// How an evaluation stands, in a few words.
+pub fn standing(progress: &EvaluationProgress) -> String {
+    let step = progress.attack.map(|attack| {
+        format!(
+            ", {} of these open at step {} of {}",
+            attack.remaining, attack.step, attack.steps
+        )
+    });
+    format!("fooled {}{}", progress.broken, step.unwrap_or_default())
 }
 
 /// Runs `attack` over `samples`, with a progress bar.
@@ -37,17 +63,12 @@ pub fn run(
     samples: &Samples,
     attack: &AnyAttack,
 ) -> Result<Evaluation> {
-    let bar = ProgressBar::new(samples.len() as u64);
-    if let Ok(style) =
-        ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} images  ETA {eta}  {msg}")
-    {
-        bar.set_style(style.progress_chars("=> "));
-    }
+    let bar = bar(samples.len());
     bar.set_prefix(format!("{name} {attack}"));
     let evaluation = runtime
         .block_on(evaluate(classifier, samples, attack, BATCH, |progress| {
             bar.set_position(progress.done as u64);
-            bar.set_message(format!("fooled {}", progress.broken));
+            bar.set_message(standing(&progress));
         }))
         .with_context(|| format!("{attack} on {name}"));
     bar.finish_and_clear();
@@ -55,7 +76,7 @@ pub fn run(
 }
 
 /// As cards state it. `data` is the data set and split, `command` what measures it again.
-pub fn measurements(data: &str, command: &str, evaluations: &[Evaluation]) -> Vec<Measurement> {
+pub fn measurements(data: &str, command: &str, evaluations: &[&Evaluation]) -> Vec<Measurement> {
     let clean = evaluations.first().map(|evaluation| Measurement {
         data: data.to_owned(),
         images: evaluation.images,

@@ -26,8 +26,13 @@ impl ModelArgs {
 
     /// Loads the model, and says what had to be assumed.
     pub fn load(&self) -> Result<Classifier> {
+        self.load_normalized(None)
+    }
+
+    /// As [`ModelArgs::load`], with a normalisation that the flags go before.
+    pub fn load_normalized(&self, default: Option<Normalization>) -> Result<Classifier> {
         let options = LoadOptions {
-            normalization: self.normalization(),
+            normalization: self.normalization().or(default),
             ..LoadOptions::default()
         };
         let classifier = Classifier::load(&self.model, &options)

@@ -1,13 +1,14 @@
 //! Attacks on the gradients beside attacks that ask for none.
 
 use super::Flag;
-use crate::{Evaluation, SampleRecord};
+use crate::{AttackKind, Evaluation, SampleRecord};
 
 /// AutoAttack's own threshold: its Square attack must not break more than this share of what the others left.
 const TOLERANCE: f64 = 0.002;
 
 fn asks_for_gradients(attack: &str) -> bool {
-    !matches!(attack, "square" | "spsa")
+    let kind: Result<AttackKind, _> = attack.parse();
+    kind.map_or(true, AttackKind::needs_gradients)
 }
 
 /// Whether an attack on the gradients broke the image, or it is misclassified as it is.

@@ -58,7 +58,10 @@ struct Row {
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let attack = evaluation::checked(&classifier, &args.attack.config(args.eps))?;
+    let attack = evaluation::checked(
+        &classifier,
+        &args.attack.options.config(args.attack.attack, args.eps),
+    )?;
     let images = load_images(&classifier, &args.images)?;
     let class = |text: &Option<String>| {
         text.as_deref()

@@ -134,7 +134,8 @@ fn build(
         })
         .collect::<Result<Vec<_>>>()?;
     let mut card = classifier.card().clone();
-    card.measured = evaluation::measurements("digits/test", "buckler demo", &evaluations);
+    let figures: Vec<&Evaluation> = evaluations.iter().collect();
+    card.measured = evaluation::measurements("digits/test", "buckler demo", &figures);
     update_card(&dir, &card)?;
     Ok(report(name, parity, &evaluations))
 }

@@ -1,0 +1,54 @@
+//! Adversarial images in NumPy's format: `ids` int64 `[n]`, `images` float32 `[n, channels, height, width]`.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Cursor},
+    path::Path,
+};
+
+use buckler_attack::Evaluated;
+use buckler_onnx::write_atomic;
+use ndarray::{Array1, Array3, Array4, Axis, stack};
+use ndarray_npy::{NpzReader, NpzWriter};
+
+use crate::ReportError;
+
+/// Writes the adversarials among the images; answers whether there are any.
+pub(crate) fn store(path: &Path, evaluated: &[Evaluated]) -> Result<bool, ReportError> {
+    let found = evaluated.iter().filter_map(|evaluated| {
+        let image = evaluated.adversarial.as_ref()?;
+        Some((evaluated.record.id as i64, image.view()))
+    });
+    let (ids, images): (Vec<i64>, Vec<_>) = found.unzip();
+    if images.is_empty() {
+        return Ok(false);
+    }
+    let broken = |error: &dyn ToString| ReportError::broken(path, error.to_string());
+    let images = stack(Axis(0), &images).map_err(|e| broken(&e))?;
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = NpzWriter::new_compressed(&mut bytes);
+    let ids = Array1::from_vec(ids);
+    writer.add_array("ids", &ids).map_err(|e| broken(&e))?;
+    writer
+        .add_array("images", &images)
+        .map_err(|e| broken(&e))?;
+    writer.finish().map_err(|e| broken(&e))?;
+    write_atomic(path, bytes.get_ref()).map_err(ReportError::file(path))?;
+    Ok(true)
+}
+
+/// The adversarials of a file, by the ids of their images.
+pub(crate) fn load(path: &Path) -> Result<HashMap<u64, Array3<f32>>, ReportError> {
+    let broken = |error: &dyn ToString| ReportError::broken(path, error.to_string());
+    let file = File::open(path).map_err(ReportError::file(path))?;
+    let mut reader = NpzReader::new(BufReader::new(file)).map_err(|e| broken(&e))?;
+    let ids: Array1<i64> = reader.by_name("ids").map_err(|e| broken(&e))?;
+    let images: Array4<f32> = reader.by_name("images").map_err(|e| broken(&e))?;
+    if ids.len() != images.len_of(Axis(0)) {
+        let (ids, images) = (ids.len(), images.len_of(Axis(0)));
+        return Err(broken(&format!("{ids} ids for {images} images")));
+    }
+    let images = images.outer_iter().map(|image| image.to_owned());
+    Ok(ids.iter().map(|&id| id as u64).zip(images).collect())
+}

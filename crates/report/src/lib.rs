@@ -1,0 +1,26 @@
+//! From an evaluation to something that can be trusted: [`run`] measures what a [`Plan`] says, with its state on disk in a
+//! [`Folder`], so that a killed run goes on where it stopped; [`write`] leaves `report.json`, `report.md` and `report.html`
+//! behind; [`verify`] recomputes what a report claims from the adversarial images saved beside it.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod adversarials;
+mod curve;
+mod error;
+mod folder;
+mod gallery;
+mod html;
+mod markdown;
+mod plan;
+mod report;
+mod run;
+mod table;
+mod verify;
+mod write;
+
+pub use error::ReportError;
+pub use folder::Folder;
+pub use plan::{Entry, Plan};
+pub use report::{Measured, Report, Subject, images_sha256};
+pub use run::{RunProgress, run};
+pub use verify::{Claim, Verification, verify};
+pub use write::write;

@@ -1,0 +1,147 @@
+use std::time::Instant;
+
+use buckler_attack::{
+    AttackError, Evaluation, EvaluationProgress, Progress, SampleError, SampleRecord, Samples,
+    Victim, evaluate_batch, flags, probe, smallest_eps, worst_cases,
+};
+
+use crate::{
+    Entry, Folder, Measured, Plan, Report, ReportError, Subject, folder::Block, images_sha256,
+};
+
+/// Images that are attacked together, and lost together when the run is killed.
+const BLOCK: usize = 128;
+
+/// Where a run stands.
+#[derive(Clone, Debug)]
+pub struct RunProgress {
+    /// The attack under way, from 0.
+    pub entry: usize,
+    /// The images.
+    pub evaluation: EvaluationProgress,
+}
+
+/// Measures what the plan says. With a folder, every block of images is kept as soon as it is done, and blocks that are
+/// there already are not measured again: the result is that of an uninterrupted run, times aside.
+///
+/// `no_gradient` is the reason why the model has no gradients, if it has none.
+///
+/// # Errors
+/// When there are no samples, they do not fit the victim, the victim fails, or a file cannot be read or written.
+pub async fn run<V: Victim>(
+    victim: &V,
+    samples: &Samples,
+    plan: &Plan,
+    subject: Subject,
+    no_gradient: Option<&str>,
+    folder: Option<&Folder>,
+    on_progress: impl Fn(RunProgress) + Send + Sync,
+) -> Result<Report, ReportError> {
+    if samples.is_empty() {
+        return Err(AttackError::from(SampleError::Empty).into());
+    }
+    let mut raised = probe(victim, samples, no_gradient.is_none()).await?;
+    let mut evaluations = Vec::new();
+    for (index, entry) in plan.entries.iter().enumerate() {
+        let progress = |evaluation| {
+            on_progress(RunProgress {
+                entry: index,
+                evaluation,
+            });
+        };
+        let runner = Runner {
+            victim,
+            samples,
+            entry,
+            index,
+            folder,
+        };
+        evaluations.push(runner.run(&progress).await?);
+    }
+    let figures: Vec<&Evaluation> = evaluations
+        .iter()
+        .map(|m: &Measured| &m.evaluation)
+        .collect();
+    raised.extend(flags(&figures, victim.classes(), no_gradient));
+    Ok(Report {
+        images: samples.len(),
+        images_sha256: images_sha256(samples),
+        clean_accuracy: figures.first().map_or(0.0, |first| first.clean_accuracy),
+        worst_cases: worst_cases(&figures)?,
+        flags: raised,
+        seconds: evaluations.iter().map(|measured| measured.seconds).sum(),
+        evaluations,
+        subject,
+    })
+}
+
+/// One attack on all images.
+struct Runner<'a, V> {
+    victim: &'a V,
+    samples: &'a Samples,
+    entry: &'a Entry,
+    index: usize,
+    folder: Option<&'a Folder>,
+}
+
+impl<V: Victim> Runner<'_, V> {
+    async fn run(
+        &self,
+        on_progress: &(impl Fn(EvaluationProgress) + Send + Sync),
+    ) -> Result<Measured, ReportError> {
+        let mut records: Vec<SampleRecord> = Vec::new();
+        let (mut seconds, mut adversarials) = (0.0, Vec::new());
+        while records.len() < self.samples.len() {
+            let start = records.len();
+            let standing = EvaluationProgress::after(&records, self.samples.len());
+            let watch = |progress: Progress| {
+                on_progress(EvaluationProgress {
+                    attack: Some(progress),
+                    ..standing
+                });
+            };
+            let block = self.block(start, &watch).await?;
+            records.extend(block.records);
+            seconds += block.seconds;
+            adversarials.extend(block.adversarials);
+            on_progress(EvaluationProgress::after(&records, self.samples.len()));
+        }
+        Ok(Measured {
+            evaluation: Evaluation::of(self.entry.parameters(), records),
+            seconds,
+            adversarials,
+        })
+    }
+
+    async fn block(
+        &self,
+        start: usize,
+        watch: &(impl Fn(Progress) + Send + Sync),
+    ) -> Result<Block, ReportError> {
+        if let Some(folder) = self.folder
+            && let Some(block) = folder.block(self.index, start)?
+        {
+            return Ok(block);
+        }
+        let part = self.samples.range(start..start + BLOCK);
+        let begun = Instant::now();
+        let attack = &self.entry.attack;
+        let evaluated = match self.entry.halvings {
+            None => evaluate_batch(self.victim, &part, attack, watch).await?,
+            Some(halvings) => {
+                let largest = self.entry.parameters().eps;
+                let attack_at = |eps| attack.clone().with_epsilon(eps);
+                smallest_eps(self.victim, &part, largest, halvings, attack_at, watch).await?
+            }
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        match self.folder {
+            Some(folder) => folder.keep((self.index, start), evaluated, seconds),
+            None => Ok(Block {
+                records: evaluated.into_iter().map(|e| e.record).collect(),
+                seconds,
+                adversarials: None,
+            }),
+        }
+    }
+}

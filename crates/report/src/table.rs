@@ -1,0 +1,94 @@
+//! What both the Markdown and the HTML page say.
+
+use buckler_attack::WorstCase;
+
+use crate::Report;
+
+pub(crate) const HEADER: [&str; 7] = [
+    "attack",
+    "accuracy",
+    "adversarials",
+    "still so as 8-bit image",
+    "gradients per image",
+    "forward passes per image",
+    "seconds per image",
+];
+
+pub(crate) const NOTE: &str = "An image counts as broken when it is misclassified as it is, or when an adversarial image was found and passed its re-check: inside the ball, inside [0, 1], misclassified by a fresh forward pass. An accuracy under attack is an upper bound: it says what these attacks did not find, not what there is not.";
+
+/// What was measured.
+pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let subject = &report.subject;
+    let mut facts = vec![
+        (
+            "model",
+            format!("{}, SHA-256 {}", subject.model, subject.sha256),
+        ),
+        (
+            "data",
+            format!(
+                "{} images of {}, SHA-256 {}",
+                report.images, subject.data, report.images_sha256
+            ),
+        ),
+        ("clean accuracy", percent(report.clean_accuracy)),
+        (
+            "measured by",
+            format!(
+                "buckler {} in {:.0} seconds",
+                subject.buckler, report.seconds
+            ),
+        ),
+    ];
+    if let Some(normalization) = &subject.normalization {
+        let (mean, std) = (&normalization.mean, &normalization.std);
+        facts.push((
+            "normalisation",
+            format!("(pixel - mean) / std before the graph, mean {mean:?}, std {std:?}"),
+        ));
+    }
+    let assumed = subject.assumptions.iter();
+    facts.extend(assumed.map(|assumption| ("assumed", assumption.clone())));
+    facts
+}
+
+/// One row for each attack.
+pub(crate) fn rows(report: &Report) -> Vec<Vec<String>> {
+    let rows = report.evaluations.iter().map(|measured| {
+        let evaluation = &measured.evaluation;
+        let images = evaluation.images.max(1) as f64;
+        let each = |count: u64| format!("{:.1}", count as f64 / images);
+        vec![
+            evaluation.parameters.to_string(),
+            percent(evaluation.accuracy_under_attack),
+            evaluation.adversarial_found.to_string(),
+            evaluation.adversarial_after_rounding.to_string(),
+            each(evaluation.gradient_evaluations),
+            each(evaluation.forward_evaluations),
+            format!("{:.3}", measured.seconds / images),
+        ]
+    });
+    rows.collect()
+}
+
+/// The radii with their accuracies, the clean one first.
+pub(crate) fn worst_case(worst: &WorstCase) -> Vec<(String, String)> {
+    let clean = ("0".to_owned(), percent(worst.clean_accuracy));
+    let curve = worst.curve.iter();
+    let curve = curve.map(|point| (point.eps.to_string(), percent(point.accuracy)));
+    std::iter::once(clean).chain(curve).collect()
+}
+
+/// The median of the smallest perturbations.
+pub(crate) fn median(worst: &WorstCase) -> String {
+    match worst.median() {
+        Some(median) => format!(
+            "The median over all images of the closest misclassified image found is {median:.4} away."
+        ),
+        None => "For half of the images or more, no misclassified image was found.".to_owned(),
+    }
+}
+
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}

@@ -1,0 +1,39 @@
+use buckler_attack::Samples;
+use buckler_onnx::write_atomic;
+
+use crate::{Folder, Report, ReportError, curve, gallery::Gallery, html, markdown};
+
+/// Writes a finished run's report into its folder, and takes the run's state away. `class_names` are those of the model.
+///
+/// # Errors
+/// When a picture cannot be drawn or a file cannot be written.
+pub fn write(
+    folder: &Folder,
+    report: &Report,
+    samples: &Samples,
+    class_names: &[String],
+) -> Result<(), ReportError> {
+    let mut curves = Vec::new();
+    for worst in &report.worst_cases {
+        let name = format!("curve-{}.svg", worst.norm);
+        let svg = curve::svg(report, worst)?;
+        save(folder, &name, &svg)?;
+        curves.push((name, svg));
+    }
+    let galleries = report
+        .worst_cases
+        .iter()
+        .map(|worst| Gallery::new(folder, report, worst, samples))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = curves.iter().map(|(name, _)| name.as_str()).collect();
+    save(folder, "report.md", &markdown::page(report, &names))?;
+    let drawings: Vec<&str> = curves.iter().map(|(_, svg)| svg.as_str()).collect();
+    let page = html::page(report, &drawings, &galleries, class_names);
+    save(folder, "report.html", &page)?;
+    folder.finish(report)
+}
+
+fn save(folder: &Folder, name: &str, text: &str) -> Result<(), ReportError> {
+    let path = folder.file(name);
+    write_atomic(&path, text.as_bytes()).map_err(ReportError::file(path))
+}

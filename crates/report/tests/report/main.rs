@@ -1,0 +1,75 @@
+//! Runs, interruptions, reports and their verification, against a victim known in closed form.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod pages;
+mod resume;
+mod verification;
+mod victim;
+
+use std::path::Path;
+
+use buckler_attack::{AttackConfig, Limits, Samples};
+use buckler_report::{Entry, Folder, Plan, Report, Subject, images_sha256, run, write};
+
+use crate::victim::{INPUT, Linear, samples};
+
+/// Two attacks at two radii, and the smallest radius of each image.
+fn plan() -> Plan {
+    let entry = |attack: &str, norm: &str, eps: &str, halvings| {
+        let config = format!(r#"{{"attack":"{attack}","norm":"{norm}","eps":"{eps}","seed":4}}"#);
+        let config: AttackConfig = serde_json::from_str(&config).unwrap();
+        let attack = config.validate(&Limits::for_input(INPUT)).unwrap();
+        Entry { attack, halvings }
+    };
+    Plan {
+        entries: vec![
+            entry("pgd", "linf", "0.02", None),
+            entry("pgd", "linf", "0.1", None),
+            entry("pgd", "linf", "0.1", Some(5)),
+            entry("deepfool", "l2", "0.3", None),
+        ],
+    }
+}
+
+fn subject() -> Subject {
+    Subject {
+        buckler: "1".to_owned(),
+        model: "models/<linear>.onnx".to_owned(),
+        sha256: "abc".to_owned(),
+        data: "noise/test".to_owned(),
+        command: "buckler evaluate models/<linear>.onnx".to_owned(),
+        ..Subject::default()
+    }
+}
+
+async fn measured(victim: &Linear, samples: &Samples, folder: Option<&Folder>) -> Report {
+    run(victim, samples, &plan(), subject(), None, folder, |_| ())
+        .await
+        .unwrap()
+}
+
+fn open(path: &Path, samples: &Samples, resume: bool) -> Result<Folder, String> {
+    let images = images_sha256(samples);
+    let folder = Folder::open(path, "abc", &images, &plan(), resume);
+    folder.map_err(|error| error.to_string())
+}
+
+/// A finished report of 150 images.
+async fn finished(path: &Path) -> (Linear, Samples, Report) {
+    let (victim, samples) = (Linear::new(), samples(150));
+    let folder = open(path, &samples, false).unwrap();
+    let report = measured(&victim, &samples, Some(&folder)).await;
+    let names = ["zero".to_owned(), "<one>".to_owned(), "two".to_owned()];
+    write(&folder, &report, &samples, &names).unwrap();
+    (victim, samples, report)
+}
+
+/// What does not depend on the clock.
+fn timeless(mut report: Report) -> Report {
+    report.seconds = 0.0;
+    for measured in &mut report.evaluations {
+        measured.seconds = 0.0;
+        measured.adversarials.clear();
+    }
+    report
+}

@@ -1,0 +1,75 @@
+//! A run that is killed goes on where it stopped, and ends as if it had not been.
+
+use std::fs;
+
+use buckler_report::run;
+
+use crate::{
+    finished, measured, open, plan, subject, timeless,
+    victim::{Linear, samples},
+};
+
+#[tokio::test]
+async fn a_killed_run_goes_on_to_the_same_report() {
+    let whole = measured(&Linear::new(), &samples(150), None).await;
+    let dir = tempfile::tempdir().unwrap();
+    let samples = samples(150);
+    let mut kills = 0;
+    // Every attempt ends after some more queries than the last, in the middle of another block.
+    let report = loop {
+        let folder = open(dir.path(), &samples, kills > 0).unwrap();
+        let victim = Linear::failing_after(15 + 9 * kills);
+        let result = run(
+            &victim,
+            &samples,
+            &plan(),
+            subject(),
+            None,
+            Some(&folder),
+            |_| (),
+        );
+        match result.await {
+            Ok(report) => break report,
+            Err(error) => assert!(error.to_string().contains("unloaded"), "{error}"),
+        }
+        kills += 1;
+        assert!(kills < 100, "no attempt gets any further");
+    };
+    assert!(kills > 1);
+    assert_eq!(timeless(report), timeless(whole));
+}
+
+#[tokio::test]
+async fn blocks_that_are_done_are_not_measured_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = samples(150);
+    let folder = open(dir.path(), &samples, false).unwrap();
+    measured(&Linear::new(), &samples, Some(&folder)).await;
+    // The probe of the model is made anew, and nothing else.
+    let victim = Linear::failing_after(25);
+    let folder = open(dir.path(), &samples, true).unwrap();
+    measured(&victim, &samples, Some(&folder)).await;
+}
+
+#[tokio::test]
+async fn an_unfinished_run_is_neither_overwritten_nor_taken_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = samples(20);
+    open(dir.path(), &images, false).unwrap();
+    let error = open(dir.path(), &images, false).unwrap_err();
+    assert!(error.contains("--resume"), "{error}");
+    let error = open(dir.path(), &samples(21), true).unwrap_err();
+    assert!(error.contains("its images are others"), "{error}");
+    fs::write(dir.path().join("state/plan.json"), "{").unwrap();
+    let error = open(dir.path(), &images, true).unwrap_err();
+    assert!(error.contains("plan.json"), "{error}");
+}
+
+#[tokio::test]
+async fn a_finished_report_is_left_alone_and_its_state_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, samples, _) = finished(dir.path()).await;
+    assert!(!dir.path().join("state").exists());
+    let error = open(dir.path(), &samples, true).unwrap_err();
+    assert!(error.contains("a report is here already"), "{error}");
+}
