@@ -7,6 +7,8 @@
 //! on [`Samples`] gives one [`Outcome`] per image; [`recheck`] confirms every reported adversarial on a fresh forward
 //! pass. [`examine`] does all of it for a few images and answers with an [`AttackReport`] each, [`evaluate`] does it for
 //! a data set and answers with accuracies.
+//!
+//! [`Smoothing`] goes the other way: it proves that no perturbation of some length changes the class of a smoothed model.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adam;
@@ -48,6 +50,7 @@ mod report;
 mod rng;
 mod samples;
 mod search;
+mod smoothing;
 mod spsa;
 mod square;
 mod threat;
@@ -82,6 +85,10 @@ pub use progress::{Observer, Progress};
 pub use recheck::{BALL_TOLERANCE, Checked, Demotion, Inspection, recheck, round_to_8_bits};
 pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
 pub use samples::{SampleError, Samples};
+pub use smoothing::{
+    Certification, Certified, Smoothed, SmoothedPrediction, Smoothing, SmoothingError,
+    SmoothingProgress,
+};
 pub use spsa::Spsa;
 pub use square::Square;
 pub use threat::{Norm, ParseNormError, Threat};

@@ -43,7 +43,8 @@ pub trait Victim: Send + Sync {
     /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// The logits `[batch, classes]` of `images` `[batch, channels, height, width]` in `[0, 1]`.
+    /// The logits `[batch, classes]` of `images` `[batch, channels, height, width]`. Images are in `[0, 1]`; noise may have
+    /// taken values out of it, which is no reason to refuse them.
     fn logits(
         &self,
         images: Array4<f32>,

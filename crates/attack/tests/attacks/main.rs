@@ -11,4 +11,5 @@ mod examination;
 mod independence;
 mod rechecks;
 mod refusals;
+mod smoothing;
 mod suite;

@@ -1,6 +1,6 @@
 use std::{future::poll_fn, task::Poll};
 
-use crate::models::{Batch, brittle, smooth_network};
+use crate::models::{Batch, brittle, linear, numbers, smooth_network};
 use crate::{CLASSES, GREY, RGB, images, loaded};
 use buckler_attack::{Objective, Victim, VictimError};
 
@@ -74,4 +74,16 @@ async fn queries_that_do_not_fit_are_refused_by_name() {
         classifier.logits(images(0, RGB, 1)).await.unwrap().dim(),
         (0, CLASSES)
     );
+}
+
+#[tokio::test]
+async fn pixels_that_noise_took_out_of_the_box_are_answered_as_they_are() {
+    let weights = numbers(GREY.values() * CLASSES, 3);
+    let classifier = loaded(&linear(GREY, &weights, &[0.0; CLASSES], Batch::Any));
+    let images = images(2, GREY, 1);
+    let inside = classifier.logits(images.clone()).await.unwrap();
+    let outside = classifier.logits(images * -2.5).await.unwrap();
+    for (inside, outside) in inside.iter().zip(&outside) {
+        assert!((inside * -2.5 - outside).abs() < 1e-4);
+    }
 }
