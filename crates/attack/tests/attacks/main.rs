@@ -9,6 +9,7 @@ mod effort;
 mod evaluation;
 mod examination;
 mod independence;
+mod linearity;
 mod rechecks;
 mod refusals;
 mod smoothing;
