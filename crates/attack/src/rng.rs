@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Estimation,
     /// Noise that predicts a class.
     Prediction,
+    /// The place of an image among the sources of a feature attack.
+    Source,
 }
 
 /// The random stream of one sample in one restart of an attack.
@@ -48,6 +50,7 @@ mod tests {
             Purpose::Selection,
             Purpose::Estimation,
             Purpose::Prediction,
+            Purpose::Source,
         ] {
             for seed in 0..5 {
                 for id in 0..5 {
@@ -57,7 +60,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(firsts.len(), 500);
+        assert_eq!(firsts.len(), 625);
     }
 
     #[test]

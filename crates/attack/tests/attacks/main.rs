@@ -8,6 +8,7 @@ mod closest;
 mod effort;
 mod evaluation;
 mod examination;
+mod feature;
 mod independence;
 mod linearity;
 mod rechecks;
