@@ -156,6 +156,7 @@ fn of_victim(error: &VictimError) -> (StatusCode, &'static str) {
     use StatusCode as S;
     match error {
         VictimError::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
+        VictimError::NoFeatures => (S::UNPROCESSABLE_ENTITY, "no_features"),
         VictimError::Overloaded { .. } => (S::TOO_MANY_REQUESTS, "overloaded"),
         VictimError::Closed => (S::SERVICE_UNAVAILABLE, "closing"),
         VictimError::Query { .. } | VictimError::Runtime(_) => {

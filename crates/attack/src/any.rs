@@ -1,8 +1,9 @@
 use std::fmt;
 
 use crate::{
-    Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Epsilon, Fab, Fgsm, Mim,
-    MultiTargeted, Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat, Victim,
+    Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Epsilon, Fab, FeatureAttack,
+    Fgsm, Mim, MultiTargeted, Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat,
+    Victim,
 };
 
 /// An attack chosen at run time, ready to run. Displayed as its description.
@@ -26,6 +27,8 @@ pub enum AnyAttack {
     DeepFool(DeepFool),
     /// Projected gradient descent towards every other class.
     MultiTargeted(MultiTargeted),
+    /// Features drawn towards those of other classes; to be prepared before it runs.
+    Feature(FeatureAttack),
     /// Estimated gradients.
     Spsa(Spsa),
     /// Several of these.
@@ -45,6 +48,7 @@ macro_rules! each {
             AnyAttack::CarliniWagner($name) => $result,
             AnyAttack::DeepFool($name) => $result,
             AnyAttack::MultiTargeted($name) => $result,
+            AnyAttack::Feature($name) => $result,
             AnyAttack::Spsa($name) => $result,
             AnyAttack::AutoAttack($name) => $result,
         }
@@ -66,6 +70,7 @@ impl AnyAttack {
             AnyAttack::CarliniWagner(attack) => &mut attack.threat,
             AnyAttack::DeepFool(attack) => &mut attack.threat,
             AnyAttack::Spsa(attack) => &mut attack.threat,
+            AnyAttack::Feature(attack) => &mut attack.threat,
             AnyAttack::AutoAttack(attack) => &mut attack.threat,
         };
         threat.epsilon = epsilon;
@@ -94,6 +99,13 @@ impl Attack for AnyAttack {
 
     fn most_queries(&self, classes: usize) -> u64 {
         each!(self, attack => attack.most_queries(classes))
+    }
+
+    async fn prepare<V: Victim>(&self, victim: &V, pool: &Samples) -> Result<Self, AttackError> {
+        match self {
+            AnyAttack::Feature(attack) => attack.prepare(victim, pool).await.map(Self::Feature),
+            attack => Ok(attack.clone()),
+        }
     }
 
     async fn run<V: Victim, O: Observer>(

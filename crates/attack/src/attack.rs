@@ -4,7 +4,7 @@ use crate::{AttackError, Observer, Outcome, Parameters, Samples, Threat, Victim}
 ///
 /// Everything an attack computes between two queries is cheap; every query goes through the victim, which is free to
 /// merge it with those of other attacks. Dropping the future ends the attack at its current query.
-pub trait Attack: Send + Sync {
+pub trait Attack: Clone + Send + Sync {
     /// The name used in configurations, reports and on the command line.
     fn name(&self) -> &'static str;
 
@@ -22,6 +22,20 @@ pub trait Attack: Send + Sync {
         self.parameters().to_string()
     }
 
+    /// The attack with whatever it takes from a data set before it can run; almost all take nothing and come back as they are.
+    ///
+    /// `pool` are all the images at hand. What is taken depends on them, whatever their order, and on the seed.
+    ///
+    /// # Errors
+    /// When the pool does not fit the victim or lacks what the attack needs, or the victim fails.
+    fn prepare<V: Victim>(
+        &self,
+        _victim: &V,
+        _pool: &Samples,
+    ) -> impl Future<Output = Result<Self, AttackError>> + Send {
+        std::future::ready(Ok(self.clone()))
+    }
+
     /// Attacks every sample; one outcome each, in their order. A sample's outcome depends on its image, label, target
     /// and id alone, given the seed and a victim whose rows do not depend on each other.
     ///
@@ -29,7 +43,8 @@ pub trait Attack: Send + Sync {
     /// and nothing else.
     ///
     /// # Errors
-    /// When the samples do not fit the victim, a clean image has no finite logits, or the victim fails.
+    /// When the samples do not fit the victim, a clean image has no finite logits, the attack lacks what [`Attack::prepare`] would
+    /// have taken, or the victim fails.
     fn run<V: Victim, O: Observer>(
         &self,
         victim: &V,

@@ -66,7 +66,8 @@ pub(crate) fn length(norm: Norm, change: &[f64]) -> f64 {
     }
 }
 
-fn dual_length(norm: Norm, gradient: &[f32]) -> f64 {
+/// The length of a gradient in the dual norm: how much a linear loss rises for a unit of the norm.
+pub(crate) fn dual_length(norm: Norm, gradient: &[f32]) -> f64 {
     let dual = match norm {
         Norm::Linf => Norm::L1,
         Norm::L2 => Norm::L2,

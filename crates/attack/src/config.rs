@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnyAttack, Apgd, AttackKind, AutoAttack, CarliniWagner, ConfigError, DeepFool, Epsilon, Fab,
-    Fgsm, Limits, Mim, MultiTargeted, Norm, ObjectiveKind, Pgd, Spsa, Square, Threat, Variants,
-    Version, lenient,
+    FeatureAttack, Fgsm, Limits, Mim, MultiTargeted, Norm, ObjectiveKind, Pgd, Spsa, Square,
+    Threat, Variants, Version, lenient,
 };
 
 /// An attack as somebody wrote it: on the command line, in a form, a query string, JSON or a file, under the same names
@@ -23,19 +23,19 @@ pub struct AttackConfig {
     )]
     pub eps: Option<Epsilon>,
     /// Steps per restart, or queries of attacks without gradients; by default as many as each attack's paper has, and 20 for
-    /// `pgd`, `mim` and `multi-targeted`.
+    /// `pgd`, `mim` and `multi-targeted`, 50 for `feature`.
     #[serde(
         deserialize_with = "lenient::steps",
         skip_serializing_if = "Option::is_none"
     )]
     pub steps: Option<usize>,
-    /// The length of a step in pixel units; `2.5 eps / steps` by default.
+    /// The length of a step in pixel units; `2.5 eps / steps` by default, `1/255` for `feature`.
     #[serde(
         deserialize_with = "lenient::step_size",
         skip_serializing_if = "Option::is_none"
     )]
     pub step_size: Option<Epsilon>,
-    /// Restarts at most; 1 by default.
+    /// Restarts at most; 1 by default. Each restart of `feature` has a source image of its own: 100 by default.
     #[serde(
         deserialize_with = "lenient::restarts",
         skip_serializing_if = "Option::is_none"
@@ -273,6 +273,16 @@ impl AttackConfig {
             AttackKind::MultiTargeted => AnyAttack::MultiTargeted(MultiTargeted {
                 pgd: pgd(MultiTargeted::new(threat).pgd),
             }),
+            AttackKind::Feature => {
+                let feature = FeatureAttack::new(threat);
+                AnyAttack::Feature(FeatureAttack {
+                    steps: steps(feature.steps),
+                    step_size: step_size.unwrap_or(feature.step_size),
+                    restarts: restarts(feature.restarts),
+                    seed,
+                    ..feature
+                })
+            }
             AttackKind::Spsa => {
                 let spsa = Spsa::new(threat);
                 AnyAttack::Spsa(Spsa {

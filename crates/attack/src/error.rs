@@ -1,4 +1,4 @@
-use crate::{SampleError, VictimError};
+use crate::{SampleError, SmoothingError, VictimError};
 
 /// Why an attack or an evaluation gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum AttackError {
     /// The model did not answer.
     #[error(transparent)]
     Victim(#[from] VictimError),
+    /// A smoothed classifier with parameters that make no sense.
+    #[error(transparent)]
+    Smoothing(#[from] SmoothingError),
     /// The model answered with another shape than it declares.
     #[error(
         "the model answered {what} of shape {got:?} where {expected:?} was expected: check that its graph keeps one row per image"

@@ -106,12 +106,13 @@ pub async fn evaluate<V: Victim, A: Attack>(
     batch: usize,
     on_progress: impl Fn(EvaluationProgress) + Send + Sync,
 ) -> Result<Evaluation, AttackError> {
-    samples.check(victim)?;
-    let batch = batch.max(1);
-    let mut records: Vec<SampleRecord> = Vec::with_capacity(samples.len());
     if samples.is_empty() {
         return Err(SampleError::Empty.into());
     }
+    samples.check(victim)?;
+    let attack = &attack.prepare(victim, samples).await?;
+    let batch = batch.max(1);
+    let mut records: Vec<SampleRecord> = Vec::with_capacity(samples.len());
     while records.len() < samples.len() {
         let part = samples.range(records.len()..records.len() + batch);
         let standing = EvaluationProgress::after(&records, samples.len());

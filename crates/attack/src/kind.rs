@@ -33,6 +33,8 @@ pub enum AttackKind {
     Deepfool,
     /// Projected gradient descent towards every other class.
     MultiTargeted,
+    /// Features drawn towards those of images of other classes.
+    Feature,
     /// Estimated gradients, from logits alone.
     Spsa,
     /// AutoAttack's standard version.
@@ -54,7 +56,7 @@ pub(crate) struct Takes {
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [AttackKind; 16] = [
+    pub const ALL: [AttackKind; 17] = [
         AttackKind::Fgsm,
         AttackKind::Pgd,
         AttackKind::Mim,
@@ -67,6 +69,7 @@ impl AttackKind {
         AttackKind::Cw,
         AttackKind::Deepfool,
         AttackKind::MultiTargeted,
+        AttackKind::Feature,
         AttackKind::Spsa,
         AttackKind::Autoattack,
         AttackKind::AutoattackPlus,
@@ -88,6 +91,7 @@ impl AttackKind {
             AttackKind::Cw => "cw",
             AttackKind::Deepfool => "deepfool",
             AttackKind::MultiTargeted => "multi-targeted",
+            AttackKind::Feature => "feature",
             AttackKind::Spsa => "spsa",
             AttackKind::Autoattack => "autoattack",
             AttackKind::AutoattackPlus => "autoattack-plus",
@@ -99,6 +103,7 @@ impl AttackKind {
     pub fn norms(self) -> &'static [Norm] {
         match self {
             AttackKind::Cw => &[Norm::L2],
+            AttackKind::Feature => &[Norm::Linf],
             AttackKind::ApgdCe
             | AttackKind::ApgdDlr
             | AttackKind::ApgdT
@@ -143,7 +148,7 @@ impl AttackKind {
                 variants: true,
                 ..none
             },
-            AttackKind::MultiTargeted => Takes {
+            AttackKind::MultiTargeted | AttackKind::Feature => Takes {
                 steps: true,
                 step_size: true,
                 restarts: true,

@@ -7,6 +7,8 @@
 //! on [`Samples`] gives one [`Outcome`] per image; [`recheck`] confirms every reported adversarial on a fresh forward
 //! pass. [`examine`] does all of it for a few images and answers with an [`AttackReport`] each, [`evaluate`] does it for
 //! a data set and answers with accuracies.
+//!
+//! [`Smoothing`] goes the other way: it proves that no perturbation of some length changes the class of a smoothed model.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adam;
@@ -27,12 +29,14 @@ mod error;
 mod evaluate;
 mod examine;
 mod fab;
+mod feature;
 mod fgsm;
 mod flags;
 mod hyperplane;
 mod kind;
 mod lenient;
 mod limits;
+mod linearity;
 mod logits;
 mod mim;
 mod multi_targeted;
@@ -51,6 +55,7 @@ mod rng;
 mod samples;
 mod search;
 mod smallest_eps;
+mod smoothing;
 mod spsa;
 mod square;
 mod threat;
@@ -70,10 +75,12 @@ pub use error::AttackError;
 pub use evaluate::{Evaluated, Evaluation, EvaluationProgress, evaluate, evaluate_batch};
 pub use examine::{Examination, Examined, examine};
 pub use fab::Fab;
+pub use feature::{FeatureAttack, Source};
 pub use fgsm::Fgsm;
 pub use flags::{Flag, flags, probe};
 pub use kind::{AttackKind, ParseAttackError};
 pub use limits::{ConfigError, Limits};
+pub use linearity::{Linearity, LinearityRecord, Rise, linearity};
 pub use mim::{Mim, ParseVariantsError, Variants};
 pub use multi_targeted::MultiTargeted;
 pub use objective::Objective;
@@ -88,6 +95,10 @@ pub use record::SampleRecord;
 pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
 pub use samples::{SampleError, Samples};
 pub use smallest_eps::smallest_eps;
+pub use smoothing::{
+    Certification, Certified, Smoothed, SmoothedPrediction, Smoothing, SmoothingError,
+    SmoothingProgress,
+};
 pub use spsa::Spsa;
 pub use square::Square;
 pub use threat::{Norm, ParseNormError, Threat};

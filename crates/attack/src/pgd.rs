@@ -60,7 +60,7 @@ impl Pgd {
         }
     }
 
-    fn resolved_step_size(&self) -> f32 {
+    pub(crate) fn resolved_step_size(&self) -> f32 {
         self.step_size
             .unwrap_or_else(|| self.threat.step_size(self.steps))
     }

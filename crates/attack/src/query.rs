@@ -38,6 +38,18 @@ impl<'v, V: Victim> Queries<'v, V> {
         Ok(answers)
     }
 
+    /// The features of every row.
+    pub(crate) async fn features(&self, rows: &[&[f32]]) -> Result<Vec<Vec<f32>>, AttackError> {
+        let features = self.victim.features().ok_or(VictimError::NoFeatures)?;
+        let mut answers = Vec::with_capacity(rows.len());
+        for part in rows.chunks(self.max_batch) {
+            let images = batch(self.victim.input(), part)?;
+            let answer = self.victim.features_of(images).await?;
+            answers.extend(split("features", &answer, &[part.len(), features])?);
+        }
+        Ok(answers)
+    }
+
     /// The logits and the objective's gradient of every row.
     pub(crate) async fn slopes(
         &self,

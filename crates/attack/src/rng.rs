@@ -1,15 +1,36 @@
-//! Random streams that depend on nothing but the seed, the sample and the restart.
+//! Random streams that depend on nothing but the seed, the sample, the restart or draw, and what they are for.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The random stream of one sample in one restart.
-///
-/// The three numbers are the cipher's key, so no two streams coincide, and what a sample draws does not depend on the
-/// batch it runs in, its place there or its neighbours.
+/// What is drawn from a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Whatever an attack draws in a restart.
+    Attack,
+    /// Noise that selects the class to certify.
+    Selection,
+    /// Noise that estimates the probability of that class.
+    Estimation,
+    /// Noise that predicts a class.
+    Prediction,
+    /// The place of an image among the sources of a feature attack.
+    Source,
+}
+
+/// The random stream of one sample in one restart of an attack.
 pub(crate) fn stream(seed: u64, id: u64, restart: u64) -> ChaCha8Rng {
+    stream_for(Purpose::Attack, seed, id, restart)
+}
+
+/// The random stream of one sample, for one of many draws.
+///
+/// The four numbers are the cipher's key, so no two streams coincide, and what a sample draws does not depend on the
+/// batch it runs in, its place there or its neighbours.
+pub(crate) fn stream_for(purpose: Purpose, seed: u64, id: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
-    for (slot, number) in key.chunks_exact_mut(8).zip([seed, id, restart]) {
+    let words = [seed, id, index, purpose as u64];
+    for (slot, number) in key.chunks_exact_mut(8).zip(words) {
         slot.copy_from_slice(&number.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)
@@ -22,16 +43,24 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_seed_sample_and_restart_has_a_stream_of_its_own() {
+    fn every_seed_sample_restart_and_purpose_has_a_stream_of_its_own() {
         let mut firsts = HashSet::new();
-        for seed in 0..5 {
-            for id in 0..5 {
-                for restart in 0..5 {
-                    firsts.insert(stream(seed, id, restart).random::<u64>());
+        for purpose in [
+            Purpose::Attack,
+            Purpose::Selection,
+            Purpose::Estimation,
+            Purpose::Prediction,
+            Purpose::Source,
+        ] {
+            for seed in 0..5 {
+                for id in 0..5 {
+                    for restart in 0..5 {
+                        firsts.insert(stream_for(purpose, seed, id, restart).random::<u64>());
+                    }
                 }
             }
         }
-        assert_eq!(firsts.len(), 125);
+        assert_eq!(firsts.len(), 625);
     }
 
     #[test]

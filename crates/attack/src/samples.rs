@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use ndarray::{Array4, Axis, Slice};
 
@@ -165,12 +165,22 @@ fn class(row: usize, what: &'static str, class: usize, classes: usize) -> Result
 }
 
 /// What an attack wants of one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Goal {
     /// Any prediction but this class.
     Leave(usize),
     /// This prediction.
     Reach(usize),
+}
+
+impl fmt::Display for Goal {
+    /// The classes that meet it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::Leave(label) => write!(f, "a class other than {label}"),
+            Goal::Reach(target) => write!(f, "class {target}"),
+        }
+    }
 }
 
 impl Goal {
@@ -249,6 +259,21 @@ pub enum SampleError {
         row: usize,
         /// The value.
         value: f32,
+    },
+    /// A feature attack was not prepared.
+    #[error(
+        "the feature attack takes features from images of other classes and has been given none: run it on a data set, with `buckler evaluate`"
+    )]
+    NoSources,
+    /// A feature attack has no image whose features would do.
+    #[error(
+        "image {id}: the feature attack has no source image of {wanted}: give it a data set that holds some"
+    )]
+    NoSource {
+        /// The image's id.
+        id: u64,
+        /// The classes that would do.
+        wanted: String,
     },
     /// There is nothing to evaluate.
     #[error("no images: an accuracy needs at least one")]

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Progress,
-    Samples, Victim,
+    SampleError, Samples, Victim,
     case::Case,
     desk::{Answer, Desk, Question, Standing, Stop},
     query::Queries,
@@ -20,6 +20,11 @@ pub(crate) trait Search: Attack {
 
     /// Rows per query at most.
     fn max_batch(&self) -> usize;
+
+    /// Checks that it has all it needs to attack the samples.
+    fn check(&self, _samples: &Samples) -> Result<(), SampleError> {
+        Ok(())
+    }
 
     /// Searches. Ends with [`Stop::Found`] as soon as the goal is reached.
     fn search(&self, case: &mut Case) -> impl Future<Output = Result<(), Stop>> + Send;
@@ -68,6 +73,7 @@ pub(crate) async fn run<S: Search, V: Victim, O: Observer>(
     observer: &O,
 ) -> Result<Vec<Outcome>, AttackError> {
     samples.check(victim)?;
+    search.check(samples)?;
     let queries = Queries::new(victim, search.max_batch());
     let cases = cases(search.judge(), &queries, victim, samples).await?;
     // A ball without radius holds the clean image alone, which has just been judged.

@@ -43,7 +43,8 @@ pub trait Victim: Send + Sync {
     /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// The logits `[batch, classes]` of `images` `[batch, channels, height, width]` in `[0, 1]`.
+    /// The logits `[batch, classes]` of `images` `[batch, channels, height, width]`. Images are in `[0, 1]`; noise may have
+    /// taken values out of it, which is no reason to refuse them.
     fn logits(
         &self,
         images: Array4<f32>,
@@ -55,6 +56,23 @@ pub trait Victim: Send + Sync {
         images: Array4<f32>,
         objectives: Vec<Objective>,
     ) -> impl Future<Output = Result<Gradient, VictimError>> + Send;
+
+    /// The number of features that [`Victim::features_of`] answers with; `None` where the model exposes none.
+    fn features(&self) -> Option<usize> {
+        None
+    }
+
+    /// The features `[batch, features]` of `images` `[batch, channels, height, width]`, those of which
+    /// [`Objective::FeatureDistance`] tells the distance.
+    ///
+    /// # Errors
+    /// [`VictimError::NoFeatures`] where the model exposes none, as it is by default.
+    fn features_of(
+        &self,
+        _images: Array4<f32>,
+    ) -> impl Future<Output = Result<Array2<f32>, VictimError>> + Send {
+        std::future::ready(Err(VictimError::NoFeatures))
+    }
 }
 
 /// Why a victim did not answer.
@@ -73,6 +91,11 @@ pub enum VictimError {
     /// The model has no gradient graph.
     #[error("the model cannot be attacked with gradients: {0}")]
     NoGradient(String),
+    /// The model has no features.
+    #[error(
+        "the model exposes no features: give it an output `features` of shape [batch, features], or a linear last layer"
+    )]
+    NoFeatures,
     /// The victim is shutting down.
     #[error("the model is being unloaded; try again on its successor")]
     Closed,

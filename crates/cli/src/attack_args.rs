@@ -4,8 +4,8 @@ use clap::Args;
 /// An attack as flags; the same names as in the server's requests.
 #[derive(Args, Clone)]
 pub struct AttackArgs {
-    /// `fgsm`, `pgd`, `mim`, `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, `cw`, `deepfool`, `multi-targeted`, `spsa`,
-    /// `autoattack`, `autoattack-plus` or `autoattack-rand`
+    /// `fgsm`, `pgd`, `mim`, `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, `cw`, `deepfool`, `multi-targeted`, `feature`
+    /// (on data sets alone), `spsa`, `autoattack`, `autoattack-plus` or `autoattack-rand`
     #[arg(long, default_value = "pgd")]
     pub attack: AttackKind,
     #[command(flatten)]
@@ -18,13 +18,13 @@ pub struct AttackOptions {
     /// Norm of the ball: `linf`, `l2` or `l1` [default: linf, but l2 for `cw`]
     #[arg(long)]
     pub norm: Option<Norm>,
-    /// Steps, or queries of `square` [default: 20 for `pgd`, `mim` and `multi-targeted`, else as published]
+    /// Steps, or queries of `square` [default: 20 for `pgd`, `mim` and `multi-targeted`, 50 for `feature`, else as published]
     #[arg(long)]
     pub steps: Option<usize>,
-    /// Length of a step, such as `2/255` [default: 2.5 eps / steps]
+    /// Length of a step, such as `2/255` [default: 2.5 eps / steps, but 1/255 for `feature`]
     #[arg(long)]
     pub step_size: Option<Epsilon>,
-    /// Runs from new random starts on what is not fooled yet [default: 1]
+    /// Runs from new random starts on what is not fooled yet [default: 1, but 100 sources for `feature`]
     #[arg(long)]
     pub restarts: Option<usize>,
     /// What `fgsm`, `pgd` and `mim` climb: `cross_entropy`, `margin` or `dlr` [default: cross_entropy]

@@ -1,8 +1,8 @@
 use std::time::Instant;
 
 use buckler_attack::{
-    AttackError, Evaluation, EvaluationProgress, Progress, SampleError, SampleRecord, Samples,
-    Victim, evaluate_batch, flags, probe, smallest_eps, worst_cases,
+    Attack, AttackError, Evaluation, EvaluationProgress, Progress, SampleError, SampleRecord,
+    Samples, Victim, evaluate_batch, flags, probe, smallest_eps, worst_cases,
 };
 
 use crate::{
@@ -49,10 +49,14 @@ pub async fn run<V: Victim>(
                 evaluation,
             });
         };
+        let prepared = Entry {
+            attack: entry.attack.prepare(victim, samples).await?,
+            ..*entry
+        };
         let runner = Runner {
             victim,
             samples,
-            entry,
+            entry: &prepared,
             index,
             folder,
         };

@@ -142,6 +142,11 @@ impl Classifier {
         )
     }
 
+    fn backward(&self) -> Result<&(Engine, Terms), VictimError> {
+        let gradient = self.0.gradient.as_ref();
+        gradient.map_err(|reason| VictimError::NoGradient(reason.clone()))
+    }
+
     fn check_images(&self, images: &Array4<f32>) -> Result<(), VictimError> {
         let InputSpec {
             channels,
@@ -192,11 +197,7 @@ impl Victim for Classifier {
         images: Array4<f32>,
         objectives: Vec<Objective>,
     ) -> Result<Gradient, VictimError> {
-        let (engine, terms) = self
-            .0
-            .gradient
-            .as_ref()
-            .map_err(|reason| VictimError::NoGradient(reason.clone()))?;
+        let (engine, terms) = self.backward()?;
         self.check_images(&images)?;
         if images.len_of(Axis(0)) != objectives.len() {
             return Err(VictimError::Query {
@@ -222,12 +223,35 @@ impl Victim for Classifier {
             input: answered(outputs.next().and_then(|array| self.0.form.gradient(array)))?,
         })
     }
+
+    fn features(&self) -> Option<usize> {
+        let (_, terms) = self.backward().ok()?;
+        Some(terms.features).filter(|&features| features > 0)
+    }
+
+    /// From the gradient graph, whose features are the ones that [`Objective::FeatureDistance`] compares.
+    async fn features_of(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        let (engine, terms) = self.backward()?;
+        if terms.features == 0 {
+            return Err(VictimError::NoFeatures);
+        }
+        self.check_images(&images)?;
+        if images.is_empty() {
+            return Ok(Array2::zeros((0, terms.features)));
+        }
+        let nothing = vec![Objective::Cotangent(Vec::new()); images.len_of(Axis(0))];
+        let mut inputs = vec![self.0.form.column(images)];
+        inputs.extend(terms.columns(&nothing)?);
+        let outputs = engine.ask(inputs).await?;
+        // Behind logits, loss and gradient.
+        answered(outputs.into_iter().nth(3).and_then(batch::with_axes))
+    }
 }
 
 fn answered<T>(output: Option<T>) -> Result<T, VictimError> {
     output.ok_or_else(|| VictimError::Query {
         what: "the model's answer",
-        expected: "logits [batch, classes], loss [batch] and a gradient shaped like the images"
+        expected: "logits [batch, classes], loss [batch], a gradient shaped like the images, and features [batch, features] where it has some"
             .to_owned(),
         got: "another number of axes".to_owned(),
     })

@@ -122,6 +122,7 @@ async fn progress_counts_up_to_all_images() {
 }
 
 /// Claims that every clean image is adversarial.
+#[derive(Clone)]
 struct Liar(Threat);
 
 impl Attack for Liar {

@@ -1,8 +1,9 @@
 //! What all attacks have in common.
 
 use buckler_attack::{
-    AnyAttack, Attack, AttackConfig, AttackKind, AutoAttack, Limits, Mim, MultiTargeted, Norm,
-    ObjectiveKind, Outcome, Pgd, Samples, Spsa, Square, Status, Variants,
+    AnyAttack, Attack, AttackConfig, AttackKind, AutoAttack, FeatureAttack, Limits, Mim,
+    MultiTargeted, Norm, ObjectiveKind, Outcome, Pgd, Samples, Spsa, Square, Status, Variants,
+    Victim,
 };
 use ndarray::Axis;
 
@@ -16,40 +17,45 @@ fn epsilon(norm: Norm) -> &'static str {
     }
 }
 
-/// Every attack in every norm it is made for, with less effort than usual.
-fn all() -> Vec<AnyAttack> {
+/// Every attack in every norm it is made for, with less effort than usual, prepared on the samples it is to be run on.
+async fn all(victim: &impl Victim, samples: &Samples) -> Vec<AnyAttack> {
     let limits = Limits::for_input(SMALL);
     let norms = AttackKind::ALL.into_iter().flat_map(|kind| {
         let norms = kind.norms().iter();
         norms.map(move |&norm| (kind, norm))
     });
-    norms
-        .map(|(kind, norm)| {
-            let config = AttackConfig {
-                attack: kind,
-                norm: Some(norm),
-                eps: Some(epsilon(norm).parse().unwrap()),
-                seed: 7,
-                ..AttackConfig::default()
-            };
-            match config.validate(&limits).unwrap() {
-                AnyAttack::Spsa(spsa) => AnyAttack::Spsa(Spsa {
-                    steps: 10,
-                    pairs: 70,
-                    ..spsa
-                }),
-                AnyAttack::Square(square) => AnyAttack::Square(Square {
-                    queries: 300,
-                    ..square
-                }),
-                AnyAttack::Mim(mim) => AnyAttack::Mim(Mim {
-                    variants: "ni,di,ti".parse::<Variants>().unwrap(),
-                    ..mim
-                }),
-                attack => attack,
-            }
-        })
-        .collect()
+    let mut attacks = Vec::new();
+    for (kind, norm) in norms {
+        let config = AttackConfig {
+            attack: kind,
+            norm: Some(norm),
+            eps: Some(epsilon(norm).parse().unwrap()),
+            seed: 7,
+            ..AttackConfig::default()
+        };
+        let attack = match config.validate(&limits).unwrap() {
+            AnyAttack::Spsa(spsa) => AnyAttack::Spsa(Spsa {
+                steps: 10,
+                pairs: 70,
+                ..spsa
+            }),
+            AnyAttack::Square(square) => AnyAttack::Square(Square {
+                queries: 300,
+                ..square
+            }),
+            AnyAttack::Mim(mim) => AnyAttack::Mim(Mim {
+                variants: "ni,di,ti".parse::<Variants>().unwrap(),
+                ..mim
+            }),
+            AnyAttack::Feature(feature) => AnyAttack::Feature(FeatureAttack {
+                restarts: 8,
+                ..feature
+            }),
+            attack => attack,
+        };
+        attacks.push(attack.prepare(victim, samples).await.unwrap());
+    }
+    attacks
 }
 
 fn found(outcomes: &[Outcome]) -> usize {
@@ -60,7 +66,7 @@ fn found(outcomes: &[Outcome]) -> usize {
 #[tokio::test]
 async fn every_adversarial_lies_in_the_ball_and_fools_the_victim() {
     let (victim, samples) = smooth(20);
-    for attack in all() {
+    for attack in all(&victim, &samples).await {
         let outcomes = attack.run(&victim, &samples, &()).await.unwrap();
         let threat = attack.threat();
         let mut images = samples.images.clone();
@@ -101,7 +107,7 @@ async fn order_and_company_change_nothing() {
         targets: None,
         ids: order.iter().map(|&i| samples.ids[i]).collect(),
     };
-    for attack in all() {
+    for attack in all(&victim, &samples).await {
         let all = attack.run(&victim, &samples, &()).await.unwrap();
         let some = attack.run(&victim, &some, &()).await.unwrap();
         for (&i, outcome) in order.iter().zip(&some) {
@@ -112,7 +118,8 @@ async fn order_and_company_change_nothing() {
 
 #[tokio::test]
 async fn what_is_counted_is_what_was_asked() {
-    for attack in all() {
+    let (victim, samples) = smooth(6);
+    for attack in all(&victim, &samples).await {
         let (victim, samples) = smooth(6);
         let outcomes = attack.run(&victim, &samples, &()).await.unwrap();
         let gradients: u64 = outcomes.iter().map(|o| o.gradient_evaluations).sum();
@@ -130,7 +137,7 @@ async fn targets_are_reached_by_all() {
     let (victim, samples) = smooth(12);
     let targets = samples.labels.iter().map(|label| (label + 1) % 4).collect();
     let samples = samples.with_targets(targets);
-    for attack in all() {
+    for attack in all(&victim, &samples).await {
         let outcomes = attack.run(&victim, &samples, &()).await.unwrap();
         for (outcome, &target) in outcomes.iter().zip(samples.targets.as_ref().unwrap()) {
             let reached = outcome.status == Status::AdversarialFound;
@@ -152,7 +159,8 @@ async fn autoattack_breaks_what_any_of_its_parts_breaks_and_says_which_did() {
             ..AutoAttack::new(threat(norm, epsilon))
         };
         let whole = whole.run(&victim, &samples, &()).await.unwrap();
-        for attack in all()
+        for attack in all(&victim, &samples)
+            .await
             .into_iter()
             .filter(|attack| attack.threat().norm == norm)
         {

@@ -14,6 +14,14 @@ pub trait Network: Send + Sync + 'static {
     fn logits(&self, x: &[f64]) -> Vec<f64>;
     /// The gradient of `<cotangent, logits>` with respect to `x`.
     fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64>;
+    /// The features, where there are some.
+    fn features(&self, _: &[f64]) -> Option<Vec<f64>> {
+        None
+    }
+    /// The gradient of `<cotangent, features>` with respect to `x`.
+    fn pull_back_features(&self, _: &[f64], _: &[f64]) -> Vec<f64> {
+        panic!("there are no features")
+    }
 }
 
 /// `z = W x + b`.
@@ -91,21 +99,30 @@ impl Mlp {
         network.second.bias = grey.iter().map(|z| -z).collect();
         network
     }
+
+    fn hidden(&self, x: &[f64]) -> Vec<f64> {
+        self.first.logits(x).iter().map(|a| a.tanh()).collect()
+    }
 }
 
 impl Network for Mlp {
     fn logits(&self, x: &[f64]) -> Vec<f64> {
-        let hidden: Vec<f64> = self.first.logits(x).iter().map(|a| a.tanh()).collect();
-        self.second.logits(&hidden)
+        self.second.logits(&self.hidden(x))
     }
 
     fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
-        let hidden: Vec<f64> = self.first.logits(x).iter().map(|a| a.tanh()).collect();
-        let mut back = self.second.pull_back(&hidden, cotangent);
-        for (slope, h) in back.iter_mut().zip(&hidden) {
-            *slope *= 1.0 - h * h;
-        }
-        self.first.pull_back(x, &back)
+        let back = self.second.pull_back(&self.hidden(x), cotangent);
+        self.pull_back_features(x, &back)
+    }
+
+    fn features(&self, x: &[f64]) -> Option<Vec<f64>> {
+        Some(self.hidden(x))
+    }
+
+    fn pull_back_features(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
+        let slopes = cotangent.iter().zip(self.hidden(x));
+        let slopes: Vec<f64> = slopes.map(|(c, h)| c * (1.0 - h * h)).collect();
+        self.first.pull_back(x, &slopes)
     }
 }
 
@@ -129,6 +146,7 @@ pub struct Counted<N> {
     pub classes: usize,
     pub forward_rows: AtomicU64,
     pub gradient_rows: AtomicU64,
+    pub feature_rows: AtomicU64,
     pub largest_batch: AtomicU64,
 }
 
@@ -141,6 +159,7 @@ impl<N: Network> Counted<N> {
             classes,
             forward_rows: AtomicU64::new(0),
             gradient_rows: AtomicU64::new(0),
+            feature_rows: AtomicU64::new(0),
             largest_batch: AtomicU64::new(0),
         }
     }
@@ -197,9 +216,19 @@ impl<N: Network> Victim for Counted<N> {
         for (row, objective) in objectives.iter().enumerate() {
             let image = images.index_axis(Axis(0), row);
             let x: Vec<f64> = image.iter().copied().map(f64::from).collect();
-            let (value, cotangent) = loss_and_cotangent(objective, &self.network.logits(&x));
+            let (value, slopes) = match objective {
+                Objective::FeatureDistance(source) => {
+                    let features = self.network.features(&x).unwrap();
+                    let (value, cotangent) = distance_and_cotangent(source, &features);
+                    (value, self.network.pull_back_features(&x, &cotangent))
+                }
+                objective => {
+                    let logits = self.network.logits(&x);
+                    let (value, cotangent) = loss_and_cotangent(objective, &logits);
+                    (value, self.network.pull_back(&x, &cotangent))
+                }
+            };
             loss[row] = value as f32;
-            let slopes = self.network.pull_back(&x, &cotangent);
             let mut gradient = input.index_axis_mut(Axis(0), row);
             gradient
                 .iter_mut()
@@ -212,6 +241,35 @@ impl<N: Network> Victim for Counted<N> {
             input,
         })
     }
+
+    fn features(&self) -> Option<usize> {
+        let features = self.network.features(&vec![0.0; self.input.values()])?;
+        Some(features.len())
+    }
+
+    async fn features_of(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        tokio::task::yield_now().await;
+        self.count(&self.feature_rows, &images);
+        let size = Victim::features(self).ok_or(VictimError::NoFeatures)?;
+        let mut features = Array2::zeros((images.len_of(Axis(0)), size));
+        for (image, mut row) in images.outer_iter().zip(features.outer_iter_mut()) {
+            let x: Vec<f64> = image.iter().copied().map(f64::from).collect();
+            let f = self.network.features(&x).unwrap();
+            row.iter_mut().zip(f).for_each(|(slot, f)| *slot = f as f32);
+        }
+        Ok(features)
+    }
+}
+
+/// The cosine distance from a source and its gradient with respect to the features.
+pub fn distance_and_cotangent(source: &[f32], features: &[f64]) -> (f64, Vec<f64>) {
+    let source: Vec<f64> = source.iter().copied().map(f64::from).collect();
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let [own, other] = [features, &source].map(|v| product(v, v).sqrt());
+    let cosine = product(features, &source) / (own * other);
+    let pairs = features.iter().zip(&source);
+    let cotangent = pairs.map(|(f, s)| cosine * f / (own * own) - s / (own * other));
+    (1.0 - cosine, cotangent.collect())
 }
 
 /// The objective's value and its gradient with respect to the logits.
@@ -402,6 +460,7 @@ async fn the_victims_gradients_match_finite_differences() {
             label: 0,
             target: 2,
         },
+        Objective::FeatureDistance((0u8..16).map(|i| f32::from(i % 5) - 1.5).collect()),
     ];
     let x: Vec<f64> = samples.images.iter().copied().map(f64::from).collect();
     for objective in objectives {
@@ -410,13 +469,21 @@ async fn the_victims_gradients_match_finite_differences() {
             .gradient(samples.images.clone(), query)
             .await
             .unwrap();
-        let value = |x: &[f64]| loss_and_cotangent(&objective, &victim.network.logits(x)).0;
+        let value = |x: &[f64]| match &objective {
+            Objective::FeatureDistance(source) => {
+                distance_and_cotangent(source, &victim.network.features(x).unwrap()).0
+            }
+            objective => loss_and_cotangent(objective, &victim.network.logits(x)).0,
+        };
         for (i, &slope) in answer.input.iter().enumerate() {
             let (mut up, mut down) = (x.clone(), x.clone());
             up[i] += 1e-5;
             down[i] -= 1e-5;
             let numeric = (value(&up) - value(&down)) / 2e-5;
             assert!((numeric - f64::from(slope)).abs() < 1e-4, "{objective:?}");
+        }
+        if matches!(objective, Objective::FeatureDistance(_)) {
+            continue;
         }
         let logits: Vec<f32> = answer.logits.iter().copied().collect();
         assert!((objective.value(&logits) - f64::from(answer.loss[0])).abs() < 1e-4);

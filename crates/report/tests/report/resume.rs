@@ -14,6 +14,7 @@ async fn a_killed_run_goes_on_to_the_same_report() {
     let whole = measured(&Linear::new(), &samples(150), None).await;
     let dir = tempfile::tempdir().unwrap();
     let samples = samples(150);
+    let plan = plan();
     let mut kills = 0;
     // Every attempt ends after some more queries than the last, in the middle of another block.
     let report = loop {
@@ -22,7 +23,7 @@ async fn a_killed_run_goes_on_to_the_same_report() {
         let result = run(
             &victim,
             &samples,
-            &plan(),
+            &plan,
             subject(),
             None,
             Some(&folder),

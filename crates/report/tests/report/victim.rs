@@ -39,8 +39,11 @@ impl Linear {
     }
 
     fn forward(&self, image: &[f32]) -> Vec<f32> {
-        let product = |weights: &Vec<f32>| weights.iter().zip(image).map(|(w, x)| w * (x - 0.5));
-        self.weights.iter().map(|w| product(w).sum()).collect()
+        let logit = |weights: &Vec<f32>| -> f32 {
+            let terms = weights.iter().zip(image);
+            terms.map(|(w, x)| w * (x - 0.5)).sum()
+        };
+        self.weights.iter().map(logit).collect()
     }
 }
 

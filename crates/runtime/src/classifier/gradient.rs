@@ -51,7 +51,10 @@ pub(super) fn open(
         .into_iter()
         .chain(terms.inputs.iter().copied());
     let inputs = inputs.map(str::to_owned).collect();
+    // Features are an output where the model has some.
+    let features = info.features.as_deref().filter(|_| terms.features > 0);
     let outputs = [info.logits.as_str(), "loss", "gradient"];
+    let outputs = outputs.into_iter().chain(features);
     let sample = |rows| {
         let mut columns = vec![form.column(probe::images(rows, form.spec))];
         columns.extend(terms.probe(rows));
@@ -60,7 +63,7 @@ pub(super) fn open(
     let mut graph = Graph::new(
         session,
         inputs,
-        outputs.map(str::to_owned).to_vec(),
+        outputs.map(str::to_owned).collect(),
         sample,
         fixed,
         options.max_batch,
@@ -71,12 +74,16 @@ pub(super) fn open(
         _ => vec![],
     };
     let shapes: Vec<&[usize]> = answer.iter().map(|array| array.shape()).collect();
-    if shapes == [&[1, classes][..], &[1], &image] {
+    let mut expected = vec![vec![1, classes], vec![1], image];
+    if terms.features > 0 {
+        expected.push(vec![1, terms.features]);
+    }
+    if shapes == expected {
         return Ok(Gradient { graph, terms });
     }
     Err(RuntimeError::Unsupported {
         what: "gradient graph",
-        expected: format!("to answer one image with shapes [1, {classes}], [1] and {image:?}"),
+        expected: format!("to answer one image with shapes {expected:?}"),
         got: format!("answering with {shapes:?}"),
     })
 }
