@@ -6,6 +6,8 @@
 //! `make_imagenet_c.py` in `ImageNet-C/create_c` of github.com/hendrycks/robustness, and differ in these points:
 //! * Frost is drawn, for the photographs of frost are not part of this crate ([`Corruption::Frost`]).
 //! * Results are rounded to the nearest byte, where the scripts cut the fraction off.
+//! * The kernels of defocus blur sum to one, which the two largest published ones do not quite.
+//! * JPEG is computed without a codec and rounds a few coefficients in a thousand to the other side.
 //! * The random numbers are others: single images differ from the published ones, their distribution does not.
 mod apply;
 mod blur;
@@ -50,7 +52,7 @@ pub enum Corruption {
     Snow,
     /// Ice crystals on the lens. The published files overlay parts of six photographs of frost; here a texture is drawn
     /// for each image (a haze and feathers of ice, tinted blue), and blended with the published weights. Accuracies
-    /// under frost are therefore near those on the published files and not comparable digit by digit.
+    /// under frost are therefore not comparable with those on the published files.
     Frost,
     /// A plasma fractal over the scene.
     Fog,
