@@ -7,7 +7,7 @@ use std::{
 
 use rand_chacha::ChaCha8Rng;
 
-pub(crate) use self::numbers::unit;
+pub(crate) use self::numbers::{in_threads, unit};
 use crate::{Augmentation, DataError, Split, augment::Placement, decode};
 
 /// Labelled images of one shape: as bytes in memory, or in files that are decoded when they are asked for.

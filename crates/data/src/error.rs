@@ -157,6 +157,16 @@ pub enum DataError {
         /// The largest number allowed.
         max: usize,
     },
+    /// What should be corrupted is no image.
+    #[error("image to corrupt: {what} is {found}, expected {expected}")]
+    NotAnImage {
+        /// The part that is wrong.
+        what: String,
+        /// Its value.
+        found: String,
+        /// What it has to be.
+        expected: String,
+    },
     /// An image could not be encoded.
     #[error("cannot encode `{}`: {source}", .path.display())]
     Encode {

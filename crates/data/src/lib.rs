@@ -5,7 +5,8 @@
 //! are published are downloaded once when nobody says where they are.
 //!
 //! To learn, a [`Loader`] walks through the shuffled images in threads of its own and hands out augmented batches of
-//! numbers in `[0, 1]`; to measure, [`gather`] reads images as they are. All randomness comes from a seed: the same
+//! numbers in `[0, 1]`; to measure, [`gather`] reads images as they are, and [`corrupted`] makes a test set of what
+//! weather, cameras and files do to them. All randomness comes from a seed: the same
 //! batches come out on every machine, however many threads there are.
 //!
 //! ```
@@ -38,6 +39,7 @@
 mod augment;
 mod batch;
 mod cifar;
+mod corruption;
 mod dataset;
 mod decode;
 mod digits;
@@ -54,12 +56,16 @@ mod stream;
 pub use augment::Augmentation;
 pub use batch::{epoch_order, gather};
 pub use cifar::{cifar10, cifar100};
+pub use corruption::{
+    Corruption, CorruptionFamily, LARGEST_SIDE, ParseCorruptionError, SMALLEST_SIDE, Severity,
+    corrupt, corrupted,
+};
 pub use dataset::Dataset;
 pub use digits::{MAX_DIGITS, digits};
 pub use error::DataError;
 pub use folder::{DEFAULT_IMAGE_SIZE, MAX_IMAGE_SIZE, folder};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use mnist::mnist;
-pub use preview::{sample_sheet, write_preview};
+pub use preview::{corruption_sheet, sample_sheet, write_corruption_preview, write_preview};
 pub use source::{DataSource, LoadOptions};
 pub use split::Split;

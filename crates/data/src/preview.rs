@@ -1,19 +1,13 @@
-use std::{
-    io::{BufWriter, Write},
-    path::Path,
-};
+mod corruptions;
+mod sheet;
 
-use image::{ImageFormat, Rgb, RgbImage};
-use tempfile::NamedTempFile;
+use std::path::Path;
 
+use image::RgbImage;
+
+pub use self::corruptions::{corruption_sheet, write_corruption_preview};
+use self::sheet::{Grid, usual_scale, write_png};
 use crate::{Augmentation, DataError, Dataset, stream::augmentation_stream};
-
-/// The longest side of a sheet in pixels, so that a slip of the finger does not ask for gigabytes.
-const MAX_SIDE: usize = 16_384;
-const GAP: usize = 2;
-const GAP_COLOUR: [u8; 3] = [64, 64, 96];
-/// Images of fewer rows than this are doubled in a preview.
-const SMALL: usize = 64;
 
 /// A sheet of examples: one row per class in the order of the classes, in it the first `per_class` images of the class,
 /// every pixel enlarged to `scale` x `scale`. Where a class has fewer images, the cell stays black. With an
@@ -30,10 +24,8 @@ pub fn sample_sheet(
 ) -> Result<RgbImage, DataError> {
     let augmentation = augmentation.cloned().unwrap_or_default();
     augmentation.check(dataset)?;
-    let [channels, height, width] = dataset.shape();
     let (columns, rows) = (per_class, dataset.classes().len());
-    let across = Axis::new(columns, width, scale)?;
-    let down = Axis::new(rows, height, scale)?;
+    let grid = Grid::new(rows, columns, dataset.shape(), scale)?;
 
     let mut cells: Vec<Vec<Vec<u8>>> = vec![Vec::new(); rows];
     for (index, &label) in dataset.labels().iter().enumerate() {
@@ -46,26 +38,11 @@ pub fn sample_sheet(
             row.push(image);
         }
     }
-
-    let plane = height * width;
-    Ok(RgbImage::from_fn(across.length, down.length, |x, y| {
-        let (Some((column, x)), Some((row, y))) = (across.locate(x), down.locate(y)) else {
-            return Rgb(GAP_COLOUR);
-        };
-        let image = cells.get(row).and_then(|row| row.get(column));
-        let value = |channel: usize| {
-            let offset = channel.min(channels - 1) * plane + y * width + x;
-            image
-                .and_then(|image| image.get(offset))
-                .copied()
-                .unwrap_or(0)
-        };
-        Rgb([value(0), value(1), value(2)])
-    }))
+    Ok(grid.sheet(&cells))
 }
 
-/// Writes [`sample_sheet`] to `path` as PNG, small images at twice their size. The file appears complete or not at all: it is written beside its place
-/// and renamed.
+/// Writes [`sample_sheet`] to `path` as PNG, small images at twice their size. The file appears complete or not at all:
+/// it is written beside its place and renamed.
 ///
 /// # Errors
 /// Those of [`sample_sheet`], and when the file cannot be written.
@@ -75,85 +52,16 @@ pub fn write_preview(
     augmentation: Option<&Augmentation>,
     path: &Path,
 ) -> Result<(), DataError> {
-    let scale = if dataset.height() < SMALL { 2 } else { 1 };
-    let sheet = sample_sheet(dataset, per_class, scale, augmentation)?;
-    let failed = |source| DataError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    };
-    let mut writer = BufWriter::new(beside(path).map_err(failed)?);
-    sheet
-        .write_to(&mut writer, ImageFormat::Png)
-        .map_err(|source| DataError::Encode {
-            path: path.to_owned(),
-            source,
-        })?;
-    writer.flush().map_err(failed)?;
-    let file = writer
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// A temporary file in the directory of `path`.
-fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // A preview is no secret: it gets the rights of any new file, not those of a temporary one.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.prefix(".preview").suffix(".png").tempfile_in(dir)
-}
-
-/// One direction of the sheet: `cells` of `side` enlarged pixels, with a gap around each.
-struct Axis {
-    cell: usize,
-    scale: usize,
-    length: u32,
-}
-
-impl Axis {
-    fn new(cells: usize, side: usize, scale: usize) -> Result<Self, DataError> {
-        let limit = |what, value, max| match value {
-            value if value == 0 || value > max => Err(DataError::OutOfRange {
-                what,
-                value,
-                min: 1,
-                max,
-            }),
-            value => Ok(value),
-        };
-        let scale = limit("preview scale", scale, MAX_SIDE)?;
-        let cell = side.saturating_mul(scale).saturating_add(GAP);
-        let max = MAX_SIDE.saturating_sub(GAP) / cell;
-        let cells = limit("preview with a number of images side by side", cells, max)?;
-        let length = (cells * cell + GAP) as u32;
-        Ok(Self {
-            cell,
-            scale,
-            length,
-        })
-    }
-
-    /// Cell and pixel in it, or `None` in a gap.
-    fn locate(&self, position: u32) -> Option<(usize, usize)> {
-        let position = (position as usize).checked_sub(GAP)?;
-        let inside = position % self.cell;
-        (inside < self.cell - GAP).then_some((position / self.cell, inside / self.scale))
-    }
+    let scale = usual_scale(dataset.height());
+    write_png(
+        &sample_sheet(dataset, per_class, scale, augmentation)?,
+        path,
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{sheet::GAP_COLOUR, *};
     use crate::Split;
 
     fn dataset() -> Dataset {

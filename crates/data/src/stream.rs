@@ -1,7 +1,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::Split;
+use crate::{Corruption, Split};
 
 /// What random numbers are drawn for. Different purposes never share numbers, even under one seed.
 #[derive(Clone, Copy, Debug)]
@@ -40,5 +40,20 @@ pub(crate) fn augmentation_stream(seed: u64, epoch: u64, index: usize) -> ChaCha
     key[8..16].copy_from_slice(&epoch.to_le_bytes());
     let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(index as u64);
+    rng
+}
+
+/// The random numbers of one corruption of image `id`: those of no other image, seed, corruption or purpose.
+pub(crate) fn corruption_stream(seed: u64, id: u64, corruption: Corruption) -> ChaCha8Rng {
+    let mut key = *b"seed----id------buckler corrupt.";
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&id.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+    // The published names tell corruptions apart, whatever order they are listed in.
+    let mut name = [0; 8];
+    for (slot, byte) in name.iter_mut().zip(corruption.name().bytes()) {
+        *slot = byte;
+    }
+    rng.set_stream(u64::from_le_bytes(name));
     rng
 }

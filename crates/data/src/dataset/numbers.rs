@@ -28,7 +28,7 @@ impl Dataset {
             .collect::<Result<Vec<_>, _>>()?;
         match self.images {
             Images::Memory(_) => self.values(&indices),
-            Images::Files(_) => self.values_in_threads(&indices),
+            Images::Files(_) => in_threads(&indices, |mine| self.values(mine)),
         }
     }
 
@@ -39,25 +39,31 @@ impl Dataset {
         }
         Ok(values)
     }
+}
 
-    fn values_in_threads(&self, indices: &[usize]) -> Result<Vec<f32>, DataError> {
-        let failed = |reason| DataError::Worker { reason };
-        let share = indices.len().div_ceil(usual_workers()).max(1);
-        thread::scope(|scope| {
-            let threads: io::Result<Vec<_>> = indices
-                .chunks(share)
-                .map(|mine| Builder::new().spawn_scoped(scope, || self.values(mine)))
-                .collect();
-            let threads =
-                threads.map_err(|error| failed(format!("it could not be started: {error}")))?;
-            // All of them, before an error of one is looked at: the scope panics with what is not waited for here.
-            let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
-            let mut values = Vec::with_capacity(indices.len() * self.image_len());
-            for result in results {
-                let part = result.map_err(|panic| failed(panic_message(panic.as_ref())))??;
-                values.extend(part);
-            }
-            Ok(values)
-        })
-    }
+/// What `work` makes of the parts that `indices` are divided into, one for each of as many threads as there are cores,
+/// at most 8: one after another, in the order of `indices`.
+pub(crate) fn in_threads<T: Send>(
+    indices: &[usize],
+    work: impl Fn(&[usize]) -> Result<Vec<T>, DataError> + Sync,
+) -> Result<Vec<T>, DataError> {
+    let failed = |reason| DataError::Worker { reason };
+    let share = indices.len().div_ceil(usual_workers()).max(1);
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: io::Result<Vec<_>> = indices
+            .chunks(share)
+            .map(|mine| Builder::new().spawn_scoped(scope, move || work(mine)))
+            .collect();
+        let threads =
+            threads.map_err(|error| failed(format!("it could not be started: {error}")))?;
+        // All of them, before an error of one is looked at: the scope panics with what is not waited for here.
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let mut values = Vec::new();
+        for result in results {
+            let part = result.map_err(|panic| failed(panic_message(panic.as_ref())))??;
+            values.extend(part);
+        }
+        Ok(values)
+    })
 }
