@@ -53,8 +53,11 @@ fn moved(centre: f32, reach: f64) -> f32 {
     }
 }
 
-/// A random point of the ball, projected into the box: uniform per value for L-inf, uniform in the
-/// ball's volume for L2 and L1.
+/// A random point of the ball, projected into the box: uniform per value for L-inf; for L2 in a random direction at a distance
+/// uniform up to the radius; uniform in the ball's volume for L1.
+///
+/// Almost all of an L2 ball's volume lies at its edge, and steps that start there in a random direction end up to 0.7 points of accuracy
+/// weaker than from points at all distances (`docs/results/attacks.md`).
 pub(crate) fn random_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -> Vec<f32> {
     let epsilon = threat.epsilon.value();
     let mut point: Vec<f32> = match threat.norm {
@@ -65,9 +68,7 @@ pub(crate) fn random_start(threat: Threat, origin: &[f32], rng: &mut impl Rng) -
         Norm::L2 => {
             let direction: Vec<f64> = origin.iter().map(|_| StandardNormal.sample(rng)).collect();
             let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
-            // The share of the volume within radius r is r to the power of the dimension.
-            let radius =
-                f64::from(epsilon) * rng.random::<f64>().powf(1.0 / origin.len().max(1) as f64);
+            let radius = f64::from(epsilon) * rng.random::<f64>();
             let scale = if length > 0.0 { radius / length } else { 0.0 };
             origin
                 .iter()
@@ -247,16 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn l2_starts_fill_the_ball_evenly() {
-        // In two dimensions a quarter of the area lies within half the radius.
+    fn l2_starts_lie_at_all_distances_alike() {
         let threat = threat(Norm::L2, 0.2);
-        let origin = [0.5f32, 0.5];
+        let origin = [0.5f32; 30];
         let inner = (0..4000)
             .filter(|&id| {
                 let start = random_start(threat, &origin, &mut rng::stream(0, id, 0));
                 Distances::between(&origin, &start).l2 < 0.1
             })
             .count();
-        assert!((880..1120).contains(&inner), "{inner} of 4000");
+        assert!((1870..2130).contains(&inner), "{inner} of 4000");
     }
 }

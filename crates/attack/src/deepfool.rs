@@ -9,10 +9,15 @@ use crate::{
     search::{self, Search, count},
 };
 
+/// Added to the length of every step, as in the reference, but the first: without, the way may end a rounding error before the
+/// boundary.
+const LENGTHENING: f64 = 1e-4;
+
 /// DeepFool (Moosavi-Dezfooli et al. 2016), for L-inf and L2: looks for the closest adversarial, by steps onto the boundary that
 /// seems closest, and a little further at the end.
 ///
-/// Unlike FAB it knows neither the box on its way (points are cut at it) nor a way back, and is done at the first adversarial.
+/// Unlike FAB it knows no way back, and is done at the first adversarial. Every point is cut at the box, and the next step begins
+/// there; the reference knows no box.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeepFool {
     /// The ball that decides what counts; not L1.
@@ -93,21 +98,24 @@ impl Search for DeepFool {
         case.restart(0);
         let mut way = vec![0.0f64; case.origin.len()];
         let mut point = case.origin.clone();
-        for _ in 0..self.steps {
+        for step in 0..self.steps {
             let Some(boundary) =
                 boundary::closest(case, self.threat.norm, &point, &targets).await?
             else {
                 case.flat();
                 return Ok(());
             };
-            let (size, steepness) = (boundary.distance(), boundary.steepness);
-            for (way, &g) in way.iter_mut().zip(&boundary.slope) {
-                let g = f64::from(g);
+            let further = if step > 0 { LENGTHENING } else { 0.0 };
+            let (size, steepness) = (boundary.distance() + further, boundary.steepness);
+            let ways = way.iter_mut().zip(&case.origin);
+            for ((way, &centre), &g) in ways.zip(&boundary.slope) {
+                let (centre, g) = (f64::from(centre), f64::from(g));
                 *way += match self.threat.norm {
                     _ if g == 0.0 => 0.0,
                     Norm::Linf => size * g.signum(),
                     _ => size * g / steepness,
                 };
+                *way = (centre + *way).clamp(0.0, 1.0) - centre;
             }
             let ways = point.iter_mut().zip(case.origin.iter().zip(&way));
             for (value, (&centre, way)) in ways {

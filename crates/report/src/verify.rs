@@ -246,8 +246,8 @@ impl<V: Victim> Again<'_, V> {
         let parameters = &self.stated.parameters;
         let distances = Distances::between(&clean, image);
         let distance = distances.in_norm(parameters.norm);
-        let eps = f64::from(parameters.eps_value);
-        if distance > eps + BALL_TOLERANCE {
+        if distance > f64::from(parameters.eps_value) + BALL_TOLERANCE {
+            let eps = parameters.eps;
             return Err(format!(
                 "the saved image is {distance} away, outside eps {eps}"
             ));
