@@ -116,6 +116,14 @@ impl AttackKind {
         }
     }
 
+    /// Whether it looks for the closest adversarial, and not for any within the radius.
+    pub fn seeks_closest(self) -> bool {
+        matches!(
+            self,
+            AttackKind::Fab | AttackKind::FabT | AttackKind::Cw | AttackKind::Deepfool
+        )
+    }
+
     /// Whether it asks the victim for gradients; the others take logits alone.
     pub fn needs_gradients(self) -> bool {
         !matches!(self, AttackKind::Square | AttackKind::Spsa)

@@ -11,6 +11,7 @@
 //! [`Smoothing`] goes the other way: it proves that no perturbation of some length changes the class of a smoothed model.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod accuracy;
 mod adam;
 mod any;
 mod apgd;
@@ -62,6 +63,7 @@ mod threat;
 mod victim;
 mod worst_case;
 
+pub use accuracy::accuracy;
 pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use attack::Attack;

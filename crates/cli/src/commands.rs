@@ -1,5 +1,7 @@
 pub mod attack;
+pub mod certify;
 pub mod compare;
+pub mod corruptions;
 pub mod data;
 pub mod demo;
 pub mod devices;

@@ -17,6 +17,9 @@ use crate::{
 /// Oldest IR version that goes with the emitted operator set.
 const IR_VERSION: i64 = 8;
 
+/// Results that depend on an input's shape alone.
+const SHAPE_ALONE: &[&str] = &["RandomNormalLike", "RandomUniformLike", "Shape", "Size"];
+
 /// Results that are constant almost everywhere, or no numbers.
 const FLAT: &[&str] = &[
     "And",
@@ -178,8 +181,7 @@ pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
 fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
     let mut active = HashSet::from([image.to_string()]);
     for node in &graph.node {
-        let cut =
-            is_onnx_domain(&node.domain) && ["Shape", "Size"].contains(&node.op_type.as_str());
+        let cut = is_onnx_domain(&node.domain) && SHAPE_ALONE.contains(&node.op_type.as_str());
         if !cut
             && order::reads(node)
                 .iter()

@@ -1,7 +1,10 @@
 //! The accuracy over the radius, as a drawing.
 
-use buckler_attack::WorstCase;
-use plotters::prelude::*;
+use buckler_attack::{Certification, WorstCase};
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+};
 
 use crate::{Report, ReportError};
 
@@ -16,6 +19,71 @@ pub(crate) fn svg(report: &Report, worst: &WorstCase) -> Result<String, ReportEr
         reason: error.to_string(),
     })?;
     Ok(svg)
+}
+
+/// Certified accuracy over the radius, as an SVG.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn certified_curve(certification: &Certification) -> Result<String, ReportError> {
+    let mut svg = String::new();
+    draw_certified(certification, &mut svg).map_err(|error| ReportError::Drawing {
+        what: "the certified accuracy over the radius",
+        reason: error.to_string(),
+    })?;
+    Ok(svg)
+}
+
+fn draw_certified(
+    certification: &Certification,
+    svg: &mut String,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let curve = &certification.curve;
+    let right = curve.last().map_or(0.0, |point| 1.05 * point.radius);
+    let right = right.max(certification.smoothing.sigma);
+    let root = SVGBackend::with_string(svg, (760, 420)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = chart(
+        &root,
+        right,
+        "l2 radius, pixels in [0, 1]",
+        "certified accuracy",
+    )?;
+    let steps = (0..=STEPS).map(|step| {
+        let radius = right * step as f64 / STEPS as f64;
+        (radius, certification.accuracy_at(radius))
+    });
+    chart.draw_series(LineSeries::new(steps, BLACK.stroke_width(2)))?;
+    root.present()?;
+    Ok(())
+}
+
+type Chart<'a, 'svg> =
+    ChartContext<'a, SVGBackend<'svg>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Shares over what reaches from 0 to `right`.
+fn chart<'a, 'svg>(
+    root: &'a DrawingArea<SVGBackend<'svg>, Shift>,
+    right: f64,
+    x: &str,
+    y: &str,
+) -> Result<Chart<'a, 'svg>, Box<dyn std::error::Error>>
+where
+    'svg: 'a,
+{
+    let mut chart = ChartBuilder::on(root)
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(56)
+        .build_cartesian_2d(0.0..right, 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .x_desc(x)
+        .y_desc(y)
+        .y_label_formatter(&|share| format!("{:.0} %", 100.0 * share))
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    Ok(chart)
 }
 
 /// The figures of one attack at its radii, from the smallest.
@@ -63,18 +131,8 @@ fn draw(
     let right = f64::from(largest).max(1e-9);
     let root = SVGBackend::with_string(svg, (760, 420)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..right, 0.0..1.0)?;
-    chart
-        .configure_mesh()
-        .x_desc(format!("eps ({}, pixels in [0, 1])", worst.norm))
-        .y_desc("accuracy")
-        .y_label_formatter(&|share| format!("{:.0} %", 100.0 * share))
-        .light_line_style(TRANSPARENT)
-        .draw()?;
+    let x = format!("eps ({}, pixels in [0, 1])", worst.norm);
+    let mut chart = chart(&root, right, &x, "accuracy")?;
     for (index, line) in lines(report, worst).into_iter().enumerate() {
         let colour = Palette99::pick(index + 1).to_rgba();
         chart

@@ -83,17 +83,28 @@ fn worst_cases(report: &Report, curves: &[&str]) -> Markup {
 fn attacks(report: &Report) -> Markup {
     html! {
         h2 { "Attacks" }
+        (rows(&table::HEADER, &table::rows(report)))
+        p { (table::NOTE) }
+        @if !report.linearity.is_empty() {
+            h2 { "How linear the loss is" }
+            (rows(&table::LINEARITY_HEADER, &table::linearity(report)))
+            p { (table::LINEARITY_NOTE) }
+        }
+    }
+}
+
+fn rows(header: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
         div.wide {
             table {
-                thead { tr { @for name in table::HEADER { th { (name) } } } }
+                thead { tr { @for name in header { th { (name) } } } }
                 tbody {
-                    @for row in table::rows(report) {
+                    @for row in rows {
                         tr { @for cell in row { td { (cell) } } }
                     }
                 }
             }
         }
-        p { (table::NOTE) }
     }
 }
 

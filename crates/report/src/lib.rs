@@ -17,6 +17,7 @@ mod table;
 mod verify;
 mod write;
 
+pub use curve::certified_curve;
 pub use error::ReportError;
 pub use folder::Folder;
 pub use plan::{Entry, Plan};

@@ -32,10 +32,26 @@ fn write(report: &Report, curves: &[&str], text: &mut String) -> std::fmt::Resul
         writeln!(text, "\n{}", table::median(worst))?;
         writeln!(text, "\n![accuracy over eps]({curve})")?;
     }
-    writeln!(text, "\n## Attacks\n\n| {} |", table::HEADER.join(" | "))?;
-    writeln!(text, "|---|{}", "--:|".repeat(table::HEADER.len() - 1))?;
-    for row in table::rows(report) {
+    writeln!(text, "\n## Attacks\n")?;
+    rows(&table::HEADER, table::rows(report), text)?;
+    writeln!(text, "\n{}", table::NOTE)?;
+    if !report.linearity.is_empty() {
+        writeln!(text, "\n## How linear the loss is\n")?;
+        rows(&table::LINEARITY_HEADER, table::linearity(report), text)?;
+        writeln!(text, "\n{}", table::LINEARITY_NOTE)?;
+    }
+    Ok(())
+}
+
+fn rows(header: &[&str], rows: Vec<Vec<String>>, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "| {} |", header.join(" | "))?;
+    writeln!(
+        text,
+        "|---|{}",
+        "--:|".repeat(header.len().saturating_sub(1))
+    )?;
+    for row in rows {
         writeln!(text, "| {} |", row.join(" | "))?;
     }
-    writeln!(text, "\n{}", table::NOTE)
+    Ok(())
 }

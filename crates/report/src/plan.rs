@@ -1,10 +1,12 @@
-use buckler_attack::{AnyAttack, Attack, Parameters};
+use buckler_attack::{AnyAttack, Attack, Parameters, Pgd};
 
 /// What is to be measured, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The attacks.
     pub entries: Vec<Entry>,
+    /// Balls in which the loss's rise is compared with what the gradient predicts; looked at after all attacks.
+    pub linearity: Vec<Pgd>,
 }
 
 /// One attack at one radius, or at the smallest radius that breaks each image.

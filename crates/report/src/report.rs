@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use buckler_attack::{Evaluation, Flag, Samples, WorstCase};
+use buckler_attack::{Evaluation, Flag, Linearity, Samples, WorstCase};
 use buckler_onnx::Normalization;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,9 @@ pub struct Report {
     pub worst_cases: Vec<WorstCase>,
     /// The attacks, in the order of the plan.
     pub evaluations: Vec<Measured>,
+    /// How far the loss is linear within balls; empty where nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linearity: Vec<Linearity>,
     /// The time of all attacks, in seconds.
     pub seconds: f64,
 }

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use buckler_attack::{
     Attack, AttackError, Evaluation, EvaluationProgress, Progress, SampleError, SampleRecord,
-    Samples, Victim, evaluate_batch, flags, probe, smallest_eps, worst_cases,
+    Samples, Victim, evaluate_batch, flags, linearity, probe, smallest_eps, worst_cases,
 };
 
 use crate::{
@@ -62,6 +62,10 @@ pub async fn run<V: Victim>(
         };
         evaluations.push(runner.run(&progress).await?);
     }
+    let mut linearities = Vec::new();
+    for pgd in &plan.linearity {
+        linearities.push(linearity(victim, samples, pgd).await?);
+    }
     let figures: Vec<&Evaluation> = evaluations
         .iter()
         .map(|m: &Measured| &m.evaluation)
@@ -73,6 +77,7 @@ pub async fn run<V: Victim>(
         clean_accuracy: figures.first().map_or(0.0, |first| first.clean_accuracy),
         worst_cases: worst_cases(&figures)?,
         flags: raised,
+        linearity: linearities,
         seconds: evaluations.iter().map(|measured| measured.seconds).sum(),
         evaluations,
         subject,

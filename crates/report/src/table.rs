@@ -71,6 +71,36 @@ pub(crate) fn rows(report: &Report) -> Vec<Vec<String>> {
     rows.collect()
 }
 
+pub(crate) const LINEARITY_HEADER: [&str; 7] = [
+    "ball",
+    "loss",
+    "eps times dual norm of the gradient",
+    "predicted within [0, 1]",
+    "after that step",
+    "under PGD",
+    "cosine of the gradients",
+];
+
+pub(crate) const LINEARITY_NOTE: &str = "Means over the images of the rise of the loss: what the gradient at the clean image predicts (Lemma 1 of Simon-Gabriel et al. 2019), what the step that it points out does, and the largest that PGD sees. The last column compares the gradient at the image with that after the step. Where the three rises differ, the loss is curved inside the ball.";
+
+/// One row for each ball.
+pub(crate) fn linearity(report: &Report) -> Vec<Vec<String>> {
+    let number = |value: f64| format!("{value:.4}");
+    let rows = report.linearity.iter().map(|linearity| {
+        let mean = &linearity.mean;
+        vec![
+            format!("{} {}", linearity.parameters.norm, linearity.parameters.eps),
+            number(mean.loss),
+            number(mean.predicted),
+            number(mean.predicted_in_box),
+            number(mean.one_step),
+            number(mean.iterated),
+            mean.cosine.map_or_else(String::new, number),
+        ]
+    });
+    rows.collect()
+}
+
 /// The radii with their accuracies, the clean one first.
 pub(crate) fn worst_case(worst: &WorstCase) -> Vec<(String, String)> {
     let clean = ("0".to_owned(), percent(worst.clean_accuracy));

@@ -258,8 +258,10 @@ impl<V: Victim> Again<'_, V> {
         let stated = record.distance(parameters.norm).map(f64::from);
         let scale = distance.max(1.0);
         if stated.is_none_or(|stated| (stated - distance).abs() > DISTANCE_TOLERANCE * scale) {
+            let stated = record.distance(parameters.norm);
+            let stated = stated.map_or("nothing".to_owned(), |stated| stated.to_string());
             return Err(format!(
-                "the saved image is {distance} away, the report says {stated:?}"
+                "the saved image is {distance} away, the report says {stated}"
             ));
         }
         let fools = |class: Option<usize>| match record.target {

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use buckler_attack::{
     Attack, AttackError, Epsilon, Evaluation, EvaluationProgress, Fgsm, Norm, Observer, Outcome,
-    Parameters, Pgd, Samples, Status, Threat, Victim, evaluate, smallest_eps, worst_cases,
+    Parameters, Pgd, Samples, Status, Threat, Victim, accuracy, evaluate, smallest_eps,
+    worst_cases,
 };
 use ndarray::{Array4, Axis};
 
@@ -257,6 +258,8 @@ async fn bisection_depends_on_no_company_and_agrees_with_single_evaluations() {
         assert_eq!(one[0], all[row]);
     }
     let whole = run(&attack_at(largest), 40).await;
+    let clean = accuracy(&victim, &samples).await.unwrap();
+    assert_eq!(clean, whole.clean_accuracy);
     let records = all.into_iter().map(|evaluated| evaluated.record).collect();
     let bisected = Evaluation::of(whole.parameters.clone(), records);
     assert_eq!(bisected.accuracy_under_attack, whole.accuracy_under_attack);

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AttackKind, Epsilon, Evaluation};
+use buckler_attack::{AnyAttack, AttackKind, Epsilon, Evaluation};
 use buckler_data::{DataSource, LoadOptions, Split};
 use buckler_report::{Entry, Folder, Plan, Report, RunProgress, Subject, images_sha256};
 use buckler_runtime::Classifier;
@@ -38,9 +38,13 @@ pub struct Args {
     attack: Vec<AttackKind>,
     #[command(flatten)]
     options: AttackOptions,
-    /// Also bisect the smallest radius that fools each image, up to the largest of --eps, to 1/256 of it
+    /// Also bisect the smallest radius that fools each image, up to the largest of --eps, to 1/256 of it; attacks that look
+    /// for the closest adversarial anyway are left out
     #[arg(long)]
     min_eps: bool,
+    /// Also compare, at every radius, the rise of the loss that the gradient predicts with that under PGD
+    #[arg(long)]
+    linearity: bool,
     /// Only the first so many test images
     #[arg(long)]
     limit: Option<usize>,
@@ -51,7 +55,7 @@ pub struct Args {
     #[arg(long, requires = "report")]
     resume: bool,
     /// Recompute the claims of a report.json from the adversarial images saved beside it; measures nothing new
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["eps", "report", "min_eps", "limit", "write_card"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["eps", "report", "min_eps", "linearity", "limit", "write_card"])]
     verify: Option<PathBuf>,
     /// Add the figures to the model's card, inside the model and beside it, replacing those of the same attack
     #[arg(long, conflicts_with = "report")]
@@ -169,11 +173,18 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
         for &eps in &args.eps {
             entries.push(entry(Some(eps), None)?);
         }
-        if args.min_eps {
+        if args.min_eps && !attack.seeks_closest() {
             entries.push(entry(largest, Some(HALVINGS))?);
         }
     }
-    Ok(Plan { entries })
+    let mut linearity = Vec::new();
+    for &eps in args.eps.iter().filter(|_| args.linearity) {
+        let (config, _) = args.options.config(AttackKind::Pgd, Some(eps)).fitted();
+        if let AnyAttack::Pgd(pgd) = evaluation::checked(classifier, &config)? {
+            linearity.push(pgd);
+        }
+    }
+    Ok(Plan { entries, linearity })
 }
 
 fn list(attacks: &[AttackKind]) -> String {
@@ -215,6 +226,13 @@ fn describe(report: &Report) -> String {
         if let Some(median) = worst.median() {
             text.push_str(&format!("\nmedian smallest {}: {median:.4}", worst.norm));
         }
+    }
+    for linearity in &report.linearity {
+        let (ball, mean) = (&linearity.parameters, &linearity.mean);
+        text.push_str(&format!(
+            "\nloss in {} {}: {:.4}, rises by {:.4} as the gradient predicts ({:.4} within [0, 1]), by {:.4} after that step, by {:.4} under PGD",
+            ball.norm, ball.eps, mean.loss, mean.predicted, mean.predicted_in_box, mean.one_step, mean.iterated
+        ));
     }
     for flag in &report.flags {
         text.push_str(&format!("\nflag: {flag}"));
@@ -318,8 +336,10 @@ fn command_line(args: &Args) -> String {
     add("step-size", options.step_size.map(|size| size.to_string()));
     add("restarts", options.restarts.map(|n| n.to_string()));
     add("limit", args.limit.map(|n| n.to_string()));
-    if args.min_eps {
-        line.push_str(" --min-eps");
+    for (flag, given) in [("min-eps", args.min_eps), ("linearity", args.linearity)] {
+        if given {
+            line.push_str(&format!(" --{flag}"));
+        }
     }
     line
 }

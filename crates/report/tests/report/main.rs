@@ -8,7 +8,7 @@ mod victim;
 
 use std::path::Path;
 
-use buckler_attack::{AttackConfig, Limits, Samples};
+use buckler_attack::{AttackConfig, Limits, Norm, Pgd, Samples, Threat};
 use buckler_report::{Entry, Folder, Plan, Report, Subject, images_sha256, run, write};
 
 use crate::victim::{INPUT, Linear, samples};
@@ -28,6 +28,10 @@ fn plan() -> Plan {
             entry("pgd", "linf", "0.1", Some(5)),
             entry("deepfool", "l2", "0.3", None),
         ],
+        linearity: vec![Pgd::new(Threat {
+            norm: Norm::Linf,
+            epsilon: "0.02".parse().unwrap(),
+        })],
     }
 }
 

@@ -40,6 +40,7 @@ async fn the_markdown_page_has_the_figures() {
         );
         assert!(page.contains(&row), "{row}");
     }
+    assert!(page.contains("\n| linf 0.02 | "), "{page}");
     assert!(page.contains("![accuracy over eps](curve-linf.svg)"));
     assert!(dir.path().join("curve-linf.svg").exists());
     assert!(dir.path().join("curve-l2.svg").exists());
