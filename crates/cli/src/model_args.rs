@@ -31,15 +31,19 @@ impl ModelArgs {
 
     /// As [`ModelArgs::load`], with a normalisation that the flags go before.
     pub fn load_normalized(&self, default: Option<Normalization>) -> Result<Classifier> {
-        let options = LoadOptions {
-            normalization: self.normalization().or(default),
-            ..LoadOptions::default()
-        };
-        let classifier = Classifier::load(&self.model, &options)
+        let classifier = Classifier::load(&self.model, &self.options(default))
             .with_context(|| format!("cannot load {}", self.model.display()))?;
         for assumption in classifier.assumptions() {
             tracing::warn!("{assumption}");
         }
         Ok(classifier)
+    }
+
+    /// How to load it, with a normalisation that the flags go before.
+    pub fn options(&self, default: Option<Normalization>) -> LoadOptions {
+        LoadOptions {
+            normalization: self.normalization().or(default),
+            ..LoadOptions::default()
+        }
     }
 }

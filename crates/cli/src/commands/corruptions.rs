@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use buckler_attack::accuracy;
 use buckler_data::{
-    Corruption, DataSource, LoadOptions, Severity, Split, corrupted, write_corruption_preview,
+    Corruption, DataSource, Dataset, LoadOptions, Severity, Split, corrupted,
+    write_corruption_preview,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -96,7 +97,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         bail!("no severity was given: name some from 1 to 5");
     }
     let runtime = Runtime::new()?;
-    let measure = |data| -> Result<f64> {
+    let measure = |data: &Dataset| -> Result<f64> {
         let samples = evaluation::samples(data)?;
         Ok(runtime.block_on(accuracy(&classifier, &samples))?)
     };

@@ -3,6 +3,7 @@
 mod forms;
 mod gradients;
 mod loading;
+mod masked;
 #[path = "../models/mod.rs"]
 mod models;
 mod queries;

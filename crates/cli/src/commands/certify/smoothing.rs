@@ -16,19 +16,16 @@ use crate::output::{Output, percent, table};
 pub struct Args {
     /// Standard deviation of the noise in pixel units
     #[arg(long)]
-    sigma: f64,
+    pub sigma: Option<f64>,
     /// Draws that select the class
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, requires = "sigma")]
     n0: usize,
     /// Draws that estimate its probability; the paper has 100000
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, requires = "sigma")]
     n: usize,
     /// Probability that a certificate is wrong
-    #[arg(long, default_value_t = 0.001)]
+    #[arg(long, default_value_t = 0.001, requires = "sigma")]
     alpha: f64,
-    /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
 }
 
 #[derive(Serialize)]
@@ -40,19 +37,13 @@ struct Report {
     certification: Certification,
 }
 
-pub fn run(args: &super::Args, output: Output) -> Result<()> {
-    let Args {
-        sigma,
-        n0,
-        n,
-        alpha,
-        seed,
-    } = args.smoothing;
+pub fn run(args: &super::Args, sigma: f64, output: Output) -> Result<()> {
+    let Args { n0, n, alpha, .. } = args.smoothing;
     let smoothing = Smoothing {
         n0,
         n,
         alpha,
-        seed,
+        seed: args.seed,
         ..Smoothing::new(sigma)
     };
     smoothing.check()?;

@@ -1,0 +1,255 @@
+//! Bounds over all images of a box, beside what an attack finds in it.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use buckler_attack::{AttackConfig, AttackKind, Epsilon, Evaluation, Norm, Samples};
+use buckler_data::Split;
+use buckler_onnx::Bounding;
+use buckler_runtime::{Certifier, Classifier};
+use indicatif::ProgressBar;
+use ndarray::Axis;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use crate::evaluation;
+use crate::output::{Output, percent, table};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Radii of linf balls in pixel units, separated by commas, within which the class is to be proven
+    #[arg(long, value_delimiter = ',', conflicts_with = "sigma")]
+    eps: Vec<Epsilon>,
+    /// How bounds are computed: `ibp` (intervals), `crown-ibp` (lines through the network, between intervals) or `crown` (lines
+    /// throughout: tightest and dearest), separated by commas [default: all that the model admits, but `crown`]
+    #[arg(long, value_delimiter = ',', value_parser = method)]
+    method: Vec<Bounding>,
+    /// Attacks that give the other end: what they break cannot be proven
+    #[arg(long, value_delimiter = ',', default_value = "pgd")]
+    attack: Vec<AttackKind>,
+}
+
+/// Images put to a certifier at once.
+const BATCH: usize = 32;
+
+const METHODS: [(Bounding, &str); 3] = [
+    (Bounding::Ibp, "ibp"),
+    (Bounding::CrownIbp, "crown-ibp"),
+    (Bounding::Crown, "crown"),
+];
+
+fn method(text: &str) -> Result<Bounding, String> {
+    let mut methods = METHODS.into_iter();
+    methods
+        .find(|(_, name)| *name == text.trim())
+        .map(|(method, _)| method)
+        .ok_or_else(|| format!("unknown method `{text}`: use `ibp`, `crown-ibp` or `crown`"))
+}
+
+fn name(method: Bounding) -> &'static str {
+    let mut methods = METHODS.into_iter();
+    methods
+        .find(|(known, _)| *known == method)
+        .map_or("", |(_, name)| name)
+}
+
+#[derive(Serialize)]
+struct Report {
+    model: PathBuf,
+    sha256: String,
+    assumptions: Vec<String>,
+    data: String,
+    images: usize,
+    clean_accuracy: f64,
+    radii: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    eps: Epsilon,
+    eps_value: f32,
+    certified: Vec<Certified>,
+    attacked: Vec<Evaluation>,
+}
+
+#[derive(Serialize)]
+struct Certified {
+    method: &'static str,
+    /// The share of images whose class is proven to be the true one in the whole ball: a lower bound of the accuracy under
+    /// any attack.
+    accuracy: f64,
+    seconds_per_image: f64,
+    /// The images' ids.
+    images: Vec<u64>,
+}
+
+pub fn run(args: &super::Args, output: Output) -> Result<()> {
+    let classifier = args.model.load()?;
+    let samples = args.samples(&classifier)?;
+    let certifiers = certifiers(args)?;
+    let runtime = Runtime::new()?;
+    let data = format!("{}/{}", args.data.name(), Split::Test);
+    let bar = evaluation::bar(args.bounds.eps.len() * certifiers.len() * samples.len());
+    let mut radii = Vec::new();
+    for &eps in &args.bounds.eps {
+        let mut certified = Vec::new();
+        for certifier in &certifiers {
+            bar.set_prefix(format!("{} eps={eps}", name(certifier.method())));
+            certified.push(runtime.block_on(certify(certifier, &samples, eps, &bar))?);
+        }
+        let attacked = attacked(args, &runtime, &classifier, &samples, eps)?;
+        for certified in &certified {
+            refute(certified, &attacked)?;
+        }
+        radii.push(Row {
+            eps,
+            eps_value: eps.value(),
+            certified,
+            attacked,
+        });
+    }
+    bar.finish_and_clear();
+    let clean = radii.first().and_then(|row| row.attacked.first());
+    let report = Report {
+        model: args.model.model.clone(),
+        sha256: classifier.sha256().to_owned(),
+        assumptions: certifiers
+            .first()
+            .map_or_else(Vec::new, |first| first.assumptions().to_vec()),
+        data,
+        images: samples.len(),
+        clean_accuracy: clean.map_or(0.0, |evaluation| evaluation.clean_accuracy),
+        radii,
+    };
+    output.print(&report, describe)
+}
+
+/// Those that were asked for, or else those that the model admits.
+fn certifiers(args: &super::Args) -> Result<Vec<Certifier>> {
+    let load = |method| {
+        Certifier::load(&args.model.model, &args.model.options(None), method).with_context(|| {
+            format!(
+                "{} gives no bounds for {}",
+                name(method),
+                args.model.model.display()
+            )
+        })
+    };
+    if !args.bounds.method.is_empty() {
+        return args.bounds.method.iter().copied().map(load).collect();
+    }
+    let mut certifiers = vec![load(Bounding::Ibp)?];
+    match load(Bounding::CrownIbp) {
+        Ok(certifier) => certifiers.push(certifier),
+        Err(error) => tracing::warn!("{error:#}"),
+    }
+    Ok(certifiers)
+}
+
+async fn certify(
+    certifier: &Certifier,
+    samples: &Samples,
+    eps: Epsilon,
+    bar: &ProgressBar,
+) -> Result<Certified> {
+    let begun = Instant::now();
+    let radius = eps.value();
+    let mut images = Vec::new();
+    for start in (0..samples.len()).step_by(BATCH) {
+        let part = samples.range(start..start + BATCH);
+        // Rounded outwards, so that the box holds the ball.
+        let lower = part.images.mapv(|x| (x - radius).next_down().max(0.0));
+        let upper = part.images.mapv(|x| (x + radius).next_up().min(1.0));
+        let margins = certifier.margins(lower, upper, &part.labels).await?;
+        let rows = margins.axis_iter(Axis(0)).zip(&part.labels);
+        for ((margins, &label), &id) in rows.zip(&part.ids) {
+            let mut others = margins.iter().enumerate().filter(|(t, _)| *t != label);
+            if others.all(|(_, margin)| *margin > 0.0) {
+                images.push(id);
+            }
+        }
+        bar.inc(part.len() as u64);
+    }
+    let count = samples.len().max(1) as f64;
+    Ok(Certified {
+        method: name(certifier.method()),
+        accuracy: images.len() as f64 / count,
+        seconds_per_image: begun.elapsed().as_secs_f64() / count,
+        images,
+    })
+}
+
+fn attacked(
+    args: &super::Args,
+    runtime: &Runtime,
+    classifier: &Classifier,
+    samples: &Samples,
+    eps: Epsilon,
+) -> Result<Vec<Evaluation>> {
+    let attacks = args.bounds.attack.iter().map(|&attack| {
+        let config = AttackConfig {
+            attack,
+            norm: Some(Norm::Linf),
+            eps: Some(eps),
+            seed: args.seed,
+            ..AttackConfig::default()
+        };
+        let attack = evaluation::checked(classifier, &config)?;
+        evaluation::run(runtime, args.data.name(), classifier, samples, &attack)
+    });
+    attacks.collect()
+}
+
+/// An adversarial in a ball where there is proven to be none means that the proof is wrong.
+fn refute(certified: &Certified, attacked: &[Evaluation]) -> Result<()> {
+    for evaluation in attacked {
+        for record in evaluation.samples.iter().filter(|record| record.broken) {
+            if certified.images.contains(&record.id) {
+                bail!(
+                    "image {} is certified by {}, and {} breaks it: the bounds are wrong; please report this model",
+                    record.id,
+                    certified.method,
+                    evaluation.parameters
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn describe(report: &Report) -> String {
+    let first = report.radii.first();
+    let methods = first.map_or_else(Vec::new, |row| {
+        let methods = row.certified.iter();
+        methods.map(|c| format!("certified by {}", c.method)).collect()
+    });
+    let attacks = first.map_or_else(Vec::new, |row| {
+        let attacks = row.attacked.iter();
+        attacks
+            .map(|e| format!("under {}", e.parameters.attack))
+            .collect()
+    });
+    let mut header = vec!["linf eps"];
+    header.extend(methods.iter().chain(&attacks).map(String::as_str));
+    header.push("seconds per image");
+    let rows = report.radii.iter().map(|row| {
+        let mut cells = vec![row.eps.to_string()];
+        cells.extend(row.certified.iter().map(|c| percent(c.accuracy)));
+        let attacked = row.attacked.iter();
+        cells.extend(attacked.map(|e| percent(e.accuracy_under_attack)));
+        let seconds = row.certified.iter();
+        let seconds: Vec<String> = seconds
+            .map(|c| format!("{:.3}", c.seconds_per_image))
+            .collect();
+        cells.push(seconds.join(", "));
+        cells
+    });
+    format!(
+        "{} images of {}, clean accuracy {}\n{}",
+        report.images,
+        report.data,
+        percent(report.clean_accuracy),
+        table(&header, rows)
+    )
+}
