@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Oldest IR version that goes with the emitted operator set.
-const IR_VERSION: i64 = 8;
+pub(crate) const IR_VERSION: i64 = 8;
 
 /// Results that are constant almost everywhere, or no numbers.
 const FLAT: &[&str] = &[
@@ -175,7 +175,7 @@ pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
 }
 
 /// The tensors whose values (not just their shapes) depend on the image.
-fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
+pub(crate) fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
     let mut active = HashSet::from([image.to_string()]);
     for node in &graph.node {
         let cut =
