@@ -5,7 +5,7 @@
 //! errors meet at every affine operator: the bound's own centre, the bound's own radius, and the run of the network itself, whose
 //! logits are those that get compared. So bounds hold for the network in exact arithmetic and for the network as a float32
 //! runtime computes it, the folding of a batch normalization into the weights in front of it included. Left aside are numbers below
-//! the smallest normal one, about 1e-38, and kernels that multiply less than they should (Winograd's).
+//! the smallest normal one, about 1e-38, and kernels that transform or shorten what they multiply (Winograd's algorithm, TF32).
 
 /// The unit roundoff of float32.
 const UNIT: f64 = 1.0 / (1u64 << 24) as f64;

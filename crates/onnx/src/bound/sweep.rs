@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Passage, affine, interval::Bounds, interval::Interval, relax::Relaxation, rounding, rule,
+    unfold::Unfolded,
 };
 use crate::{
     node::Node,
@@ -25,8 +26,7 @@ pub(super) struct Network<'a> {
     /// The tensors that depend on the image.
     pub active: &'a HashSet<String>,
     pub image: &'a str,
-    /// The max pools that were unfolded, by their outputs.
-    pub pools: &'a HashMap<String, NodeProto>,
+    pub unfolded: &'a Unfolded,
 }
 
 impl Network<'_> {
@@ -114,7 +114,7 @@ impl<'a> Sweep<'a> {
     ) -> Result<(), String> {
         let node = Node::new(proto, self.network.facts).with_active(self.network.active);
         let mut passage = rule(&proto.op_type).map_or(Passage::Cut, |rule| (rule.passage)(&node));
-        if !self.lines && self.network.pools.contains_key(node.output()) {
+        if !self.lines && self.network.unfolded.pools.contains_key(node.output()) {
             passage = Passage::Cut;
         }
         if let (Passage::Relaxed(lines), true) = (&passage, self.lines) {

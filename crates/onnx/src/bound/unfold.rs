@@ -1,7 +1,7 @@
 //! Maxima as rectifiers: max(a, b) = b + max(a - b, 0), so that a max pool of non-overlapping or overlapping windows is a chain of
 //! slices, differences and rectifiers, for which there are lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::affine;
 use crate::{
@@ -14,12 +14,20 @@ use crate::{
 /// Larger windows stay whole.
 const MOST_CELLS: i64 = 9;
 
-/// Replaces the max pools of two spatial axes without padding; returns them by their outputs, since their own intervals may be the
-/// narrower ones.
-pub(super) fn unfold(graph: &mut GraphProto) -> HashMap<String, NodeProto> {
+/// What was unfolded.
+#[derive(Default)]
+pub(super) struct Unfolded {
+    /// The max pools by their outputs, since their own intervals may be the narrower ones.
+    pub pools: HashMap<String, NodeProto>,
+    /// What goes into the new rectifiers.
+    pub differences: HashSet<String>,
+}
+
+/// Replaces the max pools of two spatial axes without padding.
+pub(super) fn unfold(graph: &mut GraphProto) -> Unfolded {
     let mut taken = edit::names(graph);
     let mut constants = Vec::new();
-    let mut pools = HashMap::new();
+    let mut found = Unfolded::default();
     let mut nodes = Vec::new();
     {
         let facts = Facts::of(graph);
@@ -34,7 +42,10 @@ pub(super) fn unfold(graph: &mut GraphProto) -> HashMap<String, NodeProto> {
             });
             match unfolded.zip(proto.output.first()) {
                 Some((chain, output)) => {
-                    pools.insert(output.clone(), proto.clone());
+                    let rectifiers = chain.iter().filter(|node| node.op_type == "Relu");
+                    let inputs = rectifiers.flat_map(|node| node.input.iter().cloned());
+                    found.differences.extend(inputs);
+                    found.pools.insert(output.clone(), proto.clone());
                     nodes.extend(chain);
                 }
                 None => nodes.push(proto.clone()),
@@ -43,7 +54,7 @@ pub(super) fn unfold(graph: &mut GraphProto) -> HashMap<String, NodeProto> {
     }
     graph.node = nodes;
     graph.initializer.extend(constants);
-    pools
+    found
 }
 
 /// For each cell of the window, the starts, ends and steps of the slice that has it at every position.
