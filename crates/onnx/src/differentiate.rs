@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Oldest IR version that goes with the emitted operator set.
-const IR_VERSION: i64 = 8;
+pub(crate) const IR_VERSION: i64 = 8;
 
 /// Results that depend on an input's shape alone.
 const SHAPE_ALONE: &[&str] = &["RandomNormalLike", "RandomUniformLike", "Shape", "Size"];
@@ -178,7 +178,7 @@ pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
 }
 
 /// The tensors whose values (not just their shapes) depend on the image.
-fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
+pub(crate) fn active(graph: &GraphProto, image: &str) -> HashSet<String> {
     let mut active = HashSet::from([image.to_string()]);
     for node in &graph.node {
         let cut = is_onnx_domain(&node.domain) && SHAPE_ALONE.contains(&node.op_type.as_str());

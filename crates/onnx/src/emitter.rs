@@ -22,6 +22,7 @@ pub(crate) struct Emitter {
     counters: HashMap<String, usize>,
     constants: HashMap<(Vec<i64>, Vec<u8>, i32), String>,
     constant_bytes: usize,
+    prefix: Option<&'static str>,
 }
 
 impl Emitter {
@@ -30,6 +31,14 @@ impl Emitter {
         Self {
             taken,
             ..Self::default()
+        }
+    }
+
+    /// Like [`Emitter::new`], with what names begin with.
+    pub(crate) fn with_prefix(taken: HashSet<String>, prefix: &'static str) -> Self {
+        Self {
+            prefix: Some(prefix),
+            ..Self::new(taken)
         }
     }
 
@@ -143,9 +152,10 @@ impl Emitter {
 
     /// A name that nothing else bears.
     fn name(&mut self, stem: &str) -> String {
+        let prefix = self.prefix.unwrap_or("gradient");
         let counter = self.counters.entry(stem.into()).or_default();
         loop {
-            let name = format!("gradient.{stem}_{counter}");
+            let name = format!("{prefix}.{stem}_{counter}");
             *counter += 1;
             if self.taken.insert(name.clone()) {
                 return name;

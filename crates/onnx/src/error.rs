@@ -124,13 +124,16 @@ pub enum Error {
     /// Some nodes between image and logits have no gradient here.
     #[error("the graph cannot be differentiated: {}", list(.0))]
     NotDifferentiable(Vec<Obstacle>),
+    /// Some nodes between image and logits have no certified bounds here.
+    #[error("the graph cannot be bounded: {}", list(.0))]
+    NotBounded(Vec<Obstacle>),
 }
 
 impl Error {
-    /// What an error of differentiating a model says stands in the way: nodes, or the graph as a whole.
+    /// What an error of differentiating or bounding a model says stands in the way: nodes, or the graph as a whole.
     pub fn obstacles(self, model: &Model) -> Vec<Obstacle> {
         match self {
-            Self::NotDifferentiable(obstacles) => obstacles,
+            Self::NotDifferentiable(obstacles) | Self::NotBounded(obstacles) => obstacles,
             other => vec![Obstacle {
                 node: model.graph().name.clone(),
                 operator: "graph".into(),

@@ -64,7 +64,7 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     }
     graph.output = outputs(&interface);
     edit::prune(&mut graph);
-    free_reserved(&mut graph);
+    free(&mut graph, &reserved().collect::<Vec<_>>());
 
     let alive: HashSet<&str> = graph.node.iter().map(order::label).collect();
     obstacles.retain(|obstacle| alive.contains(obstacle.node.as_str()));
@@ -133,18 +133,19 @@ fn outputs(interface: &Interface) -> Vec<ValueInfoProto> {
         .collect()
 }
 
-/// Renames the model's own intermediate tensors where they bear reserved names.
-fn free_reserved(graph: &mut GraphProto) {
+/// Renames the model's own tensors that bear reserved names; returns the new ones.
+pub(crate) fn free(graph: &mut GraphProto, reserved: &[&str]) -> HashMap<String, String> {
     let mut taken = edit::names(graph);
-    let reserved: Vec<String> = reserved()
+    let names: Vec<&str> = reserved
+        .iter()
+        .copied()
         .filter(|name| taken.contains(*name))
-        .map(str::to_string)
         .collect();
-    let names: HashMap<String, String> = reserved
+    let names: HashMap<String, String> = names
         .into_iter()
         .map(|name| {
             let free = edit::fresh(&mut taken, &format!("model.{name}"));
-            (name, free)
+            (name.to_string(), free)
         })
         .collect();
     rename::tensors(graph, &names);
@@ -153,4 +154,5 @@ fn free_reserved(graph: &mut GraphProto) {
             node.name.clone_from(free);
         }
     }
+    names
 }

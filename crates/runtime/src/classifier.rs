@@ -1,5 +1,6 @@
 //! A model that answers: for images with logits, for objectives with gradients.
 mod adapt;
+mod certifier;
 mod differentiate;
 mod form;
 mod forward;
@@ -14,6 +15,7 @@ use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
 use buckler_onnx::{Card, Normalization};
 use ndarray::{Array2, Array3, Array4, Axis};
 
+pub use self::certifier::Certifier;
 pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
 use self::{form::Form, terms::Terms};
 use crate::{ImageError, ImageLimits, RuntimeError, batch, engine::Engine, image};

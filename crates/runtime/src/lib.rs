@@ -21,7 +21,7 @@ mod repository;
 mod session;
 
 pub use classifier::{
-    Classifier, Differentiated, LoadOptions, Verification, differentiate, obstacles,
+    Certifier, Classifier, Differentiated, LoadOptions, Verification, differentiate, obstacles,
 };
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};

@@ -22,6 +22,8 @@ pub fn run(call: &Call<'_>, operator: &str) -> Option<Vec<Tensor>> {
         "GreaterOrEqual" => fold(call, |a, b| truth(a >= b)),
         "Less" => fold(call, |a, b| truth(a < b)),
         "LessOrEqual" => fold(call, |a, b| truth(a <= b)),
+        "And" => fold(call, |a, b| truth(a != 0.0 && b != 0.0)),
+        "Or" => fold(call, |a, b| truth(a != 0.0 || b != 0.0)),
         "Not" => call.x().map(|x| truth(x == 0.0)),
         "NonZero" => {
             let x = call.x();

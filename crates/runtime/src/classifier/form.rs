@@ -119,6 +119,16 @@ impl Form {
         Column::Float(rows.unwrap_or(images))
     }
 
+    /// The model's input for one end of boxes of images, moved outwards by more than normalisation rounds: a difference and a
+    /// quotient are each off by half a unit in the last place at most.
+    pub fn end(&self, images: Array4<f32>, outwards: impl Fn(f32) -> f32) -> Column {
+        let mut column = self.column(images);
+        if let (Column::Float(array), Some(_)) = (&mut column, &self.normalization) {
+            array.mapv_inplace(|value| outwards(outwards(outwards(value))));
+        }
+        column
+    }
+
     /// The gradient with respect to such images; `None` where it has not the shape of the model's input.
     pub fn gradient(&self, gradient: ArrayD<f32>) -> Option<Array4<f32>> {
         let rows = gradient.shape().first().copied()?;

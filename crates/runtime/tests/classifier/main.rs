@@ -1,5 +1,6 @@
 //! A loaded model as a victim, on models made in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod certifier;
 mod forms;
 mod gradients;
 mod loading;
