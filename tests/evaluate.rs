@@ -217,3 +217,40 @@ fn smoothing_certifies_radii_that_no_more_than_all_draws_allow() {
     );
     assert!(error.contains("sigma"), "{error}");
 }
+
+#[test]
+fn what_is_proven_is_never_more_than_what_attacks_leave() {
+    let folder = mnist();
+    let report = json(&[
+        "certify",
+        &model(folder.path()),
+        "--data",
+        "digits",
+        "--limit",
+        "6",
+        "--eps",
+        "0,0.2",
+        "--attack",
+        "pgd,fgsm",
+    ]);
+    let radii = report["radii"].as_array().unwrap();
+    for row in radii {
+        let methods: Vec<&Value> = row["certified"].as_array().unwrap().iter().collect();
+        assert_eq!(methods[0]["method"], "ibp");
+        assert_eq!(methods[1]["method"], "crown-ibp");
+        for certified in methods {
+            for attacked in row["attacked"].as_array().unwrap() {
+                assert!(
+                    certified["accuracy"].as_f64() <= attacked["accuracy_under_attack"].as_f64()
+                );
+            }
+        }
+    }
+    // A ball without radius is proven but for rounding.
+    assert!(radii[0]["certified"][1]["accuracy"].as_f64().unwrap() > 0.5);
+    let error = failure(&["certify", &model(folder.path()), "--data", "digits"], 2);
+    assert!(
+        error.contains("--eps") && error.contains("--sigma"),
+        "{error}"
+    );
+}

@@ -12,8 +12,8 @@ anything runs. No tool is believed: an image counts as broken when it is misclas
 returned lies in the ball and the box and is misclassified by ONNX Runtime. What floating point has pushed out of
 the ball (by at most a ten-thousandth of the radius) is pulled back first; what lies further out does not count, and is reported.
 
-The libraries attack only what is classified correctly, in batches of --batch, with no weight that wants a gradient. Their time is that of
-the attack; ours that of the process less that of the same process with one image and one gradient (start, reading, compilation).
+The libraries attack only what is classified correctly, in batches of --batch, with no weight that wants a gradient. Times are those of the
+attacks, ours with the forward pass before and the re-check after.
 The tools take turns (ours, A, B, ..., ours, A, B, ..., ours), up to --rounds times and for at most about --seconds for
 an attack, but at least once; times are medians. Times want an idle machine. The last of our runs draws from the seed after --seed: how far it
 agrees with the first one says how much of a disagreement is chance.
@@ -66,7 +66,6 @@ class Buckler:
 
     def __init__(self, args, labels):
         self.args, self.labels = args, labels
-        self.start = None
 
     def command(self, task, eps, limit, seed=None):
         """Of one evaluation; `seed` instead of --seed."""
@@ -81,27 +80,22 @@ class Buckler:
             command += ["--mean", ",".join(map(str, args.mean)), "--std", ",".join(map(str, args.std))]
         return command
 
-    def timed(self, command):
-        started = time.perf_counter()
+    def evaluation(self, command):
         try:
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "BUCKLER_LOG": "error"})
         except OSError as error:
             raise SystemExit(f"{command[0]}: {error.strerror}: build it (cargo build --release) or name it (--buckler)") from None
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)}: {done.stderr.strip()}")
-        return time.perf_counter() - started, json.loads(done.stdout)["evaluations"][0]
+        return json.loads(done.stdout)["evaluations"][0]
 
     def run(self, task, seed=None):
-        if self.start is None:
-            bare = self.command(Task("fgsm", self.args, None, None, None), self.args.eps, 1)
-            self.timed(bare)
-            self.start = statistics.median(self.timed(bare)[0] for _ in range(5))
-        seconds, evaluation = self.timed(self.command(task, task.eps_text, len(self.labels), seed))
+        evaluation = self.evaluation(self.command(task, task.eps_text, len(self.labels), seed))
         samples = evaluation["samples"]
         if [sample["label"] for sample in samples] != self.labels.tolist():
             raise SystemExit(f"{self.args.data}: buckler has read other labels than this script; are the files the same?")
         images = evaluation["images"]
-        return max(seconds - self.start, 1e-6), {
+        return evaluation["seconds"], {
             "broken": np.array([sample["broken"] for sample in samples]),
             "gradients": evaluation["gradient_evaluations"] / images,
             "forwards": evaluation["forward_evaluations"] / images,
@@ -110,7 +104,7 @@ class Buckler:
     def distances(self, task):
         """How far the closest adversarials lie, whatever the radius."""
         eps = 1.0 if task.norm == "linf" else math.floor(10 * math.sqrt(math.prod(task.shape))) / 10
-        samples = self.timed(self.command(task, str(eps), len(self.labels)))[1]["samples"]
+        samples = self.evaluation(self.command(task, str(eps), len(self.labels)))["samples"]
         return np.array([np.nan if sample[task.norm] is None else sample[task.norm] for sample in samples])
 
 

@@ -11,6 +11,16 @@ use crate::{Report, ReportError};
 /// Points of the drawn step function.
 const STEPS: usize = 200;
 
+/// That can be told apart on white, by Okabe and Ito (2008).
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+];
+
 /// The accuracy under every attack at its radii, and the worst case over all radii up to the largest.
 pub(crate) fn svg(report: &Report, worst: &WorstCase) -> Result<String, ReportError> {
     let mut svg = String::new();
@@ -133,8 +143,8 @@ fn draw(
     root.fill(&WHITE)?;
     let x = format!("eps ({}, pixels in [0, 1])", worst.norm);
     let mut chart = chart(&root, right, &x, "accuracy")?;
-    for (index, line) in lines(report, worst).into_iter().enumerate() {
-        let colour = Palette99::pick(index + 1).to_rgba();
+    let lines = lines(report, worst).into_iter();
+    for (line, &colour) in lines.zip(COLOURS.iter().cycle()) {
         chart
             .draw_series(LineSeries::new(line.points, colour.stroke_width(1)).point_size(3))?
             .label(line.name)

@@ -165,6 +165,9 @@ fn predicted<'a>(logits: impl Iterator<Item = &'a f32>) -> Option<usize> {
     best.map(|(class, _)| class)
 }
 
+/// The classes predicted for an image, exact and rounded to 8 bits; `None` where logits are not finite.
+type Look = (Option<usize>, Option<usize>);
+
 /// One evaluation, recomputed.
 struct Again<'a, V> {
     victim: &'a V,
@@ -230,12 +233,12 @@ impl<V: Victim> Again<'_, V> {
         }
     }
 
-    /// Confirms an adversarial: `look` is the saved image with the classes predicted for it, exact and rounded.
+    /// Confirms an adversarial: `look` is the saved image with the classes predicted for it.
     fn confirm(
         &self,
         row: usize,
         record: &mut SampleRecord,
-        look: Option<(&Array3<f32>, &(Option<usize>, Option<usize>))>,
+        look: Option<(&Array3<f32>, &Look)>,
     ) -> Result<(), String> {
         let (image, (exact, rounded)) = look.ok_or("no adversarial image is saved for it")?;
         let clean = self.samples.images.outer_iter().nth(row);
@@ -244,7 +247,7 @@ impl<V: Victim> Again<'_, V> {
             return Err(format!("the saved image has the shape {:?}", image.shape()));
         }
         let parameters = &self.stated.parameters;
-        let distances = Distances::between(&clean, image);
+        let distances = Distances::between(clean, image);
         let distance = distances.in_norm(parameters.norm);
         if distance > f64::from(parameters.eps_value) + BALL_TOLERANCE {
             let eps = parameters.eps;
