@@ -37,9 +37,9 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    bounds: bounds::Args,
+    bounds: bounds::BoundsArgs,
     #[command(flatten)]
-    smoothing: smoothing::Args,
+    smoothing: smoothing::SmoothingArgs,
     /// Draw certified accuracy over the radius as an SVG
     #[arg(long, value_name = "FILE", requires = "sigma")]
     curve: Option<PathBuf>,

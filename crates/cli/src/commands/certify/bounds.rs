@@ -17,7 +17,7 @@ use crate::evaluation;
 use crate::output::{Output, percent, table};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct BoundsArgs {
     /// Radii of linf balls in pixel units, separated by commas, within which the class is to be proven
     #[arg(long, value_delimiter = ',', conflicts_with = "sigma")]
     eps: Vec<Epsilon>,

@@ -13,7 +13,7 @@ use crate::evaluation;
 use crate::output::{Output, percent, table};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct SmoothingArgs {
     /// Standard deviation of the noise in pixel units
     #[arg(long)]
     pub sigma: Option<f64>,
@@ -38,7 +38,7 @@ struct Report {
 }
 
 pub fn run(args: &super::Args, sigma: f64, output: Output) -> Result<()> {
-    let Args { n0, n, alpha, .. } = args.smoothing;
+    let SmoothingArgs { n0, n, alpha, .. } = args.smoothing;
     let smoothing = Smoothing {
         n0,
         n,
