@@ -75,7 +75,7 @@ fn worst_cases(report: &Report, curves: &[&str]) -> Markup {
                 }
                 figure { (PreEscaped(curve)) }
             }
-            p { (table::median(worst)) }
+            @if report.seeks_smallest(worst.norm) { p { (table::median(worst)) } }
         }
     }
 }

@@ -29,7 +29,9 @@ fn write(report: &Report, curves: &[&str], text: &mut String) -> std::fmt::Resul
         for (eps, accuracy) in table::worst_case(worst) {
             writeln!(text, "| {eps} | {accuracy} |")?;
         }
-        writeln!(text, "\n{}", table::median(worst))?;
+        if report.seeks_smallest(worst.norm) {
+            writeln!(text, "\n{}", table::median(worst))?;
+        }
         writeln!(text, "\n![accuracy over eps]({curve})")?;
     }
     writeln!(text, "\n## Attacks\n")?;

@@ -1,5 +1,8 @@
 use buckler_attack::{AnyAttack, Attack, Parameters, Pgd};
 
+/// The option that says how often the radius of each image was halved.
+pub(crate) const HALVINGS: &str = "halvings";
+
 /// What is to be measured, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -24,7 +27,7 @@ impl Entry {
         let mut parameters = self.attack.parameters();
         if let Some(halvings) = self.halvings {
             let options = &mut parameters.options;
-            options.insert("halvings".to_owned(), halvings.into());
+            options.insert(HALVINGS.to_owned(), halvings.into());
         }
         parameters
     }

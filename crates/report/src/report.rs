@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use buckler_attack::{Evaluation, Flag, Linearity, Samples, WorstCase};
+use buckler_attack::{AttackKind, Evaluation, Flag, Linearity, Norm, Samples, WorstCase};
 use buckler_onnx::Normalization;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{ReportError, folder};
+use crate::{ReportError, folder, plan::HALVINGS};
 
 /// What was measured, on what, and what came out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,17 @@ impl Report {
     /// When there is none, or it is no report.
     pub fn read(path: &Path) -> Result<Self, ReportError> {
         folder::read(path)?.ok_or_else(|| ReportError::broken(path, "there is no such report"))
+    }
+
+    /// Whether an attack in this norm looked for the smallest perturbation of each image, and not only within its radius.
+    pub fn seeks_smallest(&self, norm: Norm) -> bool {
+        self.evaluations.iter().any(|measured| {
+            let parameters = &measured.evaluation.parameters;
+            let kind: Result<AttackKind, _> = parameters.attack.parse();
+            parameters.norm == norm
+                && (parameters.options.contains_key(HALVINGS)
+                    || kind.is_ok_and(AttackKind::seeks_closest))
+        })
     }
 
     /// The figures of all attacks.

@@ -223,7 +223,9 @@ fn describe(report: &Report) -> String {
                 curve.join(", ")
             ));
         }
-        if let Some(median) = worst.median() {
+        if report.seeks_smallest(worst.norm)
+            && let Some(median) = worst.median()
+        {
             text.push_str(&format!("\nmedian smallest {}: {median:.4}", worst.norm));
         }
     }
