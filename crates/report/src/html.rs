@@ -84,6 +84,7 @@ fn attacks(report: &Report) -> Markup {
     html! {
         h2 { "Attacks" }
         (rows(&table::HEADER, &table::rows(report)))
+        @for line in table::found_by(report) { p { (line) } }
         p { (table::NOTE) }
         @if !report.linearity.is_empty() {
             h2 { "How linear the loss is" }

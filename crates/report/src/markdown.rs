@@ -36,6 +36,9 @@ fn write(report: &Report, curves: &[&str], text: &mut String) -> std::fmt::Resul
     }
     writeln!(text, "\n## Attacks\n")?;
     rows(&table::HEADER, table::rows(report), text)?;
+    for line in table::found_by(report) {
+        writeln!(text, "\n{line}")?;
+    }
     writeln!(text, "\n{}", table::NOTE)?;
     if !report.linearity.is_empty() {
         writeln!(text, "\n## How linear the loss is\n")?;

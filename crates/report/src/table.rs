@@ -1,5 +1,7 @@
 //! What both the Markdown and the HTML page say.
 
+use std::collections::BTreeMap;
+
 use buckler_attack::WorstCase;
 
 use crate::Report;
@@ -99,6 +101,35 @@ pub(crate) fn linearity(report: &Report) -> Vec<Vec<String>> {
         ]
     });
     rows.collect()
+}
+
+/// Which of an ensemble's attacks found how many adversarials, one line for each ensemble, most first.
+pub(crate) fn found_by(report: &Report) -> Vec<String> {
+    let lines = report.evaluations().into_iter().filter_map(|evaluation| {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for record in &evaluation.samples {
+            if let Some(attack) = &record.found_by {
+                *counts.entry(attack).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+        counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(attack, count)| format!("{attack} {count}"))
+            .collect();
+        let parameters = &evaluation.parameters;
+        (!counts.is_empty()).then(|| {
+            format!(
+                "Of the adversarials of {} at {} {}, found by: {}.",
+                parameters.attack,
+                parameters.norm,
+                parameters.eps,
+                counts.join(", ")
+            )
+        })
+    });
+    lines.collect()
 }
 
 /// The radii with their accuracies, the clean one first.
