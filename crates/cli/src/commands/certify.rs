@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use buckler_attack::Samples;
-use buckler_data::{DataSource, LoadOptions, Split};
+use buckler_data::DataSource;
 use buckler_runtime::Classifier;
 
 use crate::evaluation;
@@ -54,12 +54,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 
 impl Args {
     fn samples(&self, classifier: &Classifier) -> Result<Samples> {
-        let options = LoadOptions {
-            size: self.limit,
-            image_size: matches!(self.data, DataSource::Folder { .. })
-                .then(|| classifier.input().height),
-            ..LoadOptions::default()
-        };
-        evaluation::samples(&self.data.load(Split::Test, &options)?)
+        evaluation::samples(&evaluation::test_set(&self.data, classifier, self.limit)?)
     }
 }

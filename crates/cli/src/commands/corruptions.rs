@@ -3,8 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use buckler_attack::accuracy;
 use buckler_data::{
-    Corruption, DataSource, Dataset, LoadOptions, Severity, Split, corrupted,
-    write_corruption_preview,
+    Corruption, DataSource, Dataset, Severity, Split, corrupted, write_corruption_preview,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -77,13 +76,7 @@ struct Row {
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let options = LoadOptions {
-        size: args.limit,
-        image_size: matches!(args.data, DataSource::Folder { .. })
-            .then(|| classifier.input().height),
-        ..LoadOptions::default()
-    };
-    let data = args.data.load(Split::Test, &options)?;
+    let data = evaluation::test_set(&args.data, &classifier, args.limit)?;
     if let Some(path) = &args.preview {
         write_corruption_preview(&data, 0, args.seed, path)?;
         tracing::info!(sheet = %path.display(), "written");

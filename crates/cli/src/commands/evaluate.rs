@@ -2,12 +2,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use buckler_attack::{AnyAttack, AttackKind, Epsilon, Evaluation};
-use buckler_data::{DataSource, LoadOptions, Split};
+use buckler_data::{DataSource, Split};
 use buckler_report::{Entry, Folder, Plan, Report, RunProgress, Subject, images_sha256};
 use buckler_runtime::Classifier;
 use tokio::runtime::Runtime;
 
 use crate::attack_args::AttackOptions;
+use crate::evaluation::samples;
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
 use crate::{evaluation, publish};
@@ -71,7 +72,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let classifier = args.model.load()?;
     let plan = plan(args, &classifier)?;
-    let samples = args.samples(&classifier, args.limit)?;
+    let samples = samples(&evaluation::test_set(&args.data, &classifier, args.limit)?)?;
     let data = format!("{}/{}", args.data.name(), Split::Test);
     let subject = Subject {
         buckler: env!("CARGO_PKG_VERSION").to_owned(),
@@ -120,23 +121,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         write_card(args, &report)?;
     }
     output.print(&report, describe)
-}
-
-impl Args {
-    fn samples(
-        &self,
-        classifier: &Classifier,
-        limit: Option<usize>,
-    ) -> Result<buckler_attack::Samples> {
-        let options = LoadOptions {
-            size: limit,
-            // A folder is cut to what the model takes.
-            image_size: matches!(self.data, DataSource::Folder { .. })
-                .then(|| classifier.input().height),
-            ..LoadOptions::default()
-        };
-        evaluation::samples(&self.data.load(Split::Test, &options)?)
-    }
 }
 
 /// Every attack at every radius, and where it was asked for the smallest radius of each image.
@@ -248,7 +232,11 @@ fn verify(args: &Args, path: &Path, output: Output) -> Result<()> {
     let classifier = args
         .model
         .load_normalized(report.subject.normalization.clone())?;
-    let samples = args.samples(&classifier, Some(report.images))?;
+    let samples = samples(&evaluation::test_set(
+        &args.data,
+        &classifier,
+        Some(report.images),
+    )?)?;
     let verification = Runtime::new()?.block_on(buckler_report::verify(
         &classifier,
         classifier.sha256(),
