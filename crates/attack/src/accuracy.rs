@@ -1,3 +1,5 @@
+use ndarray::{Array4, Axis};
+
 use crate::{
     AttackError, SampleError, Samples, Victim, logits::predicted, pgd::DEFAULT_MAX_BATCH,
     query::Queries,
@@ -12,21 +14,29 @@ pub async fn accuracy<V: Victim>(victim: &V, samples: &Samples) -> Result<f64, A
         return Err(SampleError::Empty.into());
     }
     samples.check(victim)?;
+    let predictions = predictions(victim, &samples.images).await?;
+    let answers = predictions.iter().zip(&samples.labels);
+    let right = answers.filter(|(class, label)| **class == Some(**label));
+    Ok(right.count() as f64 / samples.len() as f64)
+}
+
+/// The class of the largest logit, the first of equals, for each of `images` `[batch, channels, height, width]`; `None` where a
+/// logit is not finite.
+///
+/// # Errors
+/// When the images do not fit the victim, or it fails.
+pub async fn predictions<V: Victim>(
+    victim: &V,
+    images: &Array4<f32>,
+) -> Result<Vec<Option<usize>>, AttackError> {
     let queries = Queries::new(victim, DEFAULT_MAX_BATCH);
-    let mut right = 0;
-    for start in (0..samples.len()).step_by(DEFAULT_MAX_BATCH) {
-        let part = samples.range(start..start + DEFAULT_MAX_BATCH);
-        let images: Vec<Vec<f32>> = part
-            .images
-            .outer_iter()
-            .map(|image| image.iter().copied().collect())
-            .collect();
-        let rows: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+    let mut classes = Vec::with_capacity(images.len_of(Axis(0)));
+    for part in images.axis_chunks_iter(Axis(0), DEFAULT_MAX_BATCH) {
+        let part = part.outer_iter();
+        let part: Vec<Vec<f32>> = part.map(|image| image.iter().copied().collect()).collect();
+        let rows: Vec<&[f32]> = part.iter().map(Vec::as_slice).collect();
         let logits = queries.logits(&rows).await?;
-        let answers = logits.iter().zip(&part.labels);
-        right += answers
-            .filter(|(logits, label)| predicted(logits) == Some(**label))
-            .count();
+        classes.extend(logits.iter().map(|logits| predicted(logits)));
     }
-    Ok(right as f64 / samples.len() as f64)
+    Ok(classes)
 }

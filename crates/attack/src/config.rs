@@ -97,41 +97,39 @@ impl AttackConfig {
 
     /// Without what has no meaning for the attack, and the names of what was left out: for a configuration that several
     /// attacks share.
-    pub fn fitted(mut self) -> (Self, Vec<&'static str>) {
+    pub fn fitted(self) -> (Self, Vec<&'static str>) {
         let takes = self.attack.takes();
-        let mut left_out = Vec::new();
-        let mut drop = |name, taken: bool, given: bool| {
-            let out = given && !taken;
-            left_out.extend(out.then_some(name));
-            out
+        let left_out = self.foreign().into_iter().map(|(field, _)| field);
+        let left_out = left_out.collect();
+        let fitted = Self {
+            steps: self.steps.filter(|_| takes.steps),
+            step_size: self.step_size.filter(|_| takes.step_size),
+            restarts: self.restarts.filter(|_| takes.restarts),
+            objective: self.objective.filter(|_| takes.objective),
+            variants: self.variants.filter(|_| takes.variants),
+            ..self
         };
-        if drop("steps", takes.steps, self.steps.is_some()) {
-            self.steps = None;
-        }
-        if drop("step_size", takes.step_size, self.step_size.is_some()) {
-            self.step_size = None;
-        }
-        if drop("restarts", takes.restarts, self.restarts.is_some()) {
-            self.restarts = None;
-        }
-        if drop("objective", takes.objective, self.objective.is_some()) {
-            self.objective = None;
-        }
-        if drop("variants", takes.variants, self.variants.is_some()) {
-            self.variants = None;
-        }
-        (self, left_out)
+        (fitted, left_out)
     }
 
     /// Refuses what has no meaning for the attack.
     fn check_fields(&self) -> Result<(), ConfigError> {
+        match self.foreign().into_iter().next() {
+            Some((field, value)) => Err(ConfigError::NotForAttack {
+                attack: self.attack,
+                field,
+                value,
+                takes: self.attack.takes().names(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// What was given and has no meaning for the attack, with its value.
+    fn foreign(&self) -> Vec<(&'static str, String)> {
         let takes = self.attack.takes();
-        for (field, taken, value) in [
-            (
-                "steps",
-                takes.steps,
-                self.steps.map(|steps| steps.to_string()),
-            ),
+        let given = [
+            ("steps", takes.steps, self.steps.map(|n| n.to_string())),
             (
                 "step_size",
                 takes.step_size,
@@ -140,7 +138,7 @@ impl AttackConfig {
             (
                 "restarts",
                 takes.restarts,
-                self.restarts.map(|restarts| restarts.to_string()),
+                self.restarts.map(|n| n.to_string()),
             ),
             (
                 "objective",
@@ -152,17 +150,11 @@ impl AttackConfig {
                 takes.variants,
                 self.variants.map(|variants| variants.to_string()),
             ),
-        ] {
-            if let Some(value) = value.filter(|_| !taken) {
-                return Err(ConfigError::NotForAttack {
-                    attack: self.attack,
-                    field,
-                    value,
-                    takes: takes.names(),
-                });
-            }
-        }
-        Ok(())
+        ];
+        let foreign = given.into_iter().filter(|(_, taken, _)| !taken);
+        foreign
+            .filter_map(|(field, _, value)| Some((field, value?)))
+            .collect()
     }
 
     fn check_effort(&self, limits: &Limits) -> Result<(), ConfigError> {

@@ -26,6 +26,14 @@ impl Epsilon {
         self.value
     }
 
+    /// A share of this radius, which is between 0 and 1.
+    pub(crate) fn times(self, share: f32) -> Self {
+        Self {
+            value: self.value * share.clamp(0.0, 1.0),
+            fraction: None,
+        }
+    }
+
     /// `numerator / 255`.
     pub(crate) fn fraction_of_255(numerator: u8) -> Self {
         Self {

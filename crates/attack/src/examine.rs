@@ -107,11 +107,7 @@ async fn clean_predictions<V: Victim>(
     victim: &V,
     samples: &Samples,
 ) -> Result<Vec<usize>, AttackError> {
-    let images: Vec<Vec<f32>> = samples
-        .images
-        .outer_iter()
-        .map(|image| image.iter().copied().collect())
-        .collect();
+    let images = samples.flat();
     let rows: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
     let logits = Queries::new(victim, DEFAULT_MAX_BATCH)
         .logits(&rows)

@@ -139,14 +139,10 @@ impl Attack for FeatureAttack {
     async fn prepare<V: Victim>(&self, victim: &V, pool: &Samples) -> Result<Self, AttackError> {
         pool.check(victim)?;
         let rows = self.choose(pool)?;
-        let images = |row: &usize| -> Vec<f32> {
-            let image = pool.images.outer_iter().nth(*row);
-            image.iter().flatten().copied().collect()
-        };
         let queries = Queries::new(victim, self.max_batch);
         let mut features = Vec::with_capacity(rows.len());
         for part in rows.chunks(self.max_batch.max(1)) {
-            let images: Vec<Vec<f32>> = part.iter().map(images).collect();
+            let images = pool.rows(part).flat();
             let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
             features.extend(queries.features(&images).await?);
         }

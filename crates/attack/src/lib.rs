@@ -63,7 +63,7 @@ mod threat;
 mod victim;
 mod worst_case;
 
-pub use accuracy::accuracy;
+pub use accuracy::{accuracy, predictions};
 pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use attack::Attack;

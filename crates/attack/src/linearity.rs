@@ -103,11 +103,7 @@ async fn rises<V: Victim>(
     samples: &Samples,
     pgd: &Pgd,
 ) -> Result<Vec<Rise>, AttackError> {
-    let origins: Vec<Vec<f32>> = samples
-        .images
-        .outer_iter()
-        .map(|image| image.iter().copied().collect())
-        .collect();
+    let origins = samples.flat();
     let goals = samples.goals().into_iter().zip(&samples.labels);
     let objectives: Vec<Objective> = goals
         .map(|(goal, &label)| goal.objective(pgd.objective, label, classes))

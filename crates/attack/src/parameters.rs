@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epsilon, Norm, ObjectiveKind, Threat};
+use crate::{AttackKind, Epsilon, Norm, ObjectiveKind, Threat};
 
 /// Everything that names a number: which attack, how large a ball, how much effort, which seed.
 ///
@@ -36,6 +36,11 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// The attack, unless it is none of the crate's own.
+    pub fn kind(&self) -> Option<AttackKind> {
+        self.attack.parse().ok()
+    }
+
     /// Those that every attack has; one restart, and nothing else.
     pub(crate) fn new(attack: &str, threat: Threat, steps: usize, seed: u64) -> Self {
         Self {

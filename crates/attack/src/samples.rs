@@ -68,6 +68,14 @@ impl Samples {
         }
     }
 
+    /// The pixels of every image, one after another.
+    pub(crate) fn flat(&self) -> Vec<Vec<f32>> {
+        let images = self.images.outer_iter();
+        images
+            .map(|image| image.iter().copied().collect())
+            .collect()
+    }
+
     /// The samples of some rows, in the order given; rows that do not exist are left out.
     pub(crate) fn rows(&self, rows: &[usize]) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|&r| r < self.len()).collect();

@@ -122,11 +122,7 @@ async fn cases<V: Victim>(
     victim: &V,
     samples: &Samples,
 ) -> Result<Vec<Case>, AttackError> {
-    let origins: Vec<Vec<f32>> = samples
-        .images
-        .outer_iter()
-        .map(|image| image.iter().copied().collect())
-        .collect();
+    let origins = samples.flat();
     let points: Vec<&[f32]> = origins.iter().map(Vec::as_slice).collect();
     let logits = queries.logits(&points).await?;
     let wanted = samples

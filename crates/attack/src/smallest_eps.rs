@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Attack, AttackError, Epsilon, Evaluated, Observer, Samples, Status, Victim, evaluate_batch,
+    Attack, AttackError, Epsilon, Evaluated, Norm, Observer, Samples, Status, Victim,
+    evaluate_batch,
 };
 
 /// Searches, for every image, the smallest radius at which an attack succeeds: bisection over the radii
@@ -25,8 +26,9 @@ pub async fn smallest_eps<V: Victim, A: Attack, O: Observer>(
 ) -> Result<Vec<Evaluated>, AttackError> {
     let steps = 1u32 << halvings.min(MOST_HALVINGS);
     let unit = largest.value() / steps as f32;
-    let mut best = evaluate_batch(victim, samples, &attack_at(largest), observer).await?;
-    let norm = attack_at(largest).threat().norm;
+    let attack = attack_at(largest);
+    let norm = attack.threat().norm;
+    let mut best = evaluate_batch(victim, samples, &attack, observer).await?;
     // The radii, in units, at which nothing is found and at which something is.
     let mut brackets: Vec<(u32, u32)> = best
         .iter()
@@ -44,9 +46,7 @@ pub async fn smallest_eps<V: Victim, A: Attack, O: Observer>(
             return Ok(best);
         }
         for (radius, rows) in rows_at {
-            let Ok(eps) = Epsilon::new(radius as f32 * unit) else {
-                continue;
-            };
+            let eps = largest.times(radius as f32 / steps as f32);
             let part = samples.rows(&rows);
             let answers = evaluate_batch(victim, &part, &attack_at(eps), observer).await?;
             for (row, answer) in rows.into_iter().zip(answers) {
@@ -69,7 +69,7 @@ pub async fn smallest_eps<V: Victim, A: Attack, O: Observer>(
 const MOST_HALVINGS: u32 = 20;
 
 /// The smallest radius, in units, whose ball holds the adversarial: at most the one asked for.
-fn reach(evaluated: &Evaluated, norm: crate::Norm, unit: f32, asked: u32) -> u32 {
+fn reach(evaluated: &Evaluated, norm: Norm, unit: f32, asked: u32) -> u32 {
     let distance = evaluated.record.distance(norm);
     let units = distance.map_or(f32::INFINITY, |distance| (distance / unit).ceil());
     if units < asked as f32 {

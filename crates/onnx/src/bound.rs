@@ -24,7 +24,7 @@ mod unnormalise;
 
 use std::collections::HashSet;
 
-pub use self::info::{BoundInfo, Bounding};
+pub use self::info::{BoundInfo, Bounding, ParseBoundingError};
 use self::{
     interval::{Bounds, Interval},
     relax::Relaxation,
@@ -33,15 +33,14 @@ use self::{
 };
 use crate::{
     Error, Model, Obstacle,
-    differentiate::{IR_VERSION, active},
+    differentiate::{active, dependent},
     edit,
     emitter::{Emitter, LARGEST_CONSTANTS},
     node::Node,
     order::label,
     prepare::{Prepared, free, prepare},
-    proto::{DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto},
+    proto::{DataType, GraphProto, NodeProto},
     shape::{self, Dim, Facts},
-    upgrade,
 };
 
 /// How an operator is bounded.
@@ -146,13 +145,7 @@ pub fn bound_for(model: &Model, origin: &str, method: Bounding) -> Result<Model,
         .output
         .retain(|output| output.name == interface.logits);
     edit::prune(&mut graph);
-    let dependent = active(&graph, &interface.image);
-    if !dependent.contains(&interface.logits) {
-        return Err(Error::Interface(format!(
-            "output `{}` does not depend on input `{}`",
-            interface.logits, interface.image
-        )));
-    }
+    let dependent = dependent(&graph, &interface)?;
     let unnormalised = unnormalise::unnormalise(&mut graph, &dependent, &interface.logits);
     edit::prune(&mut graph);
     let unfolded = match method {
@@ -223,17 +216,7 @@ pub fn bound_for(model: &Model, origin: &str, method: Bounding) -> Result<Model,
         &[batch, Dim::Known(interface.classes)],
     )];
     edit::prune(&mut graph);
-    let mut result = Model::from_proto(ModelProto {
-        ir_version: model.header().ir_version.max(IR_VERSION),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: model.opset().max(upgrade::TARGET),
-        }],
-        producer_name: "buckler".into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        ..ModelProto::default()
-    })?;
+    let mut result = model.derived(graph)?;
     let info = BoundInfo {
         version: BoundInfo::VERSION,
         method,

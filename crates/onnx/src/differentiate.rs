@@ -3,19 +3,16 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     Error, GradientInfo, Model, Obstacle, edit,
     emitter::{Emitter, LARGEST_CONSTANTS},
+    interface::Interface,
     model::is_onnx_domain,
     node::Node,
     objective, ops,
     order::{self, label},
     prepare::{Prepared, prepare},
-    proto::{DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto},
+    proto::{DataType, GraphProto, NodeProto},
     rename,
     shape::{self, Facts},
-    upgrade,
 };
-
-/// Oldest IR version that goes with the emitted operator set.
-pub(crate) const IR_VERSION: i64 = 8;
 
 /// Results that depend on an input's shape alone.
 const SHAPE_ALONE: &[&str] = &["RandomNormalLike", "RandomUniformLike", "Shape", "Size"];
@@ -91,19 +88,13 @@ pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
     let features = interface.features.as_ref().zip(seeds.features);
     let features = features.map(|(features, seed)| (features.name.clone(), vec![seed]));
     let mut backward = Backward {
-        active: active(&graph, &interface.image),
+        active: dependent(&graph, &interface)?,
         pending: [(interface.logits.clone(), vec![seeds.logits])]
             .into_iter()
             .chain(features)
             .collect(),
         obstacles: vec![],
     };
-    if !backward.active.contains(&interface.logits) {
-        return Err(Error::Interface(format!(
-            "output `{}` does not depend on input `{}`",
-            interface.logits, interface.image
-        )));
-    }
     backward.run(&graph, &mut emit);
     let known: HashSet<String> = backward
         .obstacles
@@ -140,17 +131,7 @@ pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
     );
     edit::prune(&mut graph);
 
-    let mut result = Model::from_proto(ModelProto {
-        ir_version: model.header().ir_version.max(IR_VERSION),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: model.opset().max(upgrade::TARGET),
-        }],
-        producer_name: "buckler".into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        ..ModelProto::default()
-    })?;
+    let mut result = model.derived(graph)?;
     let info = GradientInfo {
         version: GradientInfo::VERSION,
         image: interface.image,
@@ -175,6 +156,21 @@ pub fn check(model: &Model) -> Result<(), Vec<Obstacle>> {
         Ok(_) => Ok(()),
         Err(error) => Err(error.obstacles(model)),
     }
+}
+
+/// The tensors whose values depend on the image, the logits among them.
+pub(crate) fn dependent(
+    graph: &GraphProto,
+    interface: &Interface,
+) -> Result<HashSet<String>, Error> {
+    let active = active(graph, &interface.image);
+    if active.contains(&interface.logits) {
+        return Ok(active);
+    }
+    Err(Error::Interface(format!(
+        "output `{}` does not depend on input `{}`",
+        interface.logits, interface.image
+    )))
 }
 
 /// The tensors whose values (not just their shapes) depend on the image.

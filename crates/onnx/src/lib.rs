@@ -47,7 +47,7 @@ mod validate;
 mod reference;
 
 pub use atomic::write_atomic;
-pub use bound::{BoundInfo, Bounding, bound, bound_for};
+pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
 pub use card::{Card, Head, Input, Measurement, Normalization, Preprocessing, Resize, Training};
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};

@@ -5,12 +5,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Card, Error, attribute, external, order,
-    proto::{GraphProto, ModelProto, StringStringEntryProto},
-    validate, write_atomic,
+    proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto},
+    upgrade, validate, write_atomic,
 };
 
 /// Largest protocol buffer that every implementation reads.
 const LARGEST: usize = i32::MAX as usize;
+
+/// Oldest IR version that goes with the emitted operator set.
+const IR_VERSION: i64 = 8;
 
 /// A checked ONNX model.
 ///
@@ -149,6 +152,21 @@ impl Model {
             graph: Some(self.graph.clone()),
             ..self.header.clone()
         }
+    }
+
+    /// A model with another graph, made from this one's and written in the operator set of the emitted nodes or later.
+    pub(crate) fn derived(&self, graph: GraphProto) -> Result<Self, Error> {
+        Self::from_proto(ModelProto {
+            ir_version: self.header.ir_version.max(IR_VERSION),
+            opset_import: vec![OperatorSetIdProto {
+                domain: String::new(),
+                version: self.opset().max(upgrade::TARGET),
+            }],
+            producer_name: "buckler".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(graph),
+            ..ModelProto::default()
+        })
     }
 
     /// The message without its graph, and the graph.

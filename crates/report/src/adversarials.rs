@@ -12,7 +12,7 @@ use buckler_onnx::write_atomic;
 use ndarray::{Array1, Array3, Array4, Axis, stack};
 use ndarray_npy::{NpzReader, NpzWriter};
 
-use crate::ReportError;
+use crate::{Folder, Measured, ReportError};
 
 /// Writes the adversarials among the images; answers whether there are any.
 pub(crate) fn store(path: &Path, evaluated: &[Evaluated]) -> Result<bool, ReportError> {
@@ -38,8 +38,19 @@ pub(crate) fn store(path: &Path, evaluated: &[Evaluated]) -> Result<bool, Report
     Ok(true)
 }
 
-/// The adversarials of a file, by the ids of their images.
-pub(crate) fn load(path: &Path) -> Result<HashMap<u64, Array3<f32>>, ReportError> {
+/// Adversarials by the ids of their images.
+pub(crate) type Images = HashMap<u64, Array3<f32>>;
+
+/// All adversarials of an evaluation.
+pub(crate) fn of(folder: &Folder, measured: &Measured) -> Result<Images, ReportError> {
+    let mut images = Images::new();
+    for name in &measured.adversarials {
+        images.extend(load(&folder.file(name))?);
+    }
+    Ok(images)
+}
+
+fn load(path: &Path) -> Result<Images, ReportError> {
     let broken = |error: &dyn ToString| ReportError::broken(path, error.to_string());
     let file = File::open(path).map_err(ReportError::file(path))?;
     let mut reader = NpzReader::new(BufReader::new(file)).map_err(|e| broken(&e))?;

@@ -9,7 +9,7 @@ use buckler_attack::{Evaluated, SampleRecord};
 use buckler_onnx::write_atomic;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Plan, Report, ReportError, adversarials};
+use crate::{Plan, Report, ReportError, Subject, adversarials};
 
 /// Where an evaluation keeps its state and leaves its report.
 ///
@@ -44,8 +44,7 @@ impl Folder {
     /// When it holds a report, a state and `resume` is not set, or the state of another run; and when it cannot be written.
     pub fn open(
         path: &Path,
-        model_sha256: &str,
-        images_sha256: &str,
+        subject: &Subject,
         plan: &Plan,
         resume: bool,
     ) -> Result<Self, ReportError> {
@@ -53,8 +52,8 @@ impl Folder {
             path: path.to_owned(),
         };
         let identity = Identity {
-            model_sha256: model_sha256.to_owned(),
-            images_sha256: images_sha256.to_owned(),
+            model_sha256: subject.sha256.clone(),
+            images_sha256: subject.images_sha256.clone(),
             attacks: plan
                 .entries
                 .iter()

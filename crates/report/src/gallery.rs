@@ -5,9 +5,12 @@ use std::{collections::HashMap, io::Cursor};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use buckler_attack::{Norm, Samples, WorstCase};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
-use ndarray::{Array3, ArrayView3};
+use ndarray::ArrayView3;
 
-use crate::{Folder, Report, ReportError, adversarials};
+use crate::{
+    Folder, Report, ReportError,
+    adversarials::{self, Images},
+};
 
 /// Pictures at either end.
 const PICTURES: usize = 6;
@@ -78,8 +81,6 @@ impl Gallery {
     }
 }
 
-type Images = HashMap<u64, Array3<f32>>;
-
 /// Files of adversarials, each read once.
 struct Cache<'a> {
     folder: &'a Folder,
@@ -99,11 +100,8 @@ impl Cache<'_> {
             return Ok(None);
         };
         if !self.files.contains_key(&by) {
-            let mut images = Images::new();
-            for name in &measured.adversarials {
-                images.extend(adversarials::load(&self.folder.file(name))?);
-            }
-            self.files.insert(by, images);
+            self.files
+                .insert(by, adversarials::of(self.folder, measured)?);
         }
         let record = measured.evaluation.samples.get(row);
         let clean = samples.images.outer_iter().nth(row);

@@ -15,8 +15,6 @@ pub struct Report {
     pub subject: Subject,
     /// The number of images.
     pub images: usize,
-    /// SHA-256 over the pixels and labels, as [`images_sha256`] has it.
-    pub images_sha256: String,
     /// The share of clean images that are classified correctly.
     pub clean_accuracy: f64,
     /// Reasons to distrust the figures; empty where there are none.
@@ -48,6 +46,8 @@ pub struct Subject {
     pub normalization: Option<Normalization>,
     /// The data set and split, such as `mnist/test`.
     pub data: String,
+    /// SHA-256 over the images' pixels and labels, as [`images_sha256`] has it.
+    pub images_sha256: String,
     /// The command that measures it again.
     pub command: String,
 }
@@ -78,10 +78,9 @@ impl Report {
     pub fn seeks_smallest(&self, norm: Norm) -> bool {
         self.evaluations.iter().any(|measured| {
             let parameters = &measured.evaluation.parameters;
-            let kind: Result<AttackKind, _> = parameters.attack.parse();
             parameters.norm == norm
                 && (parameters.options.contains_key(HALVINGS)
-                    || kind.is_ok_and(AttackKind::seeks_closest))
+                    || parameters.kind().is_some_and(AttackKind::seeks_closest))
         })
     }
 

@@ -5,9 +5,7 @@ use buckler_attack::{
     Samples, Victim, evaluate_batch, flags, linearity, probe, smallest_eps, worst_cases,
 };
 
-use crate::{
-    Entry, Folder, Measured, Plan, Report, ReportError, Subject, folder::Block, images_sha256,
-};
+use crate::{Entry, Folder, Measured, Plan, Report, ReportError, Subject, folder::Block};
 
 /// Images that are attacked together, and lost together when the run is killed.
 const BLOCK: usize = 128;
@@ -73,7 +71,6 @@ pub async fn run<V: Victim>(
     raised.extend(flags(&figures, victim.classes(), no_gradient));
     Ok(Report {
         images: samples.len(),
-        images_sha256: images_sha256(samples),
         clean_accuracy: figures.first().map_or(0.0, |first| first.clean_accuracy),
         worst_cases: worst_cases(&figures)?,
         flags: raised,

@@ -30,7 +30,7 @@ pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             "data",
             format!(
                 "{} images of {}, SHA-256 {}",
-                report.images, subject.data, report.images_sha256
+                report.images, subject.data, subject.images_sha256
             ),
         ),
         ("clean accuracy", percent(report.clean_accuracy)),

@@ -2,12 +2,12 @@ use std::{collections::HashMap, path::Path};
 
 use buckler_attack::{
     AttackError, BALL_TOLERANCE, Distances, Evaluation, SampleRecord, Samples, Status, Victim,
-    round_to_8_bits, worst_cases,
+    predictions, round_to_8_bits, worst_cases,
 };
-use ndarray::{Array3, Array4, ArrayView3, Axis, stack};
+use ndarray::{Array3, ArrayView3, Axis, stack};
 use serde::Serialize;
 
-use crate::{Folder, Measured, Report, ReportError, adversarials, images_sha256};
+use crate::{Folder, Report, ReportError, adversarials, images_sha256};
 
 /// What became of a report's claims when they were recomputed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ pub async fn verify<V: Victim>(
     same("the model with the SHA-256", &report.subject.sha256, sha256)?;
     same(
         "the images with the SHA-256",
-        &report.images_sha256,
+        &report.subject.images_sha256,
         &images_sha256(samples),
     )?;
     samples.check(victim).map_err(AttackError::from)?;
@@ -87,7 +87,7 @@ pub async fn verify<V: Victim>(
     let folder = Folder::of(path.parent().unwrap_or(Path::new("")));
     let mut verified = Vec::new();
     for measured in &report.evaluations {
-        let saved = saved(&folder, measured)?;
+        let saved = adversarials::of(&folder, measured)?;
         let again = Again {
             victim,
             samples,
@@ -128,41 +128,6 @@ fn same(what: &'static str, expected: &str, got: &str) -> Result<(), ReportError
         expected: expected.to_owned(),
         got: got.to_owned(),
     })
-}
-
-fn saved(folder: &Folder, measured: &Measured) -> Result<HashMap<u64, Array3<f32>>, ReportError> {
-    let mut saved = HashMap::new();
-    for name in &measured.adversarials {
-        saved.extend(adversarials::load(&folder.file(name))?);
-    }
-    Ok(saved)
-}
-
-async fn predictions<V: Victim>(
-    victim: &V,
-    images: &Array4<f32>,
-) -> Result<Vec<Option<usize>>, ReportError> {
-    let mut classes = Vec::new();
-    for part in images.axis_chunks_iter(Axis(0), BATCH) {
-        let logits = victim.logits(part.to_owned()).await;
-        let logits = logits.map_err(AttackError::from)?;
-        classes.extend(logits.outer_iter().map(|row| predicted(row.iter())));
-    }
-    Ok(classes)
-}
-
-/// The largest logit, the first of equals; `None` where one is not finite.
-fn predicted<'a>(logits: impl Iterator<Item = &'a f32>) -> Option<usize> {
-    let mut best: Option<(usize, f32)> = None;
-    for (class, &logit) in logits.enumerate() {
-        if !logit.is_finite() {
-            return None;
-        }
-        if best.is_none_or(|(_, largest)| logit > largest) {
-            best = Some((class, logit));
-        }
-    }
-    best.map(|(class, _)| class)
 }
 
 /// The classes predicted for an image, exact and rounded to 8 bits; `None` where logits are not finite.
@@ -228,7 +193,7 @@ impl<V: Victim> Again<'_, V> {
         images: &[ArrayView3<'_, f32>],
     ) -> Result<Vec<Option<usize>>, ReportError> {
         match stack(Axis(0), images) {
-            Ok(images) => predictions(self.victim, &images).await,
+            Ok(images) => Ok(predictions(self.victim, &images).await?),
             Err(_) => Ok(Vec::new()),
         }
     }

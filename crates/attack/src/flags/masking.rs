@@ -6,17 +6,17 @@ use crate::{AttackKind, Evaluation, SampleRecord};
 /// AutoAttack's own threshold: its Square attack must not break more than this share of what the others left.
 const TOLERANCE: f64 = 0.002;
 
-fn asks_for_gradients(attack: &str) -> bool {
-    let kind: Result<AttackKind, _> = attack.parse();
-    kind.map_or(true, AttackKind::needs_gradients)
+/// Those that are not the crate's own are taken to.
+fn asks_for_gradients(kind: Option<AttackKind>) -> bool {
+    kind.is_none_or(AttackKind::needs_gradients)
 }
 
 /// Whether an attack on the gradients broke the image, or it is misclassified as it is.
 fn broken_by_gradients(evaluation: &Evaluation, record: &SampleRecord) -> bool {
-    let by = record
-        .found_by
-        .as_deref()
-        .unwrap_or(&evaluation.parameters.attack);
+    let by = match &record.found_by {
+        Some(attack) => attack.parse().ok(),
+        None => evaluation.parameters.kind(),
+    };
     record.broken && (record.clean_prediction != record.label || asks_for_gradients(by))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn gradient_masking(evaluations: &[&Evaluation]) -> Vec<Flag> {
             .collect();
         if !group
             .iter()
-            .any(|e| asks_for_gradients(&e.parameters.attack))
+            .any(|e| asks_for_gradients(e.parameters.kind()))
         {
             continue;
         }
@@ -69,7 +69,7 @@ pub(super) fn gradient_masking(evaluations: &[&Evaluation]) -> Vec<Flag> {
 pub(super) fn no_gradients(evaluations: &[&Evaluation], reason: Option<&str>) -> Vec<Flag> {
     let any = evaluations
         .iter()
-        .any(|e| asks_for_gradients(&e.parameters.attack));
+        .any(|e| asks_for_gradients(e.parameters.kind()));
     if any || evaluations.is_empty() {
         return Vec::new();
     }

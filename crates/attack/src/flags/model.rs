@@ -27,11 +27,7 @@ pub async fn probe<V: Victim>(
 ) -> Result<Vec<Flag>, AttackError> {
     samples.check(victim)?;
     let part = samples.range(0..IMAGES);
-    let images: Vec<Vec<f32>> = part
-        .images
-        .outer_iter()
-        .map(|image| image.iter().copied().collect())
-        .collect();
+    let images = part.flat();
     let rows: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
     let queries = Queries::new(victim, DEFAULT_MAX_BATCH);
     let first = queries.logits(&rows).await?;

@@ -81,16 +81,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         assumptions: classifier.assumptions().to_vec(),
         normalization: args.model.normalization(),
         data,
+        images_sha256: images_sha256(&samples),
         command: command_line(args),
     };
     let folder = match &args.report {
-        Some(path) => Some(Folder::open(
-            path,
-            classifier.sha256(),
-            &images_sha256(&samples),
-            &plan,
-            args.resume,
-        )?),
+        Some(path) => Some(Folder::open(path, &subject, &plan, args.resume)?),
         None => None,
     };
     let bar = evaluation::bar(plan.entries.len() * samples.len());

@@ -1,3 +1,5 @@
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Model, model::json_error};
@@ -15,6 +17,42 @@ pub enum Bounding {
     /// And a backward pass for every input of a rectifier behind the first layer, where these are not too many (CROWN: Zhang et al.
     /// 2018): as much as a gradient for each of them, which is thousands.
     Crown,
+}
+
+impl Bounding {
+    /// All of them, from the loosest.
+    pub const ALL: [Bounding; 3] = [Bounding::Ibp, Bounding::CrownIbp, Bounding::Crown];
+
+    /// The name used everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bounding::Ibp => "ibp",
+            Bounding::CrownIbp => "crown-ibp",
+            Bounding::Crown => "crown",
+        }
+    }
+}
+
+impl fmt::Display for Bounding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no way to compute bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown method `{0}`: use `ibp`, `crown-ibp` or `crown`")]
+pub struct ParseBoundingError(String);
+
+impl FromStr for Bounding {
+    type Err = ParseBoundingError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut methods = Self::ALL.into_iter();
+        methods
+            .find(|method| method.name() == text.trim())
+            .ok_or_else(|| ParseBoundingError(text.to_owned()))
+    }
 }
 
 /// What a graph of bounds says about itself, in its metadata under [`BoundInfo::KEY`].
@@ -56,5 +94,21 @@ impl BoundInfo {
         let json = serde_json::to_string(self).map_err(|source| json_error(Self::KEY, source))?;
         model.set_metadata(Self::KEY, &json);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_goes_by_its_name() {
+        for method in Bounding::ALL {
+            assert_eq!(method.to_string().parse(), Ok(method));
+            let json = serde_json::to_string(&method).unwrap();
+            assert_eq!(json, format!("\"{method}\""));
+        }
+        let error = "crwn".parse::<Bounding>().unwrap_err().to_string();
+        assert!(error.contains("`crwn`") && error.contains("`crown-ibp`"));
     }
 }

@@ -35,26 +35,34 @@ fn plan() -> Plan {
     }
 }
 
-fn subject() -> Subject {
+fn subject(samples: &Samples) -> Subject {
     Subject {
         buckler: "1".to_owned(),
         model: "models/<linear>.onnx".to_owned(),
         sha256: "abc".to_owned(),
         data: "noise/test".to_owned(),
+        images_sha256: images_sha256(samples),
         command: "buckler evaluate models/<linear>.onnx".to_owned(),
         ..Subject::default()
     }
 }
 
 async fn measured(victim: &Linear, samples: &Samples, folder: Option<&Folder>) -> Report {
-    run(victim, samples, &plan(), subject(), None, folder, |_| ())
-        .await
-        .unwrap()
+    run(
+        victim,
+        samples,
+        &plan(),
+        subject(samples),
+        None,
+        folder,
+        |_| (),
+    )
+    .await
+    .unwrap()
 }
 
 fn open(path: &Path, samples: &Samples, resume: bool) -> Result<Folder, String> {
-    let images = images_sha256(samples);
-    let folder = Folder::open(path, "abc", &images, &plan(), resume);
+    let folder = Folder::open(path, &subject(samples), &plan(), resume);
     folder.map_err(|error| error.to_string())
 }
 

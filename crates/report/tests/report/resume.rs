@@ -24,7 +24,7 @@ async fn a_killed_run_goes_on_to_the_same_report() {
             &victim,
             &samples,
             &plan,
-            subject(),
+            subject(&samples),
             None,
             Some(&folder),
             |_| (),

@@ -23,7 +23,7 @@ pub struct BoundsArgs {
     eps: Vec<Epsilon>,
     /// How bounds are computed: `ibp` (intervals), `crown-ibp` (lines through the network, between intervals) or `crown` (lines
     /// throughout: tightest and dearest), separated by commas [default: all that the model admits, but `crown`]
-    #[arg(long, value_delimiter = ',', value_parser = method)]
+    #[arg(long, value_delimiter = ',')]
     method: Vec<Bounding>,
     /// Attacks that give the other end: what they break cannot be proven
     #[arg(long, value_delimiter = ',', default_value = "pgd")]
@@ -32,27 +32,6 @@ pub struct BoundsArgs {
 
 /// Images put to a certifier at once.
 const BATCH: usize = 32;
-
-const METHODS: [(Bounding, &str); 3] = [
-    (Bounding::Ibp, "ibp"),
-    (Bounding::CrownIbp, "crown-ibp"),
-    (Bounding::Crown, "crown"),
-];
-
-fn method(text: &str) -> Result<Bounding, String> {
-    let mut methods = METHODS.into_iter();
-    methods
-        .find(|(_, name)| *name == text.trim())
-        .map(|(method, _)| method)
-        .ok_or_else(|| format!("unknown method `{text}`: use `ibp`, `crown-ibp` or `crown`"))
-}
-
-fn name(method: Bounding) -> &'static str {
-    let mut methods = METHODS.into_iter();
-    methods
-        .find(|(known, _)| *known == method)
-        .map_or("", |(_, name)| name)
-}
 
 #[derive(Serialize)]
 struct Report {
@@ -75,7 +54,7 @@ struct Row {
 
 #[derive(Serialize)]
 struct Certified {
-    method: &'static str,
+    method: Bounding,
     /// The share of images whose class is proven to be the true one in the whole ball: a lower bound of the accuracy under
     /// any attack.
     accuracy: f64,
@@ -95,7 +74,7 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
     for &eps in &args.bounds.eps {
         let mut certified = Vec::new();
         for certifier in &certifiers {
-            bar.set_prefix(format!("{} eps={eps}", name(certifier.method())));
+            bar.set_prefix(format!("{} eps={eps}", certifier.method()));
             certified.push(runtime.block_on(certify(certifier, &samples, eps, &bar))?);
         }
         all_certified.push(certified);
@@ -134,8 +113,7 @@ fn certifiers(args: &super::Args) -> Result<Vec<Certifier>> {
     let load = |method| {
         Certifier::load(&args.model.model, &args.model.options(None), method).with_context(|| {
             format!(
-                "{} gives no bounds for {}",
-                name(method),
+                "{method} gives no bounds for {}",
                 args.model.model.display()
             )
         })
@@ -177,7 +155,7 @@ async fn certify(
     }
     let count = samples.len().max(1) as f64;
     Ok(Certified {
-        method: name(certifier.method()),
+        method: certifier.method(),
         accuracy: images.len() as f64 / count,
         seconds_per_image: begun.elapsed().as_secs_f64() / count,
         images,
@@ -259,7 +237,7 @@ fn describe(report: &Report) -> String {
         table(&header, rows)
     );
     let mut certified = report.radii.iter().flat_map(|row| &row.certified);
-    if certified.all(|c| c.images.is_empty() && c.method != name(Bounding::Crown)) {
+    if certified.all(|c| c.images.is_empty() && c.method != Bounding::Crown) {
         text.push_str(
             "\nnothing is certified: `--method crown` is far tighter, and takes seconds per image",
         );
