@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use buckler_attack::{AttackError, VictimError};
-use buckler_runtime::ImageError;
+use buckler_runtime::{ImageError, NotServed};
 use serde_json::json;
 
 /// A request that is not answered as it asked.
@@ -21,12 +21,10 @@ pub(crate) enum ApiError {
         "{method} {path} is not possible: use POST for /predict and /attack, GET for everything else"
     )]
     WrongMethod { method: Method, path: String },
-    #[error("model `{name}` does not exist: use one of {known}")]
-    UnknownModel { name: String, known: String },
-    #[error(
-        "model `{name}` could not be loaded ({reason}): repair it and restart the server, or use another one"
-    )]
-    ModelFailed { name: String, reason: String },
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
+    #[error("no model is ready: load one, or put one into the models' directory")]
+    NoModels,
     #[error("the body is longer than the {limit} bytes allowed: send fewer or smaller images")]
     BodyTooLarge { limit: usize },
     #[error("the body could not be read ({0}): send it again")]
@@ -101,8 +99,11 @@ impl ApiError {
         match self {
             Self::UnknownRoute(_) => (S::NOT_FOUND, "unknown_route"),
             Self::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::UnknownModel { .. } => (S::NOT_FOUND, "unknown_model"),
-            Self::ModelFailed { .. } => (S::SERVICE_UNAVAILABLE, "model_not_ready"),
+            Self::NotServed(NotServed::Unknown { .. }) => (S::NOT_FOUND, "unknown_model"),
+            Self::NotServed(NotServed::Version { .. }) => (S::NOT_FOUND, "unknown_version"),
+            Self::NotServed(NotServed::NotReady { .. }) | Self::NoModels => {
+                (S::SERVICE_UNAVAILABLE, "model_not_ready")
+            }
             Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Body(_) => (S::BAD_REQUEST, "unreadable_body"),
             Self::NoImage => (S::BAD_REQUEST, "no_image"),
@@ -131,7 +132,7 @@ impl ApiError {
         match self {
             Self::Base64 { field, .. } | Self::Value { field, .. } => Some(field),
             Self::UnknownField { name, .. } | Self::Conflict { name, .. } => Some(name),
-            Self::UnknownModel { .. } | Self::ModelFailed { .. } => Some("model"),
+            Self::NotServed(_) => Some("model"),
             Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
             _ => None,
         }

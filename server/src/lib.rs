@@ -34,6 +34,7 @@ mod app;
 mod config;
 mod error;
 mod request;
+mod router;
 mod routes;
 
 use tokio::net::TcpListener;
@@ -52,13 +53,8 @@ pub enum ServerError {
     #[error("`{0}` holds no models: put them at <name>/<version>/model.onnx below it")]
     NoModels(std::path::PathBuf),
     /// The default model does not exist.
-    #[error("the default model `{name}` does not exist: use one of {known}")]
-    DefaultModel {
-        /// Its name.
-        name: String,
-        /// Those that exist.
-        known: String,
-    },
+    #[error("the default model: {0}")]
+    DefaultModel(buckler_runtime::NotServed),
     /// The socket failed.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
@@ -81,7 +77,7 @@ pub async fn run(
     if let Ok(address) = listener.local_addr() {
         tracing::info!("listening on http://{address}");
     }
-    axum::serve(listener, app::router(app))
+    axum::serve(listener, router::router(app))
         .with_graceful_shutdown(shutdown)
         .await?;
     Ok(())

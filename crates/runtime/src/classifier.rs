@@ -12,13 +12,18 @@ mod terms;
 use std::{num::NonZero, path::Path, sync::Arc, thread};
 
 use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
-use buckler_onnx::{Card, Normalization};
-use ndarray::{Array2, Array3, Array4, Axis};
+use buckler_onnx::{Card, Layout, Normalization};
+use ndarray::{Array2, Array3, Array4, ArrayD, Axis};
 
 pub use self::certifier::Certifier;
 pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
 use self::{form::Form, terms::Terms};
-use crate::{ImageError, ImageLimits, RuntimeError, batch, engine::Engine, image};
+use crate::{
+    ImageError, ImageLimits, RuntimeError,
+    batch::{self, Column},
+    engine::Engine,
+    image,
+};
 
 /// How a classifier is run.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +64,8 @@ struct Inner {
     card: Card,
     sha256: String,
     form: Form,
+    /// The names of the graph's input and output.
+    names: (String, String),
     class_names: Vec<String>,
     assumptions: Vec<String>,
     forward: Engine,
@@ -144,6 +151,42 @@ impl Classifier {
         )
     }
 
+    /// The graph's own input and output, for those who send tensors instead of images.
+    pub fn tensors(&self) -> Tensors<'_> {
+        let (input, output) = &self.0.names;
+        Tensors {
+            input,
+            row: self.0.form.row(),
+            layout: self.0.form.layout(),
+            output,
+            classes: self.classes(),
+        }
+    }
+
+    /// The logits `[batch, classes]` of tensors `[batch, ...]` as the graph takes them ([`Classifier::tensors`]): nothing is
+    /// normalised.
+    ///
+    /// # Errors
+    /// When the rows are not of the graph's shape, or the model fails.
+    pub async fn infer(&self, rows: ArrayD<f32>) -> Result<Array2<f32>, VictimError> {
+        if rows.ndim() == 0 || rows.shape().get(1..) != Some(self.0.form.row()) {
+            return Err(VictimError::Query {
+                what: "tensor",
+                expected: format!("[any] + {:?}", self.0.form.row()),
+                got: format!("{:?}", rows.shape()),
+            });
+        }
+        self.forward(Column::Float(rows)).await
+    }
+
+    async fn forward(&self, rows: Column) -> Result<Array2<f32>, VictimError> {
+        if rows.rows() == 0 {
+            return Ok(Array2::zeros((0, self.classes())));
+        }
+        let mut outputs = self.0.forward.ask(vec![rows]).await?.into_iter();
+        answered(outputs.next().and_then(batch::with_axes))
+    }
+
     fn backward(&self) -> Result<&(Engine, Terms), VictimError> {
         let gradient = self.0.gradient.as_ref();
         gradient.map_err(|reason| VictimError::NoGradient(reason.clone()))
@@ -166,6 +209,21 @@ impl Classifier {
     }
 }
 
+/// The input and the output of a model's graph, all of 32-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensors<'a> {
+    /// The input's name.
+    pub input: &'a str,
+    /// The axes of the input behind the batch.
+    pub row: &'a [usize],
+    /// Where the channels are; `None` where rows are not images.
+    pub layout: Option<Layout>,
+    /// The output's name.
+    pub output: &'a str,
+    /// The output is `[batch, classes]`.
+    pub classes: usize,
+}
+
 impl std::fmt::Debug for Classifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Classifier")
@@ -186,12 +244,7 @@ impl Victim for Classifier {
 
     async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
         self.check_images(&images)?;
-        if images.is_empty() {
-            return Ok(Array2::zeros((0, self.classes())));
-        }
-        let outputs = self.0.forward.ask(vec![self.0.form.column(images)]).await?;
-        let mut outputs = outputs.into_iter();
-        answered(outputs.next().and_then(batch::with_axes))
+        self.forward(self.0.form.column(images)).await
     }
 
     async fn gradient(

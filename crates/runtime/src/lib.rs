@@ -21,9 +21,10 @@ mod repository;
 mod session;
 
 pub use classifier::{
-    Certifier, Classifier, Differentiated, LoadOptions, Verification, differentiate, obstacles,
+    Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification, differentiate,
+    obstacles,
 };
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, init};
-pub use repository::{Entry, Repository, State};
+pub use repository::{Entry, Listed, NotServed, Repository};

@@ -5,7 +5,7 @@ mod models;
 use std::{fs, path::Path};
 
 use buckler_attack::InputSpec;
-use buckler_runtime::{LoadOptions, Repository, RuntimeError};
+use buckler_runtime::{LoadOptions, NotServed, Repository, RuntimeError};
 use models::{Batch, linear, numbers};
 
 const INPUT: InputSpec = InputSpec {
@@ -41,39 +41,149 @@ fn the_highest_version_counts_and_a_broken_model_does_not_stop_the_others() {
     fs::write(root.path().join("README.md"), b"hello").unwrap();
 
     let repository = Repository::open(root.path(), &LoadOptions::default()).unwrap();
-    let names: Vec<_> = repository
-        .entries()
-        .iter()
-        .map(|entry| entry.name.as_str())
+    let listed: Vec<_> = repository
+        .index()
+        .into_iter()
+        .map(|listed| (listed.name, listed.version, listed.ready))
         .collect();
-    assert_eq!(names, ["ant", "broken", "empty", "zebra"]);
-    let zebra = repository.get("zebra").unwrap();
+    let expected = [
+        ("ant", "1", true),
+        ("broken", "1", false),
+        ("empty", "1", false),
+        ("zebra", "10", true),
+    ];
     assert_eq!(
-        (
-            zebra.version.as_str(),
-            zebra.classifier().unwrap().classes()
-        ),
-        ("10", 10)
+        listed,
+        expected.map(|(name, version, ready)| (name.to_owned(), version.to_owned(), ready))
     );
-    assert_eq!(
-        repository
-            .get("ant")
-            .unwrap()
-            .classifier()
-            .unwrap()
-            .classes(),
-        4
-    );
-    assert!(repository.get("broken").unwrap().classifier().is_err());
+    assert_eq!(classes(&repository, "zebra"), 10);
+    assert_eq!(classes(&repository, "ant"), 4);
+    assert!(reason(&repository, "empty").contains("model.onnx"));
+    assert!(reason(&repository, "no-version").contains("does not exist"));
+    assert!(repository.get("zebra", Some("10")).is_ok());
+    let error = repository.get("zebra", Some("2")).unwrap_err().to_string();
+    assert!(error.contains("`2`") && error.contains("10"), "{error}");
+}
+
+fn classes(repository: &Repository, name: &str) -> usize {
+    repository.get(name, None).unwrap().classifier.classes()
+}
+
+fn reason(repository: &Repository, name: &str) -> String {
+    repository.get(name, None).unwrap_err().to_string()
+}
+
+/// A repository of the model `m`, in version 1 with two classes.
+fn one() -> (tempfile::TempDir, Repository) {
+    let root = tempfile::tempdir().unwrap();
+    store(root.path(), "m/1", 2);
+    let repository = Repository::open(root.path(), &LoadOptions::default()).unwrap();
+    (root, repository)
+}
+
+#[test]
+fn a_new_version_takes_over_once_it_has_been_the_same_in_two_looks() {
+    let (root, repository) = one();
+    store(root.path(), "m/2", 3);
+    repository.refresh().unwrap();
+    assert_eq!(classes(&repository, "m"), 2);
+    store(root.path(), "m/2", 4);
+    repository.refresh().unwrap();
+    assert_eq!(classes(&repository, "m"), 2);
+    let old = repository.get("m", None).unwrap();
+    repository.refresh().unwrap();
+    assert_eq!(classes(&repository, "m"), 4);
+    assert_eq!(old.classifier.classes(), 2);
+    let fresh = repository.get("m", None).unwrap();
+    repository.refresh().unwrap();
+    repository.refresh().unwrap();
+    let same = repository.get("m", None).unwrap();
     assert!(
-        repository
-            .get("empty")
-            .unwrap()
-            .classifier()
-            .unwrap_err()
-            .contains("model.onnx")
+        std::sync::Arc::ptr_eq(&fresh, &same),
+        "loaded again without a change"
     );
-    assert!(repository.get("no-version").is_none());
+}
+
+#[test]
+fn a_broken_new_version_leaves_the_old_one_at_work_and_is_listed_with_its_reason() {
+    let (root, repository) = one();
+    fs::create_dir_all(root.path().join("m/2")).unwrap();
+    fs::write(root.path().join("m/2/model.onnx"), b"?").unwrap();
+    for _ in 0..3 {
+        repository.refresh().unwrap();
+    }
+    assert_eq!(repository.get("m", None).unwrap().version, "1");
+    assert!(repository.load("m").is_err());
+    assert_eq!(repository.get("m", None).unwrap().version, "1");
+    let index = repository.index();
+    assert_eq!(
+        index
+            .iter()
+            .map(|listed| (listed.version.as_str(), listed.ready))
+            .collect::<Vec<_>>(),
+        [("1", true), ("2", false)]
+    );
+    assert!(!index[1].reason.is_empty());
+    let again = Repository::open(root.path(), &LoadOptions::default()).unwrap();
+    assert_eq!(again.get("m", None).unwrap().version, "1");
+    store(root.path(), "m/2", 5);
+    repository.refresh().unwrap();
+    repository.refresh().unwrap();
+    assert_eq!(classes(&repository, "m"), 5);
+    assert_eq!(repository.index().len(), 1);
+}
+
+#[test]
+fn an_unloaded_model_stays_so_until_a_request_loads_it() {
+    let (root, repository) = one();
+    repository.unload("m").unwrap();
+    store(root.path(), "m/2", 3);
+    repository.refresh().unwrap();
+    repository.refresh().unwrap();
+    assert!(reason(&repository, "m").contains("unloaded"));
+    assert_eq!(repository.index()[0].version, "1");
+    assert_eq!(repository.load("m").unwrap().version, "2");
+    assert_eq!(classes(&repository, "m"), 3);
+}
+
+#[test]
+fn models_come_and_go_with_their_directories() {
+    let (root, repository) = one();
+    store(root.path(), "n/1", 3);
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    assert_eq!(classes(&repository, "n"), 3);
+    fs::remove_dir_all(root.path().join("m")).unwrap();
+    repository.refresh().unwrap();
+    assert!(matches!(
+        repository.get("m", None),
+        Err(NotServed::Unknown { .. })
+    ));
+}
+
+#[test]
+fn a_request_loads_and_unloads_what_the_directory_holds_and_nothing_else() {
+    let (root, repository) = one();
+    store(root.path(), "n/1", 3);
+    assert_eq!(repository.load("n").unwrap().classifier.classes(), 3);
+    let outside = tempfile::tempdir_in(root.path().parent().unwrap()).unwrap();
+    store(outside.path(), "1", 2);
+    let way_out = format!(
+        "../{}",
+        outside.path().file_name().unwrap().to_str().unwrap()
+    );
+    for name in ["nothing", "", ".", "..", "m/1", way_out.as_str()] {
+        assert!(
+            matches!(repository.load(name), Err(NotServed::Unknown { .. })),
+            "{name}"
+        );
+        assert!(
+            matches!(repository.unload(name), Err(NotServed::Unknown { .. })),
+            "{name}"
+        );
+    }
+    assert_eq!(repository.index().len(), 2);
 }
 
 #[test]

@@ -83,25 +83,25 @@ pub(crate) async fn attack(
     let start = Instant::now();
     let ImageRequest { images, parameters } =
         ImageRequest::read(request, PARAMETERS, &app.config).await?;
-    let chosen = app.choose(parameters.text("model").as_deref())?;
-    let wanted = Wanted::of(&parameters, chosen.classifier, &app.config)?;
+    let chosen = app.choose(parameters.text("model").as_deref(), None)?;
+    let wanted = Wanted::of(&parameters, chosen.classifier(), &app.config)?;
     wanted.check_cost(
         images.len(),
-        chosen.classifier.classes(),
+        chosen.classifier().classes(),
         app.config.max_cost,
     )?;
-    if let Err(reason) = chosen.classifier.can_attack() {
+    if let Err(reason) = chosen.classifier().can_attack() {
         return Err(ApiError::NoGradient(reason.to_owned()));
     }
     let count = images.len();
     let examination = Examination {
         attack: wanted.attack,
-        images: app.decode(chosen.classifier, images).await?,
+        images: app.decode(chosen.classifier(), images).await?,
         labels: wanted.label.map(|label| vec![label; count]),
         target: wanted.target,
-        class_names: chosen.classifier.class_names().to_vec(),
+        class_names: chosen.classifier().class_names().to_vec(),
     };
-    let examined = examine(chosen.classifier, &examination, &()).await?;
+    let examined = examine(chosen.classifier(), &examination, &()).await?;
     let pictures = match wanted.image {
         true => Some(encode(&examined).await?),
         false => None,
@@ -126,11 +126,11 @@ pub(crate) async fn attack(
     }))
 }
 
-fn attacked(chosen: &Chosen<'_>, report: AttackReport, seconds: f64) -> Attacked {
+fn attacked(chosen: &Chosen, report: AttackReport, seconds: f64) -> Attacked {
     Attacked {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),
-        sha256: chosen.classifier.sha256().to_owned(),
+        sha256: chosen.classifier().sha256().to_owned(),
         assumptions: chosen.assumptions.clone(),
         cost: report.gradient_evaluations,
         report,

@@ -7,12 +7,9 @@ use crate::app::App;
 
 /// `GET /health`: 200 while at least one model can be used, else 503.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
-    let entries = app.repository.entries();
-    let ready = entries
-        .iter()
-        .filter(|entry| entry.classifier().is_ok())
-        .count();
-    let failed = entries.len() - ready;
+    let listed = app.repository.index();
+    let ready = listed.iter().filter(|listed| listed.ready).count();
+    let failed = listed.len() - ready;
     let (status, word) = match ready {
         0 => (StatusCode::SERVICE_UNAVAILABLE, "no_models"),
         _ => (StatusCode::OK, "ok"),

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Json,
@@ -16,14 +16,14 @@ use crate::app::App;
 #[derive(Serialize)]
 struct Models<'a> {
     /// The model for requests that name none.
-    default: &'a str,
+    default: Option<String>,
     models: Vec<Model<'a>>,
 }
 
 #[derive(Serialize)]
 struct Model<'a> {
-    name: &'a str,
-    version: &'a str,
+    name: Cow<'a, str>,
+    version: Cow<'a, str>,
     #[serde(flatten)]
     availability: Availability<'a>,
 }
@@ -42,13 +42,24 @@ enum Availability<'a> {
         card: &'a Card,
     },
     Failed {
-        reason: &'a str,
+        reason: String,
     },
 }
 
 /// `GET /models`
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
-    let models = app.repository.entries().iter().map(model).collect();
+    let serving = app.repository.serving();
+    let index = app.repository.index();
+    let failed = index.into_iter().filter(|listed| !listed.ready);
+    let mut models: Vec<Model<'_>> = serving.iter().map(|entry| ready(entry)).collect();
+    models.extend(failed.map(|listed| Model {
+        name: listed.name.into(),
+        version: listed.version.into(),
+        availability: Availability::Failed {
+            reason: listed.reason,
+        },
+    }));
+    models.sort_by(|a, b| a.name.cmp(&b.name));
     Json(Models {
         default: app.default_model(),
         models,
@@ -56,9 +67,12 @@ pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
     .into_response()
 }
 
-fn model(entry: &Entry) -> Model<'_> {
-    let availability = match entry.classifier() {
-        Ok(classifier) => Availability::Ready {
+fn ready(entry: &Entry) -> Model<'_> {
+    let classifier = &entry.classifier;
+    Model {
+        name: (&entry.name).into(),
+        version: (&entry.version).into(),
+        availability: Availability::Ready {
             sha256: classifier.sha256(),
             input: classifier.input(),
             classes: classifier.class_names(),
@@ -67,11 +81,5 @@ fn model(entry: &Entry) -> Model<'_> {
             assumptions: classifier.assumptions(),
             card: classifier.card(),
         },
-        Err(reason) => Availability::Failed { reason },
-    };
-    Model {
-        name: &entry.name,
-        version: &entry.version,
-        availability,
     }
 }

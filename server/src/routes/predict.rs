@@ -27,10 +27,10 @@ pub(crate) async fn predict(
     request: Request,
 ) -> Result<Json<Predictions>, ApiError> {
     let request = ImageRequest::read(request, PARAMETERS, &app.config).await?;
-    let chosen = app.choose(request.parameters.text("model").as_deref())?;
-    let images = app.decode(chosen.classifier, request.images).await?;
-    let logits = chosen.classifier.logits(images).await?;
-    let names = chosen.classifier.class_names();
+    let chosen = app.choose(request.parameters.text("model").as_deref(), None)?;
+    let images = app.decode(chosen.classifier(), request.images).await?;
+    let logits = chosen.classifier().logits(images).await?;
+    let names = chosen.classifier().class_names();
     let predictions = logits
         .outer_iter()
         .enumerate()
@@ -41,7 +41,7 @@ pub(crate) async fn predict(
     Ok(Json(Predictions {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),
-        sha256: chosen.classifier.sha256().to_owned(),
+        sha256: chosen.classifier().sha256().to_owned(),
         predictions,
         assumptions: chosen.assumptions,
     }))

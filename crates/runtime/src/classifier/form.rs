@@ -98,6 +98,16 @@ impl Form {
         })
     }
 
+    /// The axes of one row of the model's input.
+    pub fn row(&self) -> &[usize] {
+        &self.row
+    }
+
+    /// Which axis counts the channels, where rows have one.
+    pub fn layout(&self) -> Option<Layout> {
+        (self.row.len() == 3).then_some(self.layout)
+    }
+
     /// The model's input for images `[batch, channels, height, width]` in `[0, 1]`.
     pub fn column(&self, mut images: Array4<f32>) -> Column {
         for (channel, &(mean, std)) in self.normalization.iter().flatten().enumerate() {

@@ -13,6 +13,8 @@ pub(super) struct Forward {
     pub graph: Graph,
     pub form: Form,
     pub classes: usize,
+    /// The names of the graph's input and output.
+    pub names: (String, String),
 }
 
 /// Opens the model and tries it out.
@@ -30,7 +32,7 @@ pub(super) fn open(
     let fixed = fixed_batch(&shape);
     let mut graph = Graph::new(
         session,
-        vec![image],
+        vec![image.clone()],
         vec![logits.clone()],
         sample,
         fixed,
@@ -42,6 +44,7 @@ pub(super) fn open(
             graph,
             form,
             classes,
+            names: (image, logits),
         }),
         shape => Err(RuntimeError::Unsupported {
             what: "output",

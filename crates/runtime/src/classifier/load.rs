@@ -95,6 +95,7 @@ fn from_model(
         gradient,
         sha256: format!("{:x}", Sha256::digest(bytes)),
         form: forward.form,
+        names: forward.names,
         class_names,
         assumptions,
         card,
