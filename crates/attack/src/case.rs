@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     AttackError, Distances, InputSpec, Norm, Objective, ObjectiveKind, Outcome, Status, Threat,
-    desk::{Desk, Stop},
-    logits::predicted,
+    desk::{Desk, Level, Standing, Stop},
+    logits::{log_softmax, predicted},
     query::Slope,
     rng,
     samples::Goal,
@@ -25,6 +25,7 @@ pub(crate) struct Case {
     pub origin: Vec<f32>,
     /// What says how good a point is that does not reach the goal.
     judge: Objective,
+    clean: Level,
     /// The point of highest loss, or the adversarial.
     kept: Option<Kept>,
     /// The closest point that reaches the goal, in the ball or not.
@@ -41,7 +42,7 @@ pub(crate) struct Case {
 struct Kept {
     point: Vec<f32>,
     prediction: usize,
-    loss: f32,
+    level: Level,
 }
 
 impl Case {
@@ -58,6 +59,7 @@ impl Case {
             return Err(AttackError::not_finite(id, &clean_logits));
         };
         let judge = goal.objective(kind, label, clean_logits.len());
+        let level = level(&judge, goal, label, &clean_logits);
         let status = if goal.met(prediction) {
             Status::MisclassifiedClean
         } else {
@@ -70,7 +72,7 @@ impl Case {
             adversarial: None,
             best: None,
             prediction,
-            loss: judge.value(&clean_logits) as f32,
+            loss: level.loss,
             smallest: None,
             found_by: None,
             gradient_evaluations: 0,
@@ -81,7 +83,7 @@ impl Case {
             clean_logits,
         };
         let desk = Desk::default();
-        desk.stand(|standing| standing.loss = outcome.loss);
+        desk.stand(|standing| standing.best = level);
         Ok(Self {
             goal,
             label,
@@ -89,6 +91,7 @@ impl Case {
             classes: outcome.clean_logits.len(),
             judge,
             origin,
+            clean: level,
             kept: None,
             closest: None,
             steps_in_restart: 0,
@@ -147,15 +150,12 @@ impl Case {
 
     fn stand(&self) {
         let (restart, step) = (self.outcome.restarts_used, self.steps_in_restart);
-        let loss = self
-            .kept
-            .as_ref()
-            .map_or(self.outcome.loss, |kept| kept.loss);
+        let best = self.kept.as_ref().map_or(self.clean, |kept| kept.level);
         self.desk.stand(|standing| {
-            *standing = crate::desk::Standing {
+            *standing = Standing {
                 restart,
                 step,
-                loss,
+                best,
             };
         });
     }
@@ -214,14 +214,14 @@ impl Case {
         let Some(prediction) = predicted(logits) else {
             return Ok(());
         };
-        let loss = self.judge.value(logits) as f32;
+        let level = self.level(logits);
         let found = self.goal.met(prediction);
-        let best = self.kept.as_ref().map(|kept| kept.loss);
-        if found || best.is_none_or(|best| loss > best) {
+        let best = self.kept.as_ref().map(|kept| kept.level.loss);
+        if found || best.is_none_or(|best| level.loss > best) {
             self.kept = Some(Kept {
                 point: point.to_vec(),
                 prediction,
-                loss,
+                level,
             });
             self.stand();
         }
@@ -230,6 +230,10 @@ impl Case {
             return Err(Stop::Found);
         }
         Ok(())
+    }
+
+    fn level(&self, logits: &[f32]) -> Level {
+        level(&self.judge, self.goal, self.label, logits)
     }
 
     /// Whether logits reach the goal; logits that are not finite do not.
@@ -246,7 +250,7 @@ impl Case {
                 let kept = Kept {
                     point: point.to_vec(),
                     prediction,
-                    loss: self.judge.value(logits) as f32,
+                    level: self.level(logits),
                 };
                 self.closest = Some((distance, kept));
                 true
@@ -298,7 +302,7 @@ impl Case {
         }
         if let Some(kept) = self.kept {
             self.outcome.prediction = kept.prediction;
-            self.outcome.loss = kept.loss;
+            self.outcome.loss = kept.level.loss;
             let image = Array3::from_shape_vec((channels, height, width), kept.point).ok();
             match self.outcome.status {
                 Status::AdversarialFound => self.outcome.adversarial = image,
@@ -306,5 +310,15 @@ impl Case {
             }
         }
         self.outcome
+    }
+}
+
+fn level(judge: &Objective, goal: Goal, label: usize, logits: &[f32]) -> Level {
+    let margin = goal.objective(ObjectiveKind::Margin, label, logits.len());
+    let confidence = log_softmax(logits).get(label).map_or(0.0, |log| log.exp());
+    Level {
+        loss: judge.value(logits) as f32,
+        margin: margin.value(logits) as f32,
+        confidence: confidence as f32,
     }
 }

@@ -35,7 +35,17 @@ pub(crate) enum Stop {
 pub(crate) struct Standing {
     pub restart: usize,
     pub step: usize,
+    pub best: Level,
+}
+
+/// How far a point is from its goal.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Level {
     pub loss: f32,
+    /// The difference of logits that decides: from 0 on the goal is reached.
+    pub margin: f32,
+    /// The probability of the class to leave.
+    pub confidence: f32,
 }
 
 #[derive(Default)]

@@ -2,8 +2,8 @@ use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attack, AttackError, Observer, Parameters, Progress, SampleError, SampleRecord, Samples,
-    Status, Victim, pgd::DEFAULT_MAX_BATCH, recheck,
+    Attack, AttackError, Checked, Observer, Parameters, Progress, SampleError, SampleRecord,
+    Samples, Status, Victim, pgd::DEFAULT_MAX_BATCH, recheck,
 };
 
 /// A classifier's accuracy with and without an attack.
@@ -140,22 +140,31 @@ pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
     attack: &A,
     observer: &O,
 ) -> Result<Vec<Evaluated>, AttackError> {
-    let outcomes = attack.run(victim, samples, observer).await?;
-    let checked = recheck(
-        victim,
-        samples,
-        attack.threat(),
-        outcomes,
-        DEFAULT_MAX_BATCH,
-    )
-    .await?;
-    let rows = checked.into_iter().enumerate();
-    Ok(rows
-        .filter_map(|(row, checked)| {
-            Some(Evaluated {
+    let checked = run_and_recheck(victim, samples, attack, observer).await?;
+    Ok(Evaluated::all(samples, checked))
+}
+
+impl Evaluated {
+    /// One for each of the samples, in their order.
+    pub(crate) fn all(samples: &Samples, checked: Vec<Checked>) -> Vec<Self> {
+        let rows = checked.into_iter().enumerate();
+        rows.filter_map(|(row, checked)| {
+            Some(Self {
                 record: SampleRecord::new(samples, row, &checked)?,
                 adversarial: checked.outcome.adversarial,
             })
         })
-        .collect())
+        .collect()
+    }
+}
+
+pub(crate) async fn run_and_recheck<V: Victim, A: Attack, O: Observer>(
+    victim: &V,
+    samples: &Samples,
+    attack: &A,
+    observer: &O,
+) -> Result<Vec<Checked>, AttackError> {
+    let outcomes = attack.run(victim, samples, observer).await?;
+    let threat = attack.threat();
+    recheck(victim, samples, threat, outcomes, DEFAULT_MAX_BATCH).await
 }

@@ -2,7 +2,8 @@ use ndarray::{Array3, Array4};
 
 use crate::{
     AnyAttack, Attack, AttackError, AttackReport, LabelSource, Observer, Samples, Victim,
-    logits::predicted, pgd::DEFAULT_MAX_BATCH, query::Queries, recheck,
+    evaluate::run_and_recheck, logits::predicted, pgd::DEFAULT_MAX_BATCH, query::Queries,
+    smallest_eps::bisect,
 };
 
 /// A request to attack a few images and to report on each.
@@ -16,6 +17,8 @@ pub struct Examination {
     pub labels: Option<Vec<usize>>,
     /// The class every image is to be taken for; without it any other class will do.
     pub target: Option<usize>,
+    /// Searches the smallest radius at which the attack succeeds, from that of the attack downwards, in so many bisections.
+    pub halvings: Option<u32>,
     /// The names of the classes; those without a name go by their number.
     pub class_names: Vec<String>,
 }
@@ -45,19 +48,29 @@ pub async fn examine<V: Victim, O: Observer>(
 ) -> Result<Vec<Examined>, AttackError> {
     let (samples, source) = samples(victim, request).await?;
     let attack = &request.attack;
-    let outcomes = attack.run(victim, &samples, observer).await?;
-    let checked = recheck(
-        victim,
-        &samples,
-        attack.threat(),
-        outcomes,
-        DEFAULT_MAX_BATCH,
-    )
-    .await?;
+    let (checked, min_eps): (Vec<_>, Vec<_>) = match request.halvings {
+        None => {
+            let checked = run_and_recheck(victim, &samples, attack, observer).await?;
+            checked.into_iter().map(|checked| (checked, None)).unzip()
+        }
+        Some(halvings) => {
+            let largest = attack.threat().epsilon;
+            let attack_at = |eps| attack.clone().with_epsilon(eps);
+            let found = bisect(victim, &samples, largest, halvings, attack_at, observer).await?;
+            let found = found.into_iter();
+            found
+                .map(|smallest| {
+                    let min_eps = smallest.min_eps();
+                    (smallest.checked, min_eps)
+                })
+                .unzip()
+        }
+    };
     checked
         .into_iter()
+        .zip(min_eps)
         .zip(&samples.labels)
-        .map(|(mut checked, &label)| {
+        .map(|((mut checked, min_eps), &label)| {
             if source == LabelSource::Predicted {
                 checked.outcome.forward_evaluations += 1;
             }
@@ -66,6 +79,7 @@ pub async fn examine<V: Victim, O: Observer>(
                 attack.parameters(),
                 (label, source),
                 request.target,
+                min_eps,
                 &request.class_names,
             );
             let outcome = checked.outcome;

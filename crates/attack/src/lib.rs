@@ -96,7 +96,7 @@ pub use recheck::{BALL_TOLERANCE, Checked, Demotion, Inspection, recheck, round_
 pub use record::SampleRecord;
 pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
 pub use samples::{SampleError, Samples};
-pub use smallest_eps::smallest_eps;
+pub use smallest_eps::{MinEps, smallest_eps};
 pub use smoothing::{
     Certification, Certified, Smoothed, SmoothedPrediction, Smoothing, SmoothingError,
     SmoothingProgress,

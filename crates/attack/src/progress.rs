@@ -19,6 +19,11 @@ pub struct Progress {
     pub remaining: usize,
     /// The largest objective value reached on an image that is not broken yet.
     pub best_loss: Option<f32>,
+    /// That image's difference of logits at its best point: the largest of the others minus that of the class to leave, or with a
+    /// target the target's minus the largest of the others. The image is broken from 0 on.
+    pub margin: Option<f32>,
+    /// The probability of the class to leave there.
+    pub confidence: Option<f32>,
 }
 
 /// Watches an attack and may end it early.

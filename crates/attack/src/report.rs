@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Checked, Distances, Inspection, Norm, Parameters, Prediction, Status};
+use crate::{Checked, Distances, Inspection, MinEps, Norm, Parameters, Prediction, Status};
 
 /// What an attack did to one image: the answer of the attack endpoint and of the command line.
 ///
@@ -26,6 +26,9 @@ pub struct AttackReport {
     pub adversarial: Option<AdversarialReport>,
     /// The adversarial image rounded to 8 bits, as in a PNG.
     pub png: Option<PngReport>,
+    /// The smallest radius that fools the model, where that was searched and something found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_eps: Option<MinEps>,
     /// The effort spent; less than the parameters allow when the attack succeeded or was stopped early.
     pub tried: Tried,
     /// Gradients computed for this image.
@@ -96,6 +99,7 @@ impl AttackReport {
         parameters: Parameters,
         label: (usize, LabelSource),
         target: Option<usize>,
+        min_eps: Option<MinEps>,
         names: &[String],
     ) -> Option<Self> {
         let outcome = &checked.outcome;
@@ -112,6 +116,7 @@ impl AttackReport {
                 .rounded
                 .as_ref()
                 .map(|look| PngReport::new(look, names)),
+            min_eps,
             tried: Tried {
                 steps: outcome.steps_used,
                 restarts: outcome.restarts_used,
@@ -119,7 +124,7 @@ impl AttackReport {
             gradient_evaluations: outcome.gradient_evaluations,
             forward_evaluations: outcome.forward_evaluations,
             zero_gradient: outcome.zero_gradient,
-            note: note(checked, &parameters),
+            note: note(checked, &parameters, min_eps),
             parameters,
         })
     }
@@ -151,7 +156,7 @@ impl PngReport {
     }
 }
 
-fn note(checked: &Checked, parameters: &Parameters) -> String {
+fn note(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>) -> String {
     let ball = match parameters.norm {
         Norm::Linf => format!("eps {} per value", parameters.eps),
         Norm::L2 => format!("an L2 distance of {}", parameters.eps),
@@ -171,6 +176,22 @@ fn note(checked: &Checked, parameters: &Parameters) -> String {
             "The attack was stopped before it was done. So far it found nothing within {ball}, which says little."
         ),
     };
+    if let Some(MinEps {
+        value,
+        nothing_at,
+        complete,
+        ..
+    }) = min_eps
+    {
+        note += &format!(
+            " The closest one found is at a distance of {value}, and within {nothing_at} this attack found nothing{}.",
+            if complete {
+                ""
+            } else {
+                "; the search was stopped before it was done"
+            }
+        );
+    }
     if let Some(reason) = &checked.demoted {
         note += &format!(" A candidate was dropped: {reason}.");
     }

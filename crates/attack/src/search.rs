@@ -9,7 +9,7 @@ use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Progress,
     SampleError, Samples, Victim,
     case::Case,
-    desk::{Answer, Desk, Question, Standing, Stop},
+    desk::{Answer, Desk, Level, Question, Standing, Stop},
     query::Queries,
 };
 
@@ -188,10 +188,14 @@ async fn round<V: Victim>(
 
 fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Standing) -> Progress {
     let held = places.iter().filter_map(|place| match place {
-        Place::Open(desk, _) => Some(desk.standing().loss),
-        Place::Done(case) => case.is_held().then(|| case.desk().standing().loss),
+        Place::Open(desk, _) => Some(desk.standing().best),
+        Place::Done(case) => case.is_held().then(|| case.desk().standing().best),
     });
-    let held: Vec<f32> = held.collect();
+    let held: Vec<Level> = held.collect();
+    let best = held
+        .iter()
+        .copied()
+        .reduce(|best, next| if next.loss > best.loss { next } else { best });
     Progress {
         step: asked.step,
         steps: parameters.steps,
@@ -199,6 +203,8 @@ fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Standing) -> P
         restarts: parameters.restarts,
         broken: places.len() - held.len(),
         remaining: held.len(),
-        best_loss: held.into_iter().reduce(f32::max),
+        best_loss: best.map(|best| best.loss),
+        margin: best.map(|best| best.margin),
+        confidence: best.map(|best| best.confidence),
     }
 }

@@ -1,5 +1,6 @@
 //! A model that answers: for images with logits, for objectives with gradients.
 mod adapt;
+mod attacker;
 mod certifier;
 mod differentiate;
 mod form;
@@ -11,24 +12,31 @@ mod terms;
 
 use std::{num::NonZero, path::Path, sync::Arc, thread};
 
-use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
+use buckler_attack::{InputSpec, VictimError};
 use buckler_onnx::{Card, Layout, Normalization};
-use ndarray::{Array2, Array3, Array4, ArrayD, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayD};
 
+pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
 pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
-use self::{form::Form, terms::Terms};
+use self::{
+    attacker::{expected, nobody},
+    form::Form,
+    terms::Terms,
+};
 use crate::{
     ImageError, ImageLimits, RuntimeError,
     batch::{self, Column},
-    engine::Engine,
+    engine::{Answered, Engine, Timing, Watch},
     image,
 };
 
 /// How a classifier is run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Threads for one run; predictions and gradients have their own.
+    /// What the model is called in logs and by [`LoadOptions::watch`]; the name on its card where this is `None`.
+    pub name: Option<String>,
+    /// Threads for one run; predictions and attacks have their own.
     pub threads: usize,
     /// Rows in one batch at most; rounded down to a power of two.
     pub max_batch: usize,
@@ -37,16 +45,24 @@ pub struct LoadOptions {
     pub queue_bytes: usize,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
     pub normalization: Option<Normalization>,
+    /// Attacks ask nothing of the session that predicts: they have a second one for their forward passes, and leave the
+    /// processors to predictions where both want them. This takes the memory of one more session.
+    pub separate_attacks: bool,
+    /// Is told of every batch.
+    pub watch: Option<Watch>,
 }
 
 impl Default for LoadOptions {
     /// As many threads as this process may use, batches of up to 16 rows, 256 MiB.
     fn default() -> Self {
         Self {
+            name: None,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,
             normalization: None,
+            separate_attacks: false,
+            watch: None,
         }
     }
 }
@@ -54,8 +70,8 @@ impl Default for LoadOptions {
 /// A loaded model. Clones share it; when the last one is dropped, its threads end and whatever they were asked is
 /// answered with [`VictimError::Closed`].
 ///
-/// Predictions and gradients have their own threads, sessions and queues. Rows of concurrent callers are merged into
-/// one batch, at batch sizes that were seen at load to give bitwise equal answers, so that an answer does not depend on
+/// Predictions and attacks have their own threads, sessions and queues: two lanes. Rows of concurrent callers are merged into
+/// one batch, in fair turns, at batch sizes that were seen at load to give bitwise equal answers, so that an answer does not depend on
 /// what else is asked.
 #[derive(Clone)]
 pub struct Classifier(Arc<Inner>);
@@ -68,9 +84,17 @@ struct Inner {
     names: (String, String),
     class_names: Vec<String>,
     assumptions: Vec<String>,
-    forward: Engine,
-    /// Without it, the reason.
-    gradient: Result<(Engine, Terms), String>,
+    predict: Engine,
+    attack: Option<AttackLane>,
+    /// What gradients can be asked for; without them, the reason.
+    terms: Result<Terms, String>,
+}
+
+/// The lane of attacks. There is none where a model has no gradients and its forward passes are all asked of the other lane.
+struct AttackLane {
+    engine: Engine,
+    forward: Option<usize>,
+    gradient: Option<usize>,
 }
 
 impl Classifier {
@@ -135,7 +159,7 @@ impl Classifier {
     /// # Errors
     /// The reason why not.
     pub fn can_attack(&self) -> Result<(), &str> {
-        self.0.gradient.as_ref().map(|_| ()).map_err(String::as_str)
+        self.0.terms.as_ref().map(|_| ()).map_err(String::as_str)
     }
 
     /// Decodes an image as this model takes it: pixels in `[0, 1]`, `[channels, height, width]`. Blocking.
@@ -164,11 +188,11 @@ impl Classifier {
     }
 
     /// The logits `[batch, classes]` of tensors `[batch, ...]` as the graph takes them ([`Classifier::tensors`]): nothing is
-    /// normalised.
+    /// normalised. With them, where the time went.
     ///
     /// # Errors
     /// When the rows are not of the graph's shape, or the model fails.
-    pub async fn infer(&self, rows: ArrayD<f32>) -> Result<Array2<f32>, VictimError> {
+    pub async fn infer(&self, rows: ArrayD<f32>) -> Result<(Array2<f32>, Timing), VictimError> {
         if rows.ndim() == 0 || rows.shape().get(1..) != Some(self.0.form.row()) {
             return Err(VictimError::Query {
                 what: "tensor",
@@ -176,20 +200,33 @@ impl Classifier {
                 got: format!("{:?}", rows.shape()),
             });
         }
-        self.forward(Column::Float(rows)).await
-    }
-
-    async fn forward(&self, rows: Column) -> Result<Array2<f32>, VictimError> {
-        if rows.rows() == 0 {
-            return Ok(Array2::zeros((0, self.classes())));
+        if rows.is_empty() {
+            return Ok((Array2::zeros((0, self.classes())), Timing::default()));
         }
-        let mut outputs = self.0.forward.ask(vec![rows]).await?.into_iter();
-        answered(outputs.next().and_then(batch::with_axes))
+        let rows = vec![Column::Float(rows)];
+        let Answered { outputs, timing } = self.0.predict.ask(&nobody(), 0, rows).await?;
+        let logits = expected(outputs.into_iter().next().and_then(batch::with_axes))?;
+        Ok((logits, timing))
     }
 
-    fn backward(&self) -> Result<&(Engine, Terms), VictimError> {
-        let gradient = self.0.gradient.as_ref();
-        gradient.map_err(|reason| VictimError::NoGradient(reason.clone()))
+    /// A view of this classifier for one attack: its queries wait in the lane of attacks, and take turns with those of other tenants
+    /// and of the same tenant's other attacks.
+    pub fn attacker(&self, tenant: Arc<str>) -> Attacker {
+        Attacker::new(self.clone(), tenant)
+    }
+
+    /// What the forward pass and the gradient of one row take in the lane of attacks, in seconds: the mean of the
+    /// latest runs. Gradients take 0 where there are none.
+    pub fn seconds_per_row(&self) -> (f64, f64) {
+        let at = |graph: fn(&AttackLane) -> Option<usize>| {
+            let lane = self.0.attack.as_ref()?;
+            Some(lane.engine.seconds_per_row(graph(lane)?))
+        };
+        let forward = at(|lane| lane.forward);
+        (
+            forward.unwrap_or_else(|| self.0.predict.seconds_per_row(0)),
+            at(|lane| lane.gradient).unwrap_or(0.0),
+        )
     }
 
     fn check_images(&self, images: &Array4<f32>) -> Result<(), VictimError> {
@@ -231,83 +268,4 @@ impl std::fmt::Debug for Classifier {
             .field("sha256", &self.sha256())
             .finish_non_exhaustive()
     }
-}
-
-impl Victim for Classifier {
-    fn input(&self) -> InputSpec {
-        Classifier::input(self)
-    }
-
-    fn classes(&self) -> usize {
-        Classifier::classes(self)
-    }
-
-    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
-        self.check_images(&images)?;
-        self.forward(self.0.form.column(images)).await
-    }
-
-    async fn gradient(
-        &self,
-        images: Array4<f32>,
-        objectives: Vec<Objective>,
-    ) -> Result<Gradient, VictimError> {
-        let (engine, terms) = self.backward()?;
-        self.check_images(&images)?;
-        if images.len_of(Axis(0)) != objectives.len() {
-            return Err(VictimError::Query {
-                what: "objectives",
-                expected: format!("one per image, {}", images.len_of(Axis(0))),
-                got: objectives.len().to_string(),
-            });
-        }
-        let aims = terms.columns(&objectives)?;
-        if images.is_empty() {
-            return Ok(Gradient {
-                logits: Array2::zeros((0, self.classes())),
-                loss: ndarray::Array1::zeros(0),
-                input: images,
-            });
-        }
-        let mut inputs = vec![self.0.form.column(images)];
-        inputs.extend(aims);
-        let mut outputs = engine.ask(inputs).await?.into_iter();
-        Ok(Gradient {
-            logits: answered(outputs.next().and_then(batch::with_axes))?,
-            loss: answered(outputs.next().and_then(batch::with_axes))?,
-            input: answered(outputs.next().and_then(|array| self.0.form.gradient(array)))?,
-        })
-    }
-
-    fn features(&self) -> Option<usize> {
-        let (_, terms) = self.backward().ok()?;
-        Some(terms.features).filter(|&features| features > 0)
-    }
-
-    /// From the gradient graph, whose features are the ones that [`Objective::FeatureDistance`] compares.
-    async fn features_of(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
-        let (engine, terms) = self.backward()?;
-        if terms.features == 0 {
-            return Err(VictimError::NoFeatures);
-        }
-        self.check_images(&images)?;
-        if images.is_empty() {
-            return Ok(Array2::zeros((0, terms.features)));
-        }
-        let nothing = vec![Objective::Cotangent(Vec::new()); images.len_of(Axis(0))];
-        let mut inputs = vec![self.0.form.column(images)];
-        inputs.extend(terms.columns(&nothing)?);
-        let outputs = engine.ask(inputs).await?;
-        // Behind logits, loss and gradient.
-        answered(outputs.into_iter().nth(3).and_then(batch::with_axes))
-    }
-}
-
-fn answered<T>(output: Option<T>) -> Result<T, VictimError> {
-    output.ok_or_else(|| VictimError::Query {
-        what: "the model's answer",
-        expected: "logits [batch, classes], loss [batch], a gradient shaped like the images, and features [batch, features] where it has some"
-            .to_owned(),
-        got: "another number of axes".to_owned(),
-    })
 }

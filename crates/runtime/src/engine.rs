@@ -1,66 +1,107 @@
-//! A thread that owns a [`Graph`] and answers queries from a queue, merging their rows.
+//! A lane: a thread that owns the graphs of a model and answers queries from a queue, merging their rows.
+mod fair;
 mod queue;
+mod watch;
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use buckler_attack::VictimError;
 use ndarray::ArrayD;
 use tokio::sync::oneshot;
 
-use self::queue::{Part, Query, Shared};
+use self::queue::{Capacity, Part, Query, Shared};
+pub(crate) use self::{fair::Flow, queue::Answered};
+pub use self::{
+    queue::Timing,
+    watch::{Batch, Lane, Watch},
+};
 use crate::{
     RuntimeError,
     batch::Column,
     session::{Graph, Terminator},
 };
 
-/// A model at work: whenever it becomes free, it takes whatever rows are waiting, up to one batch, and answers them.
+/// A model at work: whenever it becomes free, it takes rows that wait, in fair turns and up to one batch, and answers them.
 ///
 /// Dropping it ends the run in progress, answers what waits with [`VictimError::Closed`] and joins the thread.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
-    terminator: Terminator,
+    terminators: Vec<Terminator>,
+    paces: Arc<[AtomicU64]>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A failed run, told to everybody who had rows in it.
-#[derive(Clone, Debug, thiserror::Error)]
+/// How a lane is run.
+pub(crate) struct Settings {
+    pub lane: Lane,
+    /// The model's name.
+    pub model: String,
+    /// Bounds the memory of the rows that wait.
+    pub queue_bytes: usize,
+    pub watch: Option<Watch>,
+    /// Leaves the processors to whatever else wants them.
+    pub background: bool,
+}
+
+/// A failed run.
+#[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct RunError(Arc<str>);
+struct RunError(String);
 
 impl Engine {
-    /// `name` is the thread's; `queue_bytes` bounds the memory of the rows that wait.
-    pub fn start(mut graph: Graph, name: &str, queue_bytes: usize) -> Result<Self, RuntimeError> {
-        let shared = Arc::new(Shared::new(queue_bytes));
-        let terminator = graph.terminator();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || serve(&shared, &mut graph)
+    pub fn start(mut graphs: Vec<Graph>, settings: Settings) -> Result<Self, RuntimeError> {
+        let shared = Arc::new(Shared::new(settings.queue_bytes));
+        let terminators = graphs.iter().map(Graph::terminator).collect();
+        let paces: Arc<[AtomicU64]> = graphs
+            .iter()
+            .map(|graph| AtomicU64::new(graph.seconds_per_row().to_bits()))
+            .collect();
+        let name = format!("{} {}", settings.lane, settings.model);
+        let thread = std::thread::Builder::new().name(name).spawn({
+            let (shared, paces) = (Arc::clone(&shared), Arc::clone(&paces));
+            move || serve(&shared, &mut graphs, &paces, &settings)
         });
         Ok(Self {
             shared,
-            terminator,
+            terminators,
+            paces,
             thread: Some(thread.map_err(RuntimeError::Thread)?),
         })
     }
 
-    /// Asks for the outputs to some rows of inputs (at least one; the same number in every column). Dropping the
-    /// future withdraws the query.
-    pub async fn ask(&self, inputs: Vec<Column>) -> Result<Vec<ArrayD<f32>>, VictimError> {
+    /// Asks one of the graphs for the outputs to some rows of inputs (at least one; the same number in every column).
+    /// Dropping the future withdraws the query.
+    pub async fn ask(
+        &self,
+        flow: &Flow,
+        graph: usize,
+        inputs: Vec<Column>,
+    ) -> Result<Answered, VictimError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.push(Query::new(inputs, reply))?;
+        let query = Query::new(flow.clone(), graph, inputs, reply);
+        self.shared.push(query)?;
         // The sender is gone without an answer only if the thread is.
         answer.await.unwrap_or(Err(VictimError::Closed))
+    }
+
+    /// What a row of a graph takes, in a batch of the size usual of late.
+    pub fn seconds_per_row(&self, graph: usize) -> f64 {
+        let pace = self.paces.get(graph);
+        pace.map_or(0.0, |pace| f64::from_bits(pace.load(Ordering::Relaxed)))
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.close();
-        self.terminator.terminate();
+        self.terminators.iter().for_each(Terminator::terminate);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -69,20 +110,84 @@ impl Drop for Engine {
     }
 }
 
-fn serve(shared: &Shared, graph: &mut Graph) {
+fn serve(shared: &Shared, graphs: &mut [Graph], paces: &[AtomicU64], settings: &Settings) {
     // Also when unwinding: queries must not wait for a thread that is gone.
     let _closing = Closing(shared);
-    while let Some(parts) = shared.next(graph.max_batch()) {
-        match run(graph, &parts) {
-            Ok(outputs) => shared.deliver(parts, &outputs),
-            Err(error) => {
-                if !shared.is_closed() {
-                    tracing::error!(%error, queries = parts.len(), "a run failed");
-                }
-                let error = RunError(error.to_string().into());
-                shared.fail(parts, || VictimError::Runtime(Box::new(error.clone())));
+    if settings.background {
+        in_background();
+    }
+    loop {
+        let capacities: Vec<Capacity> = graphs
+            .iter()
+            .map(|graph| Capacity {
+                max_rows: graph.max_batch(),
+                cost_of_row: graph.seconds_per_row(),
+            })
+            .collect();
+        let Some(parts) = shared.next(&capacities) else {
+            return;
+        };
+        let asked = parts.first().map_or(0, |part| part.query.graph);
+        let Some(graph) = graphs.get_mut(asked) else {
+            return;
+        };
+        answer(shared, graph, parts, settings);
+        if let Some(pace) = paces.get(asked) {
+            pace.store(graph.seconds_per_row().to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Lets this thread, and those that it starts, run only as far as nothing else wants the processors; where the system has no such
+/// thing, nothing changes.
+pub(crate) fn in_background() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
+        tracing::debug!(%error, "a thread's priority cannot be lowered");
+    }
+}
+
+/// A tenth of the processor time that a thread at the usual priority gets beside it (sched(7): a factor of 1.25 for each step).
+#[cfg(target_os = "linux")]
+const BACKGROUND: i32 = 10;
+
+fn answer(shared: &Shared, graph: &mut Graph, parts: Vec<Part>, settings: &Settings) {
+    let start = Instant::now();
+    match run(graph, &parts) {
+        Ok(outputs) => {
+            let computed = start.elapsed();
+            settings.report(&parts, computed);
+            shared.deliver(parts, &outputs, computed);
+        }
+        // One query's rows may be at fault: the others are asked again without them.
+        Err(_) if parts.len() > 1 && !shared.is_closed() => {
+            for part in parts {
+                answer(shared, graph, vec![part], settings);
             }
         }
+        Err(error) => {
+            if !shared.is_closed() {
+                tracing::error!(%error, "a run failed");
+            }
+            for part in parts {
+                let error = RunError(error.to_string());
+                shared.fail(part, VictimError::Runtime(Box::new(error)));
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn report(&self, parts: &[Part], computed: Duration) {
+        let Some(watch) = &self.watch else { return };
+        let waited: Vec<Duration> = parts.iter().filter_map(Part::waited).collect();
+        watch.tell(&Batch {
+            model: &self.model,
+            lane: self.lane,
+            rows: parts.iter().map(|part| part.range.len()).sum(),
+            waited: &waited,
+            computed,
+        });
     }
 }
 

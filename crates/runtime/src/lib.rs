@@ -21,9 +21,10 @@ mod repository;
 mod session;
 
 pub use classifier::{
-    Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification, differentiate,
-    obstacles,
+    Attacker, Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification,
+    differentiate, obstacles,
 };
+pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, init};

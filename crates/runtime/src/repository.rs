@@ -268,7 +268,11 @@ impl Repository {
             if serves && !failed.is_empty() {
                 break;
             }
-            match Classifier::load(&candidate.model(), &self.options) {
+            let options = LoadOptions {
+                name: Some(name.to_owned()),
+                ..self.options.clone()
+            };
+            match Classifier::load(&candidate.model(), &options) {
                 Ok(classifier) => {
                     tracing::info!(name, version = candidate.version, "model ready");
                     fresh = Some(Arc::new(Entry {

@@ -1,7 +1,7 @@
 //! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
 mod calibrate;
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
 
 use ndarray::ArrayD;
 use ort::{
@@ -67,6 +67,9 @@ pub(crate) fn float_shape(outlet: &Outlet) -> Option<Vec<i64>> {
     }
 }
 
+/// Of the latest run in the mean of all.
+const PACE_WEIGHT: f64 = 0.1;
+
 /// A session with the names of what is fed and what is wanted, run in batches of known sizes only.
 pub(crate) struct Graph {
     session: Session,
@@ -74,6 +77,7 @@ pub(crate) struct Graph {
     outputs: Vec<String>,
     options: Arc<RunOptions<NoSelectedOutputs>>,
     sizes: Vec<usize>,
+    pace: Option<f64>,
 }
 
 /// Makes a graph's current run, and every later one, fail at once.
@@ -106,6 +110,7 @@ impl Graph {
             outputs,
             options: Arc::new(options),
             sizes: Vec::new(),
+            pace: None,
         };
         graph.sizes = match fixed {
             Some(size) => {
@@ -129,6 +134,7 @@ impl Graph {
             session,
             options: Arc::new(options),
             sizes: Vec::new(),
+            pace: None,
         })
     }
 
@@ -144,6 +150,11 @@ impl Graph {
     /// The most rows that one batch holds.
     pub fn max_batch(&self) -> usize {
         self.sizes.last().copied().unwrap_or(1)
+    }
+
+    /// What a row takes: the mean of the runs so far, the latest weighing most. 0 before the first.
+    pub fn seconds_per_row(&self) -> f64 {
+        self.pace.unwrap_or(0.0)
     }
 
     /// Runs any number of rows, in as many batches as that takes.
@@ -184,10 +195,14 @@ impl Graph {
                 value.map_err(RuntimeError::runtime(what))?,
             ));
         }
+        let start = Instant::now();
         let results = self
             .session
             .run_with_options(values, &*self.options)
             .map_err(RuntimeError::runtime(what))?;
+        let seconds = start.elapsed().as_secs_f64() / rows.max(1) as f64;
+        let pace = self.pace.unwrap_or(seconds);
+        self.pace = Some(pace + PACE_WEIGHT * (seconds - pace));
         self.outputs
             .iter()
             .map(|name| {

@@ -99,6 +99,7 @@ pub(crate) async fn attack(
         images: app.decode(chosen.classifier(), images).await?,
         labels: wanted.label.map(|label| vec![label; count]),
         target: wanted.target,
+        halvings: None,
         class_names: chosen.classifier().class_names().to_vec(),
     };
     let examined = examine(chosen.classifier(), &examination, &()).await?;

@@ -204,4 +204,11 @@ async fn progress_is_reported_after_every_query() {
     assert!(seen.iter().all(|p| p.broken + p.remaining == 20));
     assert!(seen.windows(2).all(|p| p[0].broken <= p[1].broken));
     assert!(seen.iter().all(|p| p.best_loss.unwrap().is_finite()));
+    // An image that holds has not lost its margin; the loss is the cross-entropy of its label.
+    for progress in seen {
+        let (margin, confidence) = (progress.margin.unwrap(), progress.confidence.unwrap());
+        assert!(margin < 0.0, "{progress:?}");
+        let loss = progress.best_loss.unwrap();
+        assert!((confidence - (-loss).exp()).abs() < 1e-5, "{progress:?}");
+    }
 }

@@ -1,10 +1,14 @@
 //! Attacks on request, and the reports that answer them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use buckler_attack::{
-    AnyAttack, AttackReport, Distances, Examination, Examined, LabelSource, Norm, Pgd, Samples,
-    Status, Victim, examine, round_to_8_bits,
+    AnyAttack, AttackReport, Distances, Examination, Examined, LabelSource, Norm, Observer, Pgd,
+    Progress, Samples, Status, Victim, examine, round_to_8_bits,
 };
 use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
@@ -23,6 +27,7 @@ fn request(samples: &Samples, epsilon: f64) -> Examination {
         images: samples.images.clone(),
         labels: None,
         target: None,
+        halvings: None,
         class_names: vec!["cat".to_owned(), "dog".to_owned()],
     }
 }
@@ -35,6 +40,54 @@ async fn found() -> (Counted<Linear>, Samples, Examined) {
     let (victim, samples) = at_margin(Norm::Linf, 0.05, 4);
     let examined = one(&victim, &request(&samples, 0.06)).await;
     (victim, samples, examined)
+}
+
+#[tokio::test]
+async fn the_smallest_radius_is_that_of_the_margin_and_says_how_far_it_was_searched() {
+    let (victim, samples) = at_margin(Norm::Linf, 0.0371, 5);
+    let request = Examination {
+        halvings: Some(6),
+        ..request(&samples, 0.1)
+    };
+    let report = one(&victim, &request).await.report;
+    let found = report.min_eps.unwrap();
+    let unit = 0.1 / 64.0;
+    assert!(
+        (0.0371 - 1e-6..0.0371 + unit).contains(&found.value),
+        "{found:?}"
+    );
+    assert!(found.nothing_at < 0.0371 && found.value - found.nothing_at <= unit + 1e-6);
+    assert_eq!(found.value, report.adversarial.unwrap().linf);
+    assert!(
+        found.complete && report.note.contains("within 0.03"),
+        "{}",
+        report.note
+    );
+    assert_eq!(report.gradient_evaluations, victim.gradients());
+
+    // Stopped after the first radius: what was found stays, and the answer says that it was not done.
+    let queries = AtomicUsize::new(0);
+    let stop = Stopping(|| queries.fetch_add(1, Ordering::Relaxed) > 30);
+    let stopped = examine(&victim, &request, &stop)
+        .await
+        .unwrap()
+        .remove(0)
+        .report;
+    let found = stopped.min_eps.unwrap();
+    assert!(!found.complete && found.value > 0.0371 && found.nothing_at < 0.0371);
+    assert!(stopped.note.contains("stopped"), "{}", stopped.note);
+}
+
+/// Ends an attack as soon as it says so.
+struct Stopping<F>(F);
+
+impl<F: Fn() -> bool + Send + Sync> Observer for Stopping<F> {
+    fn observe(&self, _: Progress) -> ControlFlow<()> {
+        match (self.0)() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
 }
 
 #[tokio::test]

@@ -208,6 +208,7 @@ async fn without_sources_it_is_refused_with_the_remedy_before_any_gradient() {
         images: samples.images.clone(),
         labels: None,
         target: None,
+        halvings: None,
         class_names: vec![],
     };
     let message = examine(&victim, &request, &())

@@ -74,6 +74,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         images,
         labels: class(&args.label)?.map(|label| vec![label; count]),
         target: class(&args.target)?,
+        halvings: None,
         class_names: classifier.class_names().to_vec(),
     };
     let examined = Runtime::new()?.block_on(examine(&classifier, &request, &()))?;

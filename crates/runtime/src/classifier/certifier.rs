@@ -5,11 +5,16 @@ use buckler_attack::{InputSpec, VictimError};
 use buckler_onnx::{BoundInfo, Bounding, Card, Model, bound_for};
 use ndarray::{Array1, Array2, Array4, Axis, Zip};
 
-use super::{LoadOptions, adapt, answered, form::Form, probe};
+use super::{
+    LoadOptions, adapt,
+    attacker::{expected, nobody},
+    form::Form,
+    probe,
+};
 use crate::{
     RuntimeError,
     batch::{self, Column},
-    engine::Engine,
+    engine::{Engine, Lane, Settings},
     session::{self, Graph},
 };
 
@@ -117,9 +122,15 @@ impl Certifier {
                     .to_owned(),
             );
         }
-        let name = card.map(|card| card.name).unwrap_or_default();
+        let settings = Settings {
+            lane: Lane::Certify,
+            model: card.map(|card| card.name).unwrap_or_default(),
+            queue_bytes: options.queue_bytes,
+            watch: options.watch.clone(),
+            background: false,
+        };
         Ok(Self {
-            engine: Engine::start(graph, &format!("certify {name}"), options.queue_bytes)?,
+            engine: Engine::start(vec![graph], settings)?,
             form,
             info,
             assumptions,
@@ -174,8 +185,9 @@ impl Certifier {
             self.form.end(upper, f32::next_up),
             Column::Int(Array1::from_vec(labels).into_dyn()),
         ];
-        let mut outputs = self.engine.ask(inputs).await?.into_iter();
-        answered(outputs.next().and_then(batch::with_axes))
+        let answered = self.engine.ask(&nobody(), 0, inputs).await?;
+        let mut outputs = answered.outputs.into_iter();
+        expected(outputs.next().and_then(batch::with_axes))
     }
 
     fn check(

@@ -1,18 +1,23 @@
 use std::{
+    borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use buckler_onnx::{Card, Error, GradientInfo, Model, differentiate_for};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Classifier, Inner, LoadOptions, adapt,
+    AttackLane, Classifier, Inner, LoadOptions, adapt,
     forward::{self, Forward},
     gradient::{self, Gradient},
 };
-use crate::{RuntimeError, engine::Engine, session::Graph};
+use crate::{
+    RuntimeError,
+    engine::{self, Engine, Lane, Settings},
+};
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -63,42 +68,81 @@ fn from_model(
 ) -> Result<Classifier, RuntimeError> {
     let card = model.card()?.or(card);
     let adapted = adapt::adapt(model, options.threads)?;
-    let forward = match adapted.changes.is_empty() {
-        true => forward::open(bytes, card.as_ref(), options),
-        false => forward::open(&adapted.model.to_bytes(), card.as_ref(), options),
-    }?;
+    let runs: Cow<'_, [u8]> = match adapted.changes.is_empty() {
+        true => bytes.into(),
+        false => adapted.model.to_bytes().into(),
+    };
+    let forward = forward::open(&runs, card.as_ref(), options)?;
     let (class_names, mut assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
     assumptions.extend(adapted.changes);
-    let card = card.unwrap_or_default();
+    let name = options
+        .name
+        .clone()
+        .or_else(|| card.as_ref().map(|card| card.name.clone()))
+        .unwrap_or_default();
+    let settings = |lane| Settings {
+        lane,
+        model: name.clone(),
+        queue_bytes: options.queue_bytes,
+        watch: options.watch.clone(),
+        background: options.separate_attacks && lane == Lane::Attack,
+    };
     let origin = model.graph_sha256();
-    let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
-    if let Err(reason) = &graph {
+    let open_attack = || -> Result<_, RuntimeError> {
+        let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
+        let mut graphs = Vec::new();
+        let mut put = |graph| {
+            graphs.push(graph);
+            graphs.len() - 1
+        };
+        let forward = match options.separate_attacks {
+            true => Some(put(forward::open(&runs, card.as_ref(), options)?.graph)),
+            false => None,
+        };
+        let (gradient, terms) = match graph {
+            Ok(Gradient { graph, terms }) => (Some(put(graph)), Ok(terms)),
+            Err(reason) => (None, Err(reason)),
+        };
+        if graphs.is_empty() {
+            return Ok((None, terms));
+        }
+        let lane = AttackLane {
+            engine: Engine::start(graphs, settings(Lane::Attack))?,
+            forward,
+            gradient,
+        };
+        Ok((Some(lane), terms))
+    };
+    let (attack, terms) = match options.separate_attacks {
+        // A session's threads have the priority of the thread that opens it.
+        true => thread::scope(|scope| {
+            let opened = scope.spawn(|| {
+                engine::in_background();
+                open_attack()
+            });
+            opened
+                .join()
+                .unwrap_or_else(|_| Err(RuntimeError::Thread(io::Error::other("it panicked"))))
+        }),
+        false => open_attack(),
+    }?;
+    if let Err(reason) = &terms {
         tracing::warn!(
-            model = card.name,
+            model = name,
             reason,
-            "the model can predict, but not be attacked"
+            "the model can predict, but not be attacked with gradients"
         );
     }
-    let start = |graph: Graph, purpose: &str| {
-        Engine::start(
-            graph,
-            &format!("{purpose} {}", card.name),
-            options.queue_bytes,
-        )
-    };
-    let gradient = match graph {
-        Ok(Gradient { graph, terms }) => Ok((start(graph, "gradient")?, terms)),
-        Err(reason) => Err(reason),
-    };
     Ok(Classifier(Arc::new(Inner {
-        forward: start(forward.graph, "predict")?,
-        gradient,
+        predict: Engine::start(vec![forward.graph], settings(Lane::Predict))?,
+        attack,
+        terms,
         sha256: format!("{:x}", Sha256::digest(bytes)),
         form: forward.form,
         names: forward.names,
         class_names,
         assumptions,
-        card,
+        card: card.unwrap_or_default(),
     })))
 }
 

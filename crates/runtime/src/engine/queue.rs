@@ -1,36 +1,71 @@
-//! The queue between callers and an engine's thread.
+//! The queue between callers and a lane's thread.
 use std::{
-    collections::VecDeque,
     ops::Range,
     sync::{Condvar, Mutex},
+    time::{Duration, Instant},
 };
 
 use buckler_attack::VictimError;
 use ndarray::ArrayD;
 use tokio::sync::oneshot;
 
-use super::unpoisoned;
+use super::{
+    fair::{Fair, Flow},
+    unpoisoned,
+};
 use crate::batch::{self, Column};
 
-type Answer = Result<Vec<ArrayD<f32>>, VictimError>;
+type Answer = Result<Answered, VictimError>;
+
+/// The outputs to all rows of a query, and how long they took.
+pub(crate) struct Answered {
+    pub outputs: Vec<ArrayD<f32>>,
+    pub timing: Timing,
+}
+
+/// Where the time of a query went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Until its first row was taken.
+    pub queued: Duration,
+    /// Of the batches that its rows were in.
+    pub computed: Duration,
+}
 
 /// Rows whose outputs somebody waits for.
 pub(super) struct Query {
+    /// Which graph of the lane is asked.
+    pub graph: usize,
     pub inputs: Vec<Column>,
+    flow: Flow,
     rows: usize,
     /// How many of the rows were taken.
     taken: usize,
+    /// How many of the rows have been answered or are in the batch that is being put together.
+    planned: usize,
+    since: Instant,
+    timing: Timing,
     /// The outputs so far, by batch.
     outputs: Vec<Vec<ArrayD<f32>>>,
     reply: oneshot::Sender<Answer>,
 }
 
 impl Query {
-    pub fn new(inputs: Vec<Column>, reply: oneshot::Sender<Answer>) -> Self {
+    pub fn new(
+        flow: Flow,
+        graph: usize,
+        inputs: Vec<Column>,
+        reply: oneshot::Sender<Answer>,
+    ) -> Self {
         Self {
+            flow,
+            graph,
             rows: inputs.first().map_or(0, Column::rows),
             inputs,
             taken: 0,
+            planned: 0,
+            since: Instant::now(),
+            timing: Timing::default(),
             outputs: Vec::new(),
             reply,
         }
@@ -38,6 +73,20 @@ impl Query {
 
     fn bytes(&self) -> usize {
         self.inputs.iter().map(Column::bytes).sum()
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// The rows planned since the last time.
+    fn part(mut self) -> Part {
+        if self.taken == 0 {
+            self.timing.queued = self.since.elapsed();
+        }
+        let range = self.taken..self.planned;
+        self.taken = self.planned;
+        Part { query: self, range }
     }
 
     fn answer(self) {
@@ -52,11 +101,14 @@ impl Query {
                 batch::stack(&parts?)
             })
             .collect();
-        let answer = outputs.ok_or_else(|| VictimError::Query {
-            what: "outputs",
-            expected: "one shape for every row".to_owned(),
-            got: "several".to_owned(),
-        });
+        let timing = self.timing;
+        let answer = outputs
+            .map(|outputs| Answered { outputs, timing })
+            .ok_or_else(|| VictimError::Query {
+                what: "outputs",
+                expected: "one shape for every row".to_owned(),
+                got: "several".to_owned(),
+            });
         // The caller may have gone in the meantime.
         let _ = self.reply.send(answer);
     }
@@ -68,6 +120,21 @@ pub(super) struct Part {
     pub range: Range<usize>,
 }
 
+impl Part {
+    /// How long the query waited, if these are its first rows.
+    pub fn waited(&self) -> Option<Duration> {
+        (self.range.start == 0).then_some(self.query.timing.queued)
+    }
+}
+
+/// What a lane's graph takes in one batch, and what it costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    pub max_rows: usize,
+    /// Any unit that is the same for all graphs of the lane.
+    pub cost_of_row: f64,
+}
+
 /// What callers and the thread share.
 pub(super) struct Shared {
     queue: Mutex<Queue>,
@@ -76,7 +143,7 @@ pub(super) struct Shared {
 }
 
 struct Queue {
-    waiting: VecDeque<Query>,
+    waiting: Fair<Query>,
     /// Of the waiting queries' inputs.
     bytes: usize,
     closed: bool,
@@ -86,7 +153,7 @@ impl Shared {
     pub fn new(max_bytes: usize) -> Self {
         Self {
             queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
+                waiting: Fair::new(),
                 bytes: 0,
                 closed: false,
             }),
@@ -112,20 +179,21 @@ impl Shared {
             });
         }
         queue.bytes += bytes;
-        queue.waiting.push_back(query);
+        let flow = query.flow.clone();
+        queue.waiting.push(&flow, query);
         drop(queue);
         self.ready.notify_one();
         Ok(())
     }
 
-    /// Waits for queries and takes up to `max_rows` rows of them, first come first served. `None` once closed.
-    pub fn next(&self, max_rows: usize) -> Option<Vec<Part>> {
+    /// Waits for queries and takes rows of them for one batch of one graph, in fair turns. `None` once closed.
+    pub fn next(&self, capacities: &[Capacity]) -> Option<Vec<Part>> {
         let mut queue = unpoisoned(self.queue.lock());
         loop {
             if queue.closed {
                 return None;
             }
-            let parts = queue.take(max_rows);
+            let parts = queue.take(capacities);
             if !parts.is_empty() {
                 return Some(parts);
             }
@@ -133,9 +201,8 @@ impl Shared {
         }
     }
 
-    /// Hands out the outputs of the parts' rows. A query with rows left goes to the end of the queue, so that a long
-    /// one delays others by one batch at most.
-    pub fn deliver(&self, parts: Vec<Part>, outputs: &[ArrayD<f32>]) {
+    /// Hands out the outputs of the parts' rows. A query with rows left goes back to its flow.
+    pub fn deliver(&self, parts: Vec<Part>, outputs: &[ArrayD<f32>], computed: Duration) {
         let mut start = 0;
         for Part { mut query, range } in parts {
             let rows = start..start + range.len();
@@ -145,13 +212,15 @@ impl Shared {
                 .map(|output| batch::slice(output, rows.clone()).to_owned())
                 .collect();
             query.outputs.push(own);
+            query.timing.computed += computed;
             if query.taken < query.rows {
                 let mut queue = unpoisoned(self.queue.lock());
                 if queue.closed {
                     let _ = query.reply.send(Err(VictimError::Closed));
                 } else {
                     queue.bytes += query.bytes();
-                    queue.waiting.push_back(query);
+                    let flow = query.flow.clone();
+                    queue.waiting.push_front(&flow, query);
                 }
             } else {
                 query.answer();
@@ -159,12 +228,13 @@ impl Shared {
         }
     }
 
-    pub fn fail(&self, parts: Vec<Part>, error: impl Fn() -> VictimError) {
-        let closed = self.is_closed();
-        for part in parts {
-            let error = if closed { VictimError::Closed } else { error() };
-            let _ = part.query.reply.send(Err(error));
-        }
+    pub fn fail(&self, part: Part, error: VictimError) {
+        let error = if self.is_closed() {
+            VictimError::Closed
+        } else {
+            error
+        };
+        let _ = part.query.reply.send(Err(error));
     }
 
     pub fn is_closed(&self) -> bool {
@@ -176,7 +246,7 @@ impl Shared {
         let mut queue = unpoisoned(self.queue.lock());
         queue.closed = true;
         queue.bytes = 0;
-        for query in queue.waiting.drain(..) {
+        for query in queue.waiting.drain() {
             let _ = query.reply.send(Err(VictimError::Closed));
         }
         drop(queue);
@@ -185,28 +255,47 @@ impl Shared {
 }
 
 impl Queue {
-    fn take(&mut self, max_rows: usize) -> Vec<Part> {
-        let mut parts = Vec::new();
-        let mut room = max_rows;
-        while room > 0
-            && let Some(mut query) = self.waiting.pop_front()
-        {
-            self.bytes = self.bytes.saturating_sub(query.bytes());
-            if query.reply.is_closed() {
-                continue;
+    fn take(&mut self, capacities: &[Capacity]) -> Vec<Part> {
+        self.forget_withdrawn();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut begun: Vec<Flow> = Vec::new();
+        let first = self.waiting.turn(|_| true);
+        let graph = first.and_then(|flow| Some(self.waiting.charge(&flow, 0.0)?.graph));
+        let Some((graph, capacity)) = graph.and_then(|graph| Some((graph, capacities.get(graph)?)))
+        else {
+            return parts;
+        };
+        for _ in 0..capacity.max_rows {
+            let Some(flow) = self.waiting.turn(|query| query.graph == graph) else {
+                break;
+            };
+            let Some(query) = self.waiting.charge(&flow, capacity.cost_of_row) else {
+                break;
+            };
+            query.planned += 1;
+            if query.planned >= query.rows {
+                parts.extend(self.waiting.pop(&flow).map(Query::part));
+            } else if !begun.contains(&flow) {
+                begun.push(flow);
             }
-            let start = query.taken;
-            query.taken = query.rows.min(start + room);
-            let range = start..query.taken;
-            room -= range.len();
-            parts.push(Part { query, range });
         }
+        for flow in begun {
+            // All of its rows may have been planned after it was begun.
+            let query = self.waiting.pop(&flow);
+            match query {
+                Some(query) if query.planned > query.taken => parts.push(query.part()),
+                Some(query) => self.waiting.push_front(&flow, query),
+                None => {}
+            }
+        }
+        self.bytes = self.waiting.items().map(Query::bytes).sum();
+        self.waiting.prune();
         parts
     }
 
     fn forget_withdrawn(&mut self) {
-        self.waiting.retain(|query| !query.reply.is_closed());
-        self.bytes = self.waiting.iter().map(Query::bytes).sum();
+        self.waiting.retain(|query| !query.is_withdrawn());
+        self.bytes = self.waiting.items().map(Query::bytes).sum();
     }
 }
 
@@ -217,12 +306,20 @@ mod tests {
     fn query(first: i64, rows: usize) -> (Query, oneshot::Receiver<Answer>) {
         let column = Column::Int(ArrayD::from_shape_fn(vec![rows], |at| first + at[0] as i64));
         let (reply, answer) = oneshot::channel();
-        (Query::new(vec![column], reply), answer)
+        let flow = Flow {
+            tenant: "".into(),
+            request: first.unsigned_abs(),
+        };
+        (Query::new(flow, 0, vec![column], reply), answer)
     }
 
     /// The rows of the next batch, each answered with itself.
     fn work(shared: &Shared, max_rows: usize) -> Vec<i64> {
-        let parts = shared.next(max_rows).unwrap();
+        let capacity = Capacity {
+            max_rows,
+            cost_of_row: 1.0,
+        };
+        let parts = shared.next(&[capacity, capacity]).unwrap();
         let columns: Vec<_> = parts
             .iter()
             .map(|part| (&part.query.inputs[0], part.range.clone()))
@@ -230,13 +327,17 @@ mod tests {
         let Some(Column::Int(rows)) = Column::join(&columns) else {
             panic!("one column of integers")
         };
-        shared.deliver(parts, &[rows.mapv(|row| row as f32)]);
+        shared.deliver(
+            parts,
+            &[rows.mapv(|row| row as f32)],
+            Duration::from_millis(1),
+        );
         rows.into_raw_vec_and_offset().0
     }
 
     fn answered(mut answer: oneshot::Receiver<Answer>) -> Vec<f32> {
-        let outputs = answer.try_recv().unwrap().unwrap();
-        outputs[0].iter().copied().collect()
+        let answered = answer.try_recv().unwrap().unwrap();
+        answered.outputs[0].iter().copied().collect()
     }
 
     #[test]
@@ -252,17 +353,48 @@ mod tests {
     }
 
     #[test]
-    fn a_long_query_lets_short_ones_pass_between_its_batches() {
+    fn a_long_query_shares_every_batch_with_short_ones() {
         let shared = Shared::new(1000);
         let (long, long_answer) = query(0, 7);
         let (short, short_answer) = query(100, 1);
         shared.push(long).unwrap();
         shared.push(short).unwrap();
-        assert_eq!(work(&shared, 3), [0, 1, 2]);
-        assert_eq!(work(&shared, 3), [100, 3, 4]);
-        assert_eq!(answered(short_answer), [100.0]);
-        assert_eq!(work(&shared, 3), [5, 6]);
+        let first = work(&shared, 3);
+        assert!(first.contains(&100) && first.len() == 3, "{first:?}");
+        let answer = answered(short_answer);
+        assert_eq!(answer, [100.0]);
+        assert_eq!(work(&shared, 3).len() + work(&shared, 3).len(), 5);
         assert_eq!(answered(long_answer), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn a_batch_is_of_one_graph_and_the_other_comes_next() {
+        let shared = Shared::new(1000);
+        let (first, _first) = query(0, 2);
+        let (mut other, _other) = query(10, 2);
+        other.graph = 1;
+        let (last, _last) = query(20, 1);
+        for query in [first, other, last] {
+            shared.push(query).unwrap();
+        }
+        let mut batches = [work(&shared, 8), work(&shared, 8)];
+        batches.iter_mut().for_each(|batch| batch.sort());
+        batches.sort();
+        assert_eq!(batches, [vec![0, 1, 20], vec![10, 11]]);
+    }
+
+    #[test]
+    fn the_time_of_a_query_is_told_with_its_answer() {
+        let shared = Shared::new(1000);
+        let (query, mut answer) = query(0, 5);
+        shared.push(query).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        for _ in 0..3 {
+            work(&shared, 2);
+        }
+        let timing = answer.try_recv().unwrap().unwrap().timing;
+        assert_eq!(timing.computed, Duration::from_millis(3));
+        assert!(timing.queued >= Duration::from_millis(20), "{timing:?}");
     }
 
     #[test]
@@ -318,6 +450,6 @@ mod tests {
             shared.push(query(0, 1).0),
             Err(VictimError::Closed)
         ));
-        assert!(shared.next(1).is_none());
+        assert!(shared.next(&[]).is_none());
     }
 }
