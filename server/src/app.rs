@@ -1,17 +1,30 @@
 //! The state that requests share.
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
 
 use axum::body::Bytes;
 use buckler_runtime::{Classifier, Entry, NotServed, Repository};
 use ndarray::{Array4, Axis};
 use tokio::sync::Semaphore;
 
-use crate::{Config, ServerError, error::ApiError};
+use crate::{
+    Config, ServerError,
+    attacks::{Admission, Frame, Pool},
+    error::ApiError,
+};
 
 /// What every request sees.
 pub(crate) struct App {
     pub config: Config,
     pub repository: Repository,
+    pub admission: Arc<Admission>,
+    /// Where attacks compute.
+    pub attacks: Pool,
+    /// Set when the server wants to stop: attacks are then answered as they stand.
+    pub hurry: Arc<AtomicBool>,
     /// Decoding is bounded, because every image under way may need as much memory as the limits allow.
     decoding: Arc<Semaphore>,
 }
@@ -26,6 +39,15 @@ pub(crate) struct Chosen {
 impl Chosen {
     pub fn classifier(&self) -> &Classifier {
         &self.entry.classifier
+    }
+
+    /// What all reports of an attack on it have in common.
+    pub fn frame(self, images: bool) -> Frame {
+        Frame {
+            entry: self.entry,
+            assumptions: self.assumptions,
+            images,
+        }
     }
 }
 
@@ -44,6 +66,9 @@ impl App {
         }
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Arc::new(Self {
+            admission: Arc::new(Admission::new(config.max_attacks, config.load.queue_bytes)),
+            attacks: Pool::start()?,
+            hurry: Arc::default(),
             config,
             repository,
             decoding: Arc::new(Semaphore::new(processors)),

@@ -21,8 +21,10 @@ pub struct Config {
     pub max_steps: usize,
     /// Restarts of an attack.
     pub max_restarts: usize,
-    /// What one request may cost: images times restarts times (steps + 1).
+    /// What one request may cost: the rows that its attack asks the model for at most.
     pub max_cost: u64,
+    /// Attacks at the same time; more are told when to try again.
+    pub max_attacks: usize,
     /// How long one request may take, from its first byte to its answer.
     pub request_timeout: Duration,
 }
@@ -34,13 +36,17 @@ impl Config {
         Self {
             models: models.into(),
             default_model: None,
-            load: LoadOptions::default(),
+            load: LoadOptions {
+                separate_attacks: true,
+                ..LoadOptions::default()
+            },
             max_body_bytes: 10 << 20,
             image: ImageLimits::default(),
             max_images: 16,
             max_steps: 1000,
             max_restarts: 50,
             max_cost: 20_000,
+            max_attacks: 64,
             request_timeout: Duration::from_secs(60),
         }
     }

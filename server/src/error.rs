@@ -8,7 +8,9 @@ use axum::{
 };
 use buckler_attack::{AttackError, VictimError};
 use buckler_runtime::{ImageError, NotServed};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::attacks::{Refused, seconds};
 
 /// A request that is not answered as it asked.
 #[derive(Debug, thiserror::Error)]
@@ -63,16 +65,35 @@ pub(crate) enum ApiError {
     #[error("image {index}: {error}")]
     Image { index: usize, error: ImageError },
     #[error(
-        "the attack may ask the model {cost} times (images {images}, restarts {restarts}, steps {steps}), more than the {limit} \
-         allowed: ask for fewer, or another attack"
+        "the attack may ask the model {cost} times (images {images}, radii {radii}, restarts {restarts}, steps {steps}), more \
+         than the {limit} allowed: ask for fewer, or another attack"
     )]
     TooExpensive {
         cost: u64,
         images: usize,
+        radii: usize,
         restarts: usize,
         steps: usize,
         limit: u64,
     },
+    #[error(
+        "certificates of {images} image(s) with {draws} draws each ask the model {queries} times, more than the {limit} allowed: \
+         send fewer images, or lower n"
+    )]
+    TooManyDraws {
+        queries: u64,
+        images: usize,
+        draws: usize,
+        limit: u64,
+    },
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("a PNG is the answer for one image and one radius: ask for one, or for JSON")]
+    OnePicture,
+    #[error(
+        "there is no adversarial image to send (outcome {outcome}): ask for JSON to see the report"
+    )]
+    NoPicture { outcome: String },
     #[error("{0}: use /predict, or a model that /models lists as attackable")]
     NoGradient(String),
     #[error(transparent)]
@@ -84,7 +105,7 @@ pub(crate) enum ApiError {
     )]
     NotFinite { index: usize },
     #[error(
-        "the request took longer than the {} seconds allowed: ask for fewer images, steps or restarts, or try again when \
+        "the request took longer than the {:.1} seconds allowed: ask for fewer images, steps or restarts, or try again when \
          the server is less busy",
         .0.as_secs_f32()
     )]
@@ -116,7 +137,13 @@ impl ApiError {
             Self::Conflict { .. } => (S::UNPROCESSABLE_ENTITY, "conflicting_field"),
             Self::Value { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Image { error, .. } => of_image(error),
-            Self::TooExpensive { .. } => (S::UNPROCESSABLE_ENTITY, "too_expensive"),
+            Self::TooExpensive { .. } | Self::TooManyDraws { .. } => {
+                (S::UNPROCESSABLE_ENTITY, "too_expensive")
+            }
+            Self::Refused(Refused::Late { .. }) => (S::TOO_MANY_REQUESTS, "too_late"),
+            Self::Refused(_) => (S::TOO_MANY_REQUESTS, "overloaded"),
+            Self::OnePicture => (S::UNPROCESSABLE_ENTITY, "one_picture"),
+            Self::NoPicture { .. } => (S::NOT_ACCEPTABLE, "no_adversarial_image"),
             Self::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
             Self::Attack(AttackError::Samples(_)) => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Attack(AttackError::NotFinite { .. }) | Self::NotFinite { .. } => {
@@ -166,20 +193,49 @@ fn of_victim(error: &VictimError) -> (StatusCode, &'static str) {
     }
 }
 
+impl ApiError {
+    /// A value that is not possible.
+    pub fn value(field: &str, message: String) -> Self {
+        Self::Value {
+            field: field.to_owned(),
+            message,
+        }
+    }
+
+    /// What the client is sent.
+    pub fn body(&self) -> Value {
+        let (_, code) = self.status_and_code();
+        let mut error = json!({ "code": code, "message": self.to_string() });
+        if let (Some(field), Some(error)) = (self.field(), error.as_object_mut()) {
+            error.insert("field".to_owned(), field.into());
+        }
+        json!({ "error": error })
+    }
+
+    /// In how many seconds the same request may succeed.
+    fn retry_after(&self) -> u64 {
+        match self {
+            Self::Refused(refused) => seconds(refused.retry()),
+            _ => 1,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         if status.is_server_error() {
             tracing::error!(code, error = %self, "request failed");
         }
-        let mut error = json!({ "code": code, "message": self.to_string() });
-        if let (Some(field), Some(error)) = (self.field(), error.as_object_mut()) {
-            error.insert("field".to_owned(), field.into());
+        let body = Json(self.body());
+        let busy = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        if busy {
+            let wait = [(RETRY_AFTER, self.retry_after().to_string())];
+            return (status, wait, body).into_response();
         }
-        let body = Json(json!({ "error": error }));
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => (status, [(RETRY_AFTER, "1")], body).into_response(),
-            _ => (status, body).into_response(),
-        }
+        (status, body).into_response()
     }
 }

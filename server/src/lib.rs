@@ -31,6 +31,8 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 mod app;
+mod attacks;
+mod caller;
 mod config;
 mod error;
 mod request;

@@ -21,6 +21,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/models", get(routes::models))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
+        .route("/certify", post(routes::certify))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.

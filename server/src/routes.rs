@@ -1,12 +1,15 @@
 //! One file per route.
 mod attack;
+mod certify;
 mod health;
 mod models;
 mod predict;
 
 use axum::response::Html;
 
-pub(crate) use self::{attack::attack, health::health, models::models, predict::predict};
+pub(crate) use self::{
+    attack::attack, certify::certify, health::health, models::models, predict::predict,
+};
 
 /// `GET /`: a form for people.
 pub(crate) async fn page() -> Html<&'static str> {

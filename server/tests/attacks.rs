@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Server, coloured, data_uri, left, ok, timeless};
+use support::{Server, base64, coloured, data_uri, left, ok, timeless};
 
 #[tokio::test]
 async fn an_attack_reports_what_it_did() {
@@ -107,5 +107,176 @@ async fn the_same_seed_gives_the_same_answer_alone_and_among_sixteen_others() {
         let (seed, answer) = answer.unwrap();
         assert_eq!(answer, alone[seed]);
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn several_images_and_radii_are_answered_image_by_image() {
+    let server = Server::start().await;
+    let body = json!({
+        "images": [base64(&left(40)), base64(&left(90))],
+        "model": "halves", "eps": ["4/255", "32/255", 0.3], "return": "image",
+    });
+    let answer = ok(server.post("/attack").json(&body).send().await.unwrap()).await;
+    let results = answer["results"].as_array().unwrap();
+    let seen: Vec<_> = results
+        .iter()
+        .map(|one| {
+            let outcome = one["outcome"].as_str().unwrap();
+            assert_eq!(
+                one["adversarial_png"].is_string(),
+                outcome == "adversarial_found"
+            );
+            (
+                one["image"].as_u64().unwrap(),
+                one["eps"].as_str().unwrap(),
+                outcome,
+            )
+        })
+        .collect();
+    let (found, not) = ("adversarial_found", "not_found");
+    assert_eq!(
+        seen,
+        [
+            (0, "4/255", not),
+            (0, "32/255", found),
+            (0, "0.3", found),
+            (1, "4/255", not),
+            (1, "32/255", not),
+            (1, "0.3", found),
+        ]
+    );
+    let mut alone = server
+        .ask("/attack?model=halves&eps=32/255&return=image", left(40))
+        .await;
+    alone["image"] = json!(0);
+    assert_eq!(timeless(alone), timeless(results[1].clone()));
+    let query = server
+        .ask("/attack?model=halves&eps=4/255,32/255", left(40))
+        .await;
+    assert_eq!(query["results"].as_array().unwrap().len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_smallest_radius_is_found_and_is_that_of_its_image() {
+    let server = Server::start().await;
+    let path = "/attack?model=halves&min_eps=true&eps=64/255";
+    let found = server.ask(path, left(40)).await;
+    // Half of the difference, moved on both sides, and the logits' offset does the rest.
+    let value = found["min_eps"]["value_255"].as_f64().unwrap();
+    assert!((20.0..20.3).contains(&value), "{found}");
+    assert!((found["adversarial"]["linf_255"].as_f64().unwrap() - value).abs() < 1e-4);
+    assert_eq!(found["min_eps"]["complete"], true);
+    let nothing = found["min_eps"]["nothing_at"].as_f64().unwrap();
+    assert!((19.5..20.01).contains(&(255.0 * nothing)), "{nothing}");
+    let held = server
+        .ask("/attack?model=halves&min_eps=true&eps=4/255", left(40))
+        .await;
+    assert_eq!(held["outcome"], "not_found");
+    assert!(held.get("min_eps").is_none());
+    let both = server
+        .post("/attack?model=halves&min_eps=true&eps=1/255,2/255")
+        .body(left(40));
+    assert_eq!(both.send().await.unwrap().status(), 422);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn events_tell_the_course_and_end_with_the_same_answer() {
+    let server = Server::start().await;
+    let path = "/attack?model=colour&eps=4/255&steps=30&return=image";
+    let expected = server.ask(path, coloured()).await;
+    let request = server
+        .post(path)
+        .header("accept", "text/event-stream")
+        .body(coloured());
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let events = events(&response.text().await.unwrap());
+    let names: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.first(), Some(&"accepted"));
+    assert_eq!(names.last(), Some(&"result"));
+    let between = &events[1..events.len() - 1];
+    assert!(!between.is_empty() && between.iter().all(|(name, _)| name == "progress"));
+    let steps: Vec<_> = between
+        .iter()
+        .map(|(_, data)| data["step"].as_u64().unwrap())
+        .collect();
+    assert!(
+        steps.is_sorted() && steps.iter().all(|&step| step <= 30),
+        "{steps:?}"
+    );
+    for (_, data) in between {
+        assert_eq!(data["eps"], "4/255");
+        assert!(data["margin"].is_f64() && data["confidence"].is_f64() || data["remaining"] == 0);
+    }
+    assert_eq!(events[0].1["cost"], 31);
+    let (_, result) = events.into_iter().next_back().unwrap();
+    assert_eq!(timeless(result), timeless(expected));
+
+    let broken = server
+        .post(path)
+        .header("accept", "text/event-stream")
+        .body("?");
+    assert_eq!(broken.send().await.unwrap().status(), 400);
+    server.stop().await;
+}
+
+/// The events of a stream, with their data.
+fn events(text: &str) -> Vec<(String, Value)> {
+    let mut events = Vec::new();
+    for block in text.split("\n\n").filter(|block| block.contains("event:")) {
+        let field = |name: &str| {
+            let lines = block.lines().filter_map(|line| line.strip_prefix(name));
+            lines.map(str::trim).collect::<Vec<_>>().join("\n")
+        };
+        events.push((
+            field("event:"),
+            serde_json::from_str(&field("data:")).unwrap(),
+        ));
+    }
+    events
+}
+
+#[tokio::test]
+async fn a_picture_is_sent_as_such_where_there_is_one() {
+    let server = Server::start().await;
+    let ask = |query: &str| {
+        let path = format!("/attack?model=halves&{query}");
+        server
+            .post(&path)
+            .header("accept", "image/png")
+            .body(left(40))
+            .send()
+    };
+    let response = ask("eps=32/255").await.unwrap();
+    assert_eq!(response.headers()["content-type"], "image/png");
+    assert_eq!(response.headers()["x-buckler-outcome"], "adversarial_found");
+    let picture = response.bytes().await.unwrap();
+    let path = "/attack?model=halves&eps=32/255&return=image";
+    let expected = server.ask(path, left(40)).await;
+    assert_eq!(picture, data_uri(&expected["adversarial_png"]));
+    for (query, status, code) in [
+        ("eps=1/255", 406, "no_adversarial_image"),
+        ("eps=1/255,2/255", 422, "one_picture"),
+    ] {
+        let response = ask(query).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["error"]["code"], code);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_without_gradients_is_attacked_by_its_answers_alone() {
+    let server = Server::start().await;
+    let request = server.post("/attack?model=rounded&eps=0.3").body(left(40));
+    assert_eq!(request.send().await.unwrap().status(), 422);
+    let path = "/attack?model=rounded&eps=0.3&attack=square&steps=50";
+    let answer = server.ask(path, left(40)).await;
+    assert_eq!(answer["gradient_evaluations"], 0);
+    assert!(answer["forward_evaluations"].as_u64().unwrap() > 1);
     server.stop().await;
 }

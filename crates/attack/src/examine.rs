@@ -96,9 +96,7 @@ async fn samples<V: Victim>(
     victim: &V,
     request: &Examination,
 ) -> Result<(Samples, LabelSource), AttackError> {
-    let ids = request.images.outer_iter().map(content_id).collect();
-    let images = request.images.clone();
-    let unlabelled = Samples::new(images, Vec::new()).with_ids(ids);
+    let unlabelled = Samples::new(request.images.clone(), Vec::new()).with_content_ids();
     unlabelled.check_images(victim)?;
     let (labels, source) = match &request.labels {
         Some(labels) => (labels.clone(), LabelSource::Given),
@@ -131,14 +129,4 @@ async fn clean_predictions<V: Victim>(
         .zip(&samples.ids)
         .map(|(logits, &id)| predicted(logits).ok_or_else(|| AttackError::not_finite(id, logits)))
         .collect()
-}
-
-/// A number that depends on the pixels alone (64-bit FNV-1a over their bits).
-fn content_id(image: ndarray::ArrayView3<'_, f32>) -> u64 {
-    image
-        .iter()
-        .flat_map(|value| value.to_bits().to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
 }

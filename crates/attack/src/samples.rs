@@ -42,6 +42,13 @@ impl Samples {
         Self { ids, ..self }
     }
 
+    /// The same samples, each with an id that depends on its pixels alone: what is drawn for an image is then the same wherever it
+    /// comes.
+    pub fn with_content_ids(self) -> Self {
+        let ids = self.images.outer_iter().map(content_id).collect();
+        self.with_ids(ids)
+    }
+
     /// The number of images.
     pub fn len(&self) -> usize {
         self.images.len_of(Axis(0))
@@ -206,6 +213,16 @@ impl Goal {
             Goal::Reach(target) => kind.with_classes(classes, true).targeted(label, target),
         }
     }
+}
+
+/// A number that depends on the pixels alone (64-bit FNV-1a over their bits).
+fn content_id(image: ndarray::ArrayView3<'_, f32>) -> u64 {
+    image
+        .iter()
+        .flat_map(|value| value.to_bits().to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }
 
 /// Why samples cannot be attacked.

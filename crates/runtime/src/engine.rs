@@ -140,7 +140,7 @@ fn serve(shared: &Shared, graphs: &mut [Graph], paces: &[AtomicU64], settings: &
 
 /// Lets this thread, and those that it starts, run only as far as nothing else wants the processors; where the system has no such
 /// thing, nothing changes.
-pub(crate) fn in_background() {
+pub fn in_background() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
         tracing::debug!(%error, "a thread's priority cannot be lowered");

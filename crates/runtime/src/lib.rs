@@ -24,7 +24,7 @@ pub use classifier::{
     Attacker, Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification,
     differentiate, obstacles,
 };
-pub use engine::{Batch, Lane, Timing, Watch};
+pub use engine::{Batch, Lane, Timing, Watch, in_background};
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, init};

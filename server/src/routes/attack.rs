@@ -1,274 +1,188 @@
-use std::{sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::{
     Json,
     extract::{Request, State},
+    http::{HeaderMap, HeaderName, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
-use buckler_attack::{
-    AnyAttack, Attack, AttackConfig, AttackReport, ConfigError, Examination, Examined, Limits,
-    examine,
-};
-use buckler_runtime::{Classifier, encode_png};
+use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
-use serde_json::Value;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 use crate::{
-    Config,
-    app::{App, Chosen, blocking},
+    app::App,
+    attacks::{Accepted, Answer, Attacked, Job, Metered, PARAMETERS, Seen, Wanted, Work},
+    caller::Caller,
     error::ApiError,
-    request::{ImageRequest, Parameters},
+    request::ImageRequest,
 };
 
-const PARAMETERS: &[&str] = &[
-    "model",
-    "attack",
-    "norm",
-    "eps",
-    "steps",
-    "step_size",
-    "restarts",
-    "objective",
-    "variants",
-    "seed",
-    "target",
-    "label",
-    "return",
-];
-
-/// Those that describe the attack itself.
-const CONFIGURATION: &[&str] = &[
-    "attack",
-    "norm",
-    "eps",
-    "steps",
-    "step_size",
-    "restarts",
-    "objective",
-    "variants",
-    "seed",
-];
-
-/// One image's answer, or several in a list.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(crate) enum Answer {
-    One(Box<Attacked>),
-    Several { results: Vec<Attacked> },
+/// What the client wants to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Json,
+    Png,
+    Events,
 }
 
-/// What came of attacking one image.
-#[derive(Serialize)]
-pub(crate) struct Attacked {
-    model: String,
-    version: String,
-    sha256: String,
-    assumptions: Vec<String>,
-    #[serde(flatten)]
-    report: AttackReport,
-    /// Gradient evaluations for this image.
-    cost: u64,
-    /// For the whole request.
-    seconds: f64,
-    /// Present when asked for; null when there is no adversarial image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    adversarial_png: Option<Value>,
+impl Wish {
+    /// The first of the types that an `Accept` header names and that there is; JSON where it names none.
+    fn of(headers: &HeaderMap) -> Self {
+        let accept = headers.get_all(header::ACCEPT).iter();
+        let types = accept
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|media| media.split(';').next().unwrap_or("").trim());
+        let mut wishes = types.filter_map(|media| match media.to_ascii_lowercase().as_str() {
+            "text/event-stream" => Some(Self::Events),
+            "image/png" => Some(Self::Png),
+            "application/json" => Some(Self::Json),
+            _ => None,
+        });
+        wishes.next().unwrap_or(Self::Json)
+    }
 }
 
 /// `POST /attack`
 pub(crate) async fn attack(
     State(app): State<Arc<App>>,
+    caller: Caller,
     request: Request,
-) -> Result<Json<Answer>, ApiError> {
+) -> Result<Response, ApiError> {
     let start = Instant::now();
+    let wish = Wish::of(request.headers());
+    let (accepted, job) = prepare(&app, &caller, start, wish, request).await?;
+    let (sender, seen) = watch::channel(None);
+    let single = job.is_single();
+    if wish == Wish::Png && !single {
+        return Err(ApiError::OnePicture);
+    }
+    let ended = app.attacks.spawn(job.run(sender));
+    Ok(match wish {
+        Wish::Json => Json(Answer::of(ended.await?)).into_response(),
+        Wish::Png => picture(ended.await?)?,
+        Wish::Events => events(&accepted, seen, ended),
+    })
+}
+
+/// Everything up to the attack itself, in an order in which a request that is refused has cost little.
+async fn prepare(
+    app: &App,
+    caller: &Caller,
+    start: Instant,
+    wish: Wish,
+    request: Request,
+) -> Result<(Accepted, Job), ApiError> {
     let ImageRequest { images, parameters } =
         ImageRequest::read(request, PARAMETERS, &app.config).await?;
     let chosen = app.choose(parameters.text("model").as_deref(), None)?;
-    let wanted = Wanted::of(&parameters, chosen.classifier(), &app.config)?;
-    wanted.check_cost(
-        images.len(),
-        chosen.classifier().classes(),
-        app.config.max_cost,
-    )?;
-    if let Err(reason) = chosen.classifier().can_attack() {
+    let classifier = chosen.classifier();
+    let mut wanted = Wanted::of(&parameters, classifier, &app.config)?;
+    wanted.image |= wish == Wish::Png;
+    let cost = wanted.price(images.len(), classifier.classes(), app.config.max_cost)?;
+    if let Err(reason) = classifier.can_attack()
+        && wanted.needs_gradients
+    {
         return Err(ApiError::NoGradient(reason.to_owned()));
     }
-    let count = images.len();
-    let examination = Examination {
-        attack: wanted.attack,
-        images: app.decode(chosen.classifier(), images).await?,
-        labels: wanted.label.map(|label| vec![label; count]),
-        target: wanted.target,
-        halvings: None,
-        class_names: chosen.classifier().class_names().to_vec(),
+    let (forward, gradient) = classifier.seconds_per_row();
+    let row = classifier.input().values() * size_of::<f32>();
+    let work = Work {
+        model: chosen.entry.name.clone(),
+        queries: cost,
+        seconds_per_query: if wanted.needs_gradients {
+            gradient
+        } else {
+            forward
+        },
+        bytes: wanted.rows(images.len()).saturating_mul(row),
     };
-    let examined = examine(chosen.classifier(), &examination, &()).await?;
-    let pictures = match wanted.image {
-        true => Some(encode(&examined).await?),
-        false => None,
-    };
-    let seconds = start.elapsed().as_secs_f64();
-    let mut results: Vec<Attacked> = examined
-        .into_iter()
-        .enumerate()
-        .map(|(index, examined)| Attacked {
-            adversarial_png: pictures
-                .as_ref()
-                .map(|pictures| pictures.get(index).cloned().unwrap_or(Value::Null)),
-            ..attacked(&chosen, examined.report, seconds)
-        })
-        .collect();
-    Ok(Json(match (results.len(), results.pop()) {
-        (1, Some(one)) => Answer::One(Box::new(one)),
-        (_, last) => {
-            results.extend(last);
-            Answer::Several { results }
-        }
-    }))
-}
-
-fn attacked(chosen: &Chosen, report: AttackReport, seconds: f64) -> Attacked {
-    Attacked {
+    let left = caller.deadline.saturating_duration_since(Instant::now());
+    let ticket = app.admission.admit(work, left)?;
+    let images = app.decode(classifier, images).await?;
+    let accepted = Accepted {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),
-        sha256: chosen.classifier().sha256().to_owned(),
-        assumptions: chosen.assumptions.clone(),
-        cost: report.gradient_evaluations,
-        report,
-        seconds,
-        adversarial_png: None,
-    }
-}
-
-/// The adversarial images as PNG data URIs.
-async fn encode(examined: &[Examined]) -> Result<Vec<Value>, ApiError> {
-    let images: Vec<_> = examined.iter().map(|one| one.adversarial.clone()).collect();
-    blocking(move || {
-        images
-            .iter()
-            .map(|image| match image {
-                None => Ok(Value::Null),
-                Some(image) => {
-                    let png = encode_png(image.view())
-                        .map_err(|error| ApiError::Internal(error.to_string()))?;
-                    let encoded = BASE64_STANDARD.encode(png);
-                    Ok(Value::String(format!("data:image/png;base64,{encoded}")))
-                }
-            })
-            .collect()
-    })
-    .await
-}
-
-/// What was asked for, validated.
-struct Wanted {
-    attack: AnyAttack,
-    label: Option<usize>,
-    target: Option<usize>,
-    image: bool,
-}
-
-impl Wanted {
-    fn of(
-        parameters: &Parameters,
-        classifier: &Classifier,
-        config: &Config,
-    ) -> Result<Self, ApiError> {
-        let class = |field| match parameters.text(field) {
-            Some(text) => class(field, &text, classifier.class_names()).map(Some),
-            None => Ok(None),
-        };
-        let image = match parameters.text("return").as_deref() {
-            None => false,
-            Some("image") => true,
-            Some(other) => {
-                return Err(ApiError::Value {
-                    field: "return".to_owned(),
-                    message: format!(
-                        "return `{other}` is not possible: use `image`, or leave it out"
-                    ),
-                });
-            }
-        };
-        let limits = Limits {
-            max_steps: config.max_steps,
-            max_restarts: config.max_restarts,
-            ..Limits::for_input(classifier.input())
-        };
-        Ok(Self {
-            attack: configuration(parameters)?
-                .validate(&limits)
-                .map_err(|error| ApiError::Value {
-                    field: field_of(&error).to_owned(),
-                    message: error.to_string(),
-                })?,
-            label: class("label")?,
-            target: class("target")?,
-            image,
-        })
-    }
-
-    fn check_cost(&self, images: usize, classes: usize, limit: u64) -> Result<(), ApiError> {
-        let buckler_attack::Parameters {
-            steps, restarts, ..
-        } = self.attack.parameters();
-        let each = self.attack.most_queries(classes);
-        let cost = each.saturating_mul(u64::try_from(images).unwrap_or(u64::MAX));
-        if cost <= limit {
-            return Ok(());
-        }
-        Err(ApiError::TooExpensive {
-            cost,
-            images,
-            restarts,
-            steps,
-            limit,
-        })
-    }
-}
-
-fn configuration(parameters: &Parameters) -> Result<AttackConfig, ApiError> {
-    // One by one first, so that an error can name its field.
-    for name in CONFIGURATION {
-        read(&[name], parameters).map_err(|message| ApiError::Value {
-            field: (*name).to_owned(),
-            message,
-        })?;
-    }
-    read(CONFIGURATION, parameters).map_err(ApiError::Internal)
-}
-
-fn read(names: &[&str], parameters: &Parameters) -> Result<AttackConfig, String> {
-    let object = Value::Object(parameters.object(names));
-    serde_json::from_value(object).map_err(|error| error.to_string())
-}
-
-fn field_of(error: &ConfigError) -> &'static str {
-    match error {
-        ConfigError::Eps { .. } => "eps",
-        ConfigError::Steps { .. } => "steps",
-        ConfigError::StepSize(_) => "step_size",
-        ConfigError::Restarts { .. } => "restarts",
-        ConfigError::Norm { .. } => "norm",
-        ConfigError::NotForAttack { field, .. } => field,
-    }
-}
-
-/// A class by its name, else by its number. Names come first, so that every class can be named whatever it is called.
-fn class(field: &str, text: &str, names: &[String]) -> Result<usize, ApiError> {
-    let by_name = names.iter().position(|name| name == text);
-    let by_number = || {
-        text.parse()
-            .ok()
-            .filter(|&number: &usize| number < names.len())
+        images: images.shape().first().copied().unwrap_or(0),
+        eps: wanted.radii(),
+        cost,
+        predicted_seconds: ticket.predicted().as_secs_f64(),
     };
-    by_name.or_else(by_number).ok_or_else(|| ApiError::Value {
-        field: field.to_owned(),
-        message: format!(
-            "{field} `{text}` is no class of the model: use a name such as `{}` or a number from 0 to {}",
-            names.first().map_or("", String::as_str),
-            names.len().saturating_sub(1),
-        ),
+    let job = Job {
+        victim: Metered {
+            victim: classifier.attacker(Arc::clone(&caller.tenant)),
+            ticket,
+        },
+        frame: chosen.frame(wanted.image),
+        wanted,
+        images,
+        start,
+        deadline: caller.deadline,
+        hurry: Arc::clone(&app.hurry),
+    };
+    Ok((accepted, job))
+}
+
+fn picture(results: Vec<Attacked>) -> Result<Response, ApiError> {
+    let Some(one) = results.into_iter().next() else {
+        return Err(ApiError::OnePicture);
+    };
+    let outcome = one.report.outcome.to_string();
+    match one.png {
+        Some(png) => {
+            let outcome = (HeaderName::from_static("x-buckler-outcome"), outcome);
+            let headers = [(header::CONTENT_TYPE, "image/png".to_owned()), outcome];
+            Ok((headers, png).into_response())
+        }
+        None => Err(ApiError::NoPicture { outcome }),
+    }
+}
+
+/// `accepted`, then `progress` (the latest when there is time to send it), then one `result` or `error`.
+fn events(
+    accepted: &Accepted,
+    seen: watch::Receiver<Option<Seen>>,
+    ended: impl Future<Output = Result<Vec<Attacked>, ApiError>> + Send + 'static,
+) -> Response {
+    let progress = WatchStream::from_changes(seen)
+        .filter_map(|seen| future::ready(seen.map(|seen| event("progress", &seen))));
+    let end = stream::once(ended).map(|ended| match ended {
+        Ok(results) => event("result", &Answer::of(results)),
+        Err(error) => event("error", &error.body()),
+    });
+    let first = stream::iter([event("accepted", accepted)]);
+    let rest = until_last(progress, end);
+    Sse::new(first.chain(rest).map(Ok::<_, Infallible>))
+        .keep_alive(KeepAlive::default())
+        .into_response()
+}
+
+/// Progress until the end is there, which comes last.
+fn until_last(
+    progress: impl Stream<Item = Event> + Send,
+    end: impl Stream<Item = Event> + Send,
+) -> impl Stream<Item = Event> + Send {
+    stream::select(
+        progress.map(|event| (false, event)),
+        end.map(|event| (true, event)),
+    )
+    .scan(false, |ended, (last, event)| {
+        let item = (!*ended).then_some(event);
+        *ended |= last;
+        future::ready(item)
+    })
+}
+
+fn event(name: &'static str, data: &impl Serialize) -> Event {
+    let event = Event::default().event(name);
+    event.json_data(data).unwrap_or_else(|error| {
+        // Only numbers that JSON does not have can fail, and answers have none.
+        Event::default().event("error").data(error.to_string())
     })
 }
 
@@ -277,20 +191,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_go_by_name_and_else_by_number() {
-        let names = ["cat", "dog", "bird"].map(str::to_owned);
-        assert_eq!(class("target", "dog", &names).unwrap(), 1);
-        assert_eq!(class("target", "2", &names).unwrap(), 2);
-        for text in ["3", "-1", "Dog", "1.0"] {
-            let error = class("target", text, &names).unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("target `{text}`")) && error.contains("0 to 2"),
-                "{error}"
-            );
+    fn the_first_type_that_there_is_decides() {
+        for (accept, wish) in [
+            ("*/*", Wish::Json),
+            ("image/png", Wish::Png),
+            (
+                "text/html, text/event-stream;q=0.9, application/json",
+                Wish::Events,
+            ),
+            ("application/json, image/png", Wish::Json),
+            ("IMAGE/PNG;q=1", Wish::Png),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(Wish::of(&headers), wish, "{accept}");
         }
-        let from_one = ["1", "2", "3"].map(str::to_owned);
-        for (index, name) in from_one.iter().enumerate() {
-            assert_eq!(class("label", name, &from_one).unwrap(), index);
-        }
+        assert_eq!(Wish::of(&HeaderMap::new()), Wish::Json);
     }
 }

@@ -6,7 +6,7 @@ use crate::check;
 use crate::support::{self, Server, coloured, left};
 
 #[tokio::test]
-async fn a_request_past_its_deadline_is_told_so_and_stops_working() {
+async fn a_request_past_its_deadline_says_what_it_has_or_that_it_has_nothing() {
     let server = Server::with(|config| {
         config.request_timeout = Duration::from_millis(300);
         config.max_cost = u64::MAX;
@@ -14,14 +14,62 @@ async fn a_request_past_its_deadline_is_told_so_and_stops_working() {
     })
     .await;
     let endless = "/attack?model=halves&eps=0.001&steps=1000000000";
+    let partial = server.ask(endless, left(90)).await;
+    assert_eq!(partial["outcome"], "incomplete");
+    let steps = partial["tried"]["steps"].as_u64().unwrap();
+    assert!(steps > 0 && steps < 1_000_000_000, "{partial}");
+    assert!(partial["note"].as_str().unwrap().contains("stopped"));
     let case = (
-        server.post(endless).body(left(90)),
+        server
+            .post(&format!("{endless}&partial=false"))
+            .body(left(90)),
         504,
         "timeout",
         None,
         vec!["0.3 seconds", "fewer"],
     );
     check(&server, vec![case]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_attack_without_a_place_is_told_when_to_come_again_and_a_vanished_client_leaves_its_own()
+{
+    let server = Server::with(|config| {
+        config.max_attacks = 1;
+        config.max_cost = u64::MAX;
+        config.max_steps = 1_000_000_000;
+    })
+    .await;
+    let endless = "/attack?model=halves&eps=0.001&steps=1000000000";
+    let events = server.post(endless).header("accept", "text/event-stream");
+    // The answer begins once the attack has its place.
+    let client = events.body(left(90)).send().await.unwrap();
+    let short = "/attack?model=colour&steps=2&eps=0.001";
+    let refused = server.post(short).body(coloured()).send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(wait >= 1);
+    let response = server.post(endless).body(left(90)).send().await.unwrap();
+    assert_eq!(response.status(), 429);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "too_late");
+    drop(client);
+    while server
+        .post(short)
+        .body(coloured())
+        .send()
+        .await
+        .unwrap()
+        .status()
+        != 200
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     server.stop().await;
 }
 

@@ -1,0 +1,51 @@
+use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
+use buckler_runtime::Attacker;
+use ndarray::{Array2, Array4};
+
+use super::Ticket;
+
+/// A victim whose queries are noted on the attack's ticket.
+pub(crate) struct Metered {
+    pub victim: Attacker,
+    pub ticket: Ticket,
+}
+
+impl Metered {
+    fn note(&self, images: &Array4<f32>) {
+        let rows = images.shape().first().copied().unwrap_or(0);
+        self.ticket.spend(rows);
+    }
+}
+
+impl Victim for Metered {
+    fn input(&self) -> InputSpec {
+        self.victim.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.victim.classes()
+    }
+
+    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        self.note(&images);
+        self.victim.logits(images).await
+    }
+
+    async fn gradient(
+        &self,
+        images: Array4<f32>,
+        objectives: Vec<Objective>,
+    ) -> Result<Gradient, VictimError> {
+        self.note(&images);
+        self.victim.gradient(images, objectives).await
+    }
+
+    fn features(&self) -> Option<usize> {
+        self.victim.features()
+    }
+
+    async fn features_of(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        self.note(&images);
+        self.victim.features_of(images).await
+    }
+}
