@@ -93,7 +93,19 @@ async fn every_form_of_an_attack_gives_the_same_answer() {
     members["image"] = Value::Null;
     members.as_object_mut().unwrap().remove("image");
     members["images"] = json!([base64(&image), base64(&left(80))]);
-    let several = timeless(ok(server.post("/attack").json(&members).send().await.unwrap()).await);
+    let mut several =
+        timeless(ok(server.post("/attack").json(&members).send().await.unwrap()).await);
+    for (place, result) in several["results"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .enumerate()
+    {
+        assert_eq!(
+            result.as_object_mut().unwrap().remove("image"),
+            Some(json!(place))
+        );
+    }
     assert_eq!(several["results"].as_array().unwrap().len(), 2);
     assert_eq!(several["results"][0], expected);
     server.stop().await;

@@ -16,7 +16,7 @@ pub struct Prediction {
     pub probability: f32,
     /// Its logit minus the next one: 0 or more, in the model's own logit scale.
     pub margin: f32,
-    /// The most probable classes, at most five, falling.
+    /// The most probable classes, falling; five where nothing else was asked.
     pub top: Vec<Candidate>,
 }
 
@@ -35,6 +35,11 @@ impl Prediction {
     /// The prediction in `logits`, one per class; `None` when one of them is not finite. Classes beyond `names` go by
     /// their number.
     pub fn new(logits: &[f32], names: &[String]) -> Option<Self> {
+        Self::with_top(logits, names, TOP)
+    }
+
+    /// Like [`Prediction::new`], with another number of classes listed.
+    pub fn with_top(logits: &[f32], names: &[String], count: usize) -> Option<Self> {
         let class = predicted(logits)?;
         let probabilities = softmax(logits);
         let mut ranking: Vec<(usize, f32)> = logits.iter().copied().enumerate().collect();
@@ -42,7 +47,7 @@ impl Prediction {
         ranking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         let top: Vec<Candidate> = ranking
             .into_iter()
-            .take(TOP)
+            .take(count)
             .filter_map(|(class, _)| {
                 Some(Candidate {
                     class,
@@ -82,6 +87,8 @@ mod tests {
         assert_eq!(classes, [1, 2, 4, 5, 0]);
         assert_eq!(prediction.top[1].name, "2");
         assert_eq!(prediction.top[0].probability, prediction.probability);
+        let two = Prediction::with_top(&[0.0, 2.0, 1.0], &names, 2).unwrap();
+        assert_eq!(two.top.iter().map(|c| c.class).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{app::App, error::ApiError, request::ImageRequest};
 
-const PARAMETERS: &[&str] = &["model"];
+const PARAMETERS: &[&str] = &["model", "top_k"];
 
 /// What the model says about every image, in order.
 #[derive(Serialize)]
@@ -28,6 +28,15 @@ pub(crate) async fn predict(
 ) -> Result<Json<Predictions>, ApiError> {
     let request = ImageRequest::read(request, PARAMETERS, &app.config).await?;
     let chosen = app.choose(request.parameters.text("model").as_deref(), None)?;
+    let top = match request.parameters.text("top_k") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            ApiError::value(
+                "top_k",
+                format!("top_k `{text}` is no number of classes: write one such as 5"),
+            )
+        })?),
+    };
     let images = app.decode(chosen.classifier(), request.images).await?;
     let logits = chosen.classifier().logits(images).await?;
     let names = chosen.classifier().class_names();
@@ -35,7 +44,12 @@ pub(crate) async fn predict(
         .outer_iter()
         .enumerate()
         .map(|(index, row)| {
-            Prediction::new(&row.to_vec(), names).ok_or(ApiError::NotFinite { index })
+            let row = row.to_vec();
+            let prediction = match top {
+                None => Prediction::new(&row, names),
+                Some(top) => Prediction::with_top(&row, names, top),
+            };
+            prediction.ok_or(ApiError::NotFinite { index })
         })
         .collect::<Result<_, _>>()?;
     Ok(Json(Predictions {
