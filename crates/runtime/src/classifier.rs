@@ -1,6 +1,7 @@
 //! A model that answers: for images with logits, for objectives with gradients.
 mod adapt;
 mod attacker;
+mod cache;
 mod certifier;
 mod differentiate;
 mod form;
@@ -10,7 +11,12 @@ mod load;
 mod probe;
 mod terms;
 
-use std::{num::NonZero, path::Path, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use buckler_attack::{InputSpec, VictimError};
 use buckler_onnx::{Card, Layout, Normalization};
@@ -45,6 +51,8 @@ pub struct LoadOptions {
     pub queue_bytes: usize,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
     pub normalization: Option<Normalization>,
+    /// Where gradient graphs that had to be made at load are kept for the next time; nowhere without it.
+    pub gradient_cache: Option<PathBuf>,
     /// Attacks ask nothing of the session that predicts: they have a second one for their forward passes, and leave the
     /// processors to predictions where both want them. This takes the memory of one more session.
     pub separate_attacks: bool,
@@ -61,6 +69,7 @@ impl Default for LoadOptions {
             max_batch: 16,
             queue_bytes: 256 << 20,
             normalization: None,
+            gradient_cache: None,
             separate_attacks: false,
             watch: None,
         }

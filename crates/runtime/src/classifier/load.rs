@@ -10,7 +10,7 @@ use buckler_onnx::{Card, Error, GradientInfo, Model, differentiate_for};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AttackLane, Classifier, Inner, LoadOptions, adapt,
+    AttackLane, Classifier, Inner, LoadOptions, adapt, cache,
     forward::{self, Forward},
     gradient::{self, Gradient},
 };
@@ -173,11 +173,25 @@ fn gradient_graph(
                 "the stored gradient graph is not used; making it anew"
             );
         }
-        None => tracing::info!("no stored gradient graph; making it now"),
+        None => tracing::debug!("no stored gradient graph"),
     }
+    let cache = options.gradient_cache.as_deref();
+    if let Some(bytes) = cache.and_then(|folder| cache::read(folder, origin))
+        && let Ok(info) = matching_info(origin, &bytes)
+        && let Ok(graph) = open(&bytes, &info)
+    {
+        return Ok(graph);
+    }
+    tracing::info!("making the gradient graph");
     let made = make_gradient(model, origin).map_err(|error| error.to_string())?;
-    let info = info_of(&made)?;
-    open(&made.to_bytes(), &info)
+    let (info, bytes) = (info_of(&made)?, made.to_bytes());
+    let graph = open(&bytes, &info)?;
+    if let Some(folder) = cache
+        && let Err(error) = cache::write(folder, origin, &bytes)
+    {
+        tracing::warn!(folder = %folder.display(), %error, "the gradient graph cannot be kept");
+    }
+    Ok(graph)
 }
 
 /// Differentiates the form that ONNX Runtime's basic optimisation gives the model, or else the model as it is.

@@ -3,6 +3,7 @@
 mod certifier;
 mod forms;
 mod gradients;
+mod lanes;
 mod loading;
 mod masked;
 #[path = "../models/mod.rs"]

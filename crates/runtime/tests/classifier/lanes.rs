@@ -1,0 +1,142 @@
+//! Predictions and attacks beside each other.
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use buckler_attack::{Objective, Victim, VictimError};
+use buckler_runtime::{Batch as Run, Classifier, Lane, LoadOptions, Watch};
+
+use crate::models::{Batch, brittle, smooth_network};
+use crate::{CLASSES, GREY, RGB, images, loaded, options};
+
+fn separate(watch: Option<Watch>) -> LoadOptions {
+    LoadOptions {
+        separate_attacks: true,
+        name: Some("net".to_owned()),
+        watch,
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn an_attacker_sees_the_classifier_and_every_batch_is_told_with_its_lane() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let watch = Watch::new({
+        let told = Arc::clone(&told);
+        move |run: &Run<'_>| {
+            assert!(run.model == "net" && run.computed > Duration::ZERO);
+            let queries = run.waited.len();
+            told.lock().unwrap().push((run.lane, run.rows, queries));
+        }
+    });
+    let model = smooth_network(RGB, CLASSES, Batch::Any).to_bytes();
+    let classifier = Classifier::from_bytes(&model, None, &separate(Some(watch))).unwrap();
+    let attacker = classifier.attacker("someone".into());
+    let images = images(3, RGB, 1);
+    let logits = classifier.logits(images.clone()).await.unwrap();
+    assert_eq!(attacker.logits(images.clone()).await.unwrap(), logits);
+    let objectives = vec![Objective::Margin { label: 1 }; 3];
+    let own = classifier.gradient(images.clone(), objectives.clone());
+    let own = own.await.unwrap();
+    let other = attacker.gradient(images.clone(), objectives).await.unwrap();
+    assert_eq!((own.input, own.loss), (other.input, other.loss));
+    let features = attacker.features_of(images.clone()).await.unwrap();
+    assert_eq!(features, classifier.features_of(images).await.unwrap());
+    let (forward, gradient) = classifier.seconds_per_row();
+    assert!(forward > 0.0 && gradient > 0.0);
+    drop(classifier);
+    drop(attacker);
+    let told = told.lock().unwrap();
+    let sums = |lane| {
+        let of_lane = told.iter().filter(|(of, ..)| *of == lane);
+        of_lane.fold((0, 0), |(rows, queries), run| {
+            (rows + run.1, queries + run.2)
+        })
+    };
+    assert_eq!(sums(Lane::Predict), (3, 1));
+    assert_eq!(sums(Lane::Attack), (15, 5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_of_many_tenants_get_the_answers_that_they_get_alone() {
+    let model = smooth_network(RGB, CLASSES, Batch::Any).to_bytes();
+    let classifier = Classifier::from_bytes(&model, None, &separate(None)).unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..24u64 {
+        let attacker = classifier.attacker(format!("tenant {}", number % 5).into());
+        tasks.spawn(async move {
+            let rows = 1 + number as usize % 20;
+            let images = images(rows, RGB, number);
+            let mut answers = Vec::new();
+            for label in 0..CLASSES {
+                let objectives = vec![Objective::CrossEntropy { label }; rows];
+                let gradient = attacker.gradient(images.clone(), objectives).await.unwrap();
+                answers.push((gradient.input, gradient.loss));
+            }
+            (number, attacker.logits(images).await.unwrap(), answers)
+        });
+    }
+    let crowd = tasks.join_all().await;
+    for (number, logits, answers) in crowd {
+        let rows = 1 + number as usize % 20;
+        let images = images(rows, RGB, number);
+        assert_eq!(classifier.logits(images.clone()).await.unwrap(), logits);
+        for (label, answer) in answers.into_iter().enumerate() {
+            let objectives = vec![Objective::CrossEntropy { label }; rows];
+            let alone = classifier
+                .gradient(images.clone(), objectives)
+                .await
+                .unwrap();
+            assert_eq!((alone.input, alone.loss), answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_callers_failing_rows_fail_nobody_elses() {
+    let classifier = loaded(&brittle(GREY));
+    let mut poison = images(1, GREY, 1);
+    poison[[0, 0, 0, 0]] = 7.0;
+    let (healthy, poisoned, also) = tokio::join!(
+        classifier.logits(images(2, GREY, 1)),
+        classifier.logits(poison),
+        classifier.logits(images(1, GREY, 2)),
+    );
+    assert_eq!(healthy.unwrap().dim(), (2, 3));
+    assert!(matches!(poisoned, Err(VictimError::Runtime(_))));
+    assert_eq!(also.unwrap().dim(), (1, 3));
+}
+
+#[tokio::test]
+async fn a_gradient_graph_made_at_load_is_kept_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LoadOptions {
+        gradient_cache: Some(folder.path().join("gradients")),
+        ..options()
+    };
+    let model = smooth_network(RGB, CLASSES, Batch::Any).to_bytes();
+    let gradient = async |classifier: Classifier| {
+        let objectives = vec![Objective::Margin { label: 1 }];
+        classifier
+            .gradient(images(1, RGB, 4), objectives)
+            .await
+            .unwrap()
+            .input
+    };
+    let made = gradient(Classifier::from_bytes(&model, None, &options).unwrap()).await;
+    let version = fs::read_dir(folder.path().join("gradients"))
+        .unwrap()
+        .next();
+    let mut kept = fs::read_dir(version.unwrap().unwrap().path()).unwrap();
+    let kept = kept.next().unwrap().unwrap().path();
+    let written = fs::metadata(&kept).unwrap().modified().unwrap();
+    let found = gradient(Classifier::from_bytes(&model, None, &options).unwrap()).await;
+    assert_eq!(made, found);
+    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written);
+    fs::write(&kept, b"broken").unwrap();
+    let again = gradient(Classifier::from_bytes(&model, None, &options).unwrap()).await;
+    assert_eq!(made, again);
+    assert!(fs::metadata(&kept).unwrap().len() > 100);
+}
