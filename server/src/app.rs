@@ -1,12 +1,15 @@
 //! The state that requests share.
 use std::{
     num::NonZero,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 use axum::body::Bytes;
-use buckler_runtime::{Classifier, Entry, NotServed, Repository};
+use buckler_runtime::{Classifier, Entry, LoadOptions, NotServed, Repository};
 use ndarray::{Array4, Axis};
 use tokio::sync::Semaphore;
 
@@ -23,8 +26,12 @@ pub(crate) struct App {
     pub admission: Arc<Admission>,
     /// Where attacks compute.
     pub attacks: Pool,
-    /// Set when the server wants to stop: attacks are then answered as they stand.
+    /// Set when the server is to stop: it is not ready any more.
+    pub stopping: AtomicBool,
+    /// Set when the server is about to end: attacks are then answered as they stand.
     pub hurry: Arc<AtomicBool>,
+    /// A permit for each request under way.
+    pub requests: Semaphore,
     /// Decoding is bounded, because every image under way may need as much memory as the limits allow.
     decoding: Arc<Semaphore>,
 }
@@ -54,7 +61,12 @@ impl Chosen {
 impl App {
     /// Blocking.
     pub fn load(config: Config) -> Result<Arc<Self>, ServerError> {
-        let repository = Repository::open(&config.models, &config.load)?;
+        let options = LoadOptions {
+            separate_attacks: true,
+            gradient_cache: config.gradient_cache.clone(),
+            ..config.load.clone()
+        };
+        let repository = Repository::open(&config.models, &options)?;
         let listed = repository.index();
         if listed.is_empty() {
             return Err(ServerError::NoModels(config.models.clone()));
@@ -69,10 +81,18 @@ impl App {
             admission: Arc::new(Admission::new(config.max_attacks, config.load.queue_bytes)),
             attacks: Pool::start()?,
             hurry: Arc::default(),
+            stopping: AtomicBool::new(false),
+            requests: Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
             config,
             repository,
             decoding: Arc::new(Semaphore::new(processors)),
         }))
+    }
+
+    /// Whether requests can be answered: every model is there, and the server does not stop.
+    pub fn is_ready(&self) -> bool {
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        !stopping && !self.repository.serving().is_empty()
     }
 
     /// The name of the model for requests that name none: the configured one, else the first by name that is served.

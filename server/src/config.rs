@@ -1,17 +1,38 @@
-use std::{path::PathBuf, time::Duration};
+mod check;
+mod seconds;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use buckler_runtime::{ImageLimits, LoadOptions};
+use serde::Deserialize;
 
-/// What the server serves, and how much of it one request may ask for.
-#[derive(Clone, Debug)]
+pub use self::check::ConfigError;
+
+/// What the server serves, how, and how much of it one request may ask for. A TOML file may give any of it under the same names;
+/// times are in seconds there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The models: `<name>/<version>/model.onnx`.
     pub models: PathBuf,
     /// The model for requests that name none; without it the first by name that can be used.
     pub default_model: Option<String>,
+    /// The address to listen on. [`run`](crate::run) is given a listener and does not look at it.
+    pub bind: SocketAddr,
+    /// Time between two looks at the models' directory and the certificate; a change counts once two looks saw it. 0 for none.
+    #[serde(with = "seconds")]
+    pub reload_interval: Duration,
     /// How models are run.
+    #[serde(rename = "engine")]
     pub load: LoadOptions,
-    /// Length of a request's body, in bytes.
+    /// Where gradient graphs that had to be made are kept for the next time; nowhere without it.
+    pub gradient_cache: Option<PathBuf>,
+    /// Length of a request's body, in bytes, decompressed.
     pub max_body_bytes: usize,
     /// Limits for each image.
     pub image: ImageLimits,
@@ -25,21 +46,56 @@ pub struct Config {
     pub max_cost: u64,
     /// Attacks at the same time; more are told when to try again.
     pub max_attacks: usize,
-    /// How long one request may take, from its first byte to its answer.
+    /// Requests at the same time, of whatever kind; more are told when to try again.
+    pub max_requests: usize,
+    /// How long one request may take, from its first byte to its answer. A request may ask for less.
+    #[serde(with = "seconds")]
     pub request_timeout: Duration,
+    /// How long a client may take to send a request's head.
+    #[serde(with = "seconds")]
+    pub header_timeout: Duration,
+    /// How long the server goes on as before when it is asked to stop, but says that it is not ready, so that whoever sends it
+    /// requests can look for another.
+    #[serde(with = "seconds")]
+    pub drain: Duration,
+    /// How long requests under way may then take to end. Attacks are answered as they stand shortly before.
+    #[serde(with = "seconds")]
+    pub grace: Duration,
+    /// The origins whose pages may call the server from a browser, such as `https://example.org`; none by default.
+    pub cors_origins: Vec<String>,
+    /// Encrypts connections.
+    pub tls: Option<Tls>,
+}
+
+/// A certificate and its key, in PEM files. They are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, with those of its issuers behind it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl Default for Config {
+    /// Models in `models`, on 127.0.0.1:8080.
+    fn default() -> Self {
+        Self::new("models")
+    }
 }
 
 impl Config {
-    /// The defaults for a directory of models: bodies and images up to 10 MiB, 16 images, 1000 steps, 50 restarts, a cost
-    /// of 20000, 60 seconds.
+    /// The defaults for a directory of models: a look at it every 5 seconds, bodies and images up to 10 MiB, 16 images, 1000 steps, 50
+    /// restarts, a cost of 20000, 64 attacks and 512 requests at a time, 60 seconds for a request, 10 for its head, no drain, 30 seconds
+    /// of grace.
     pub fn new(models: impl Into<PathBuf>) -> Self {
         Self {
             models: models.into(),
             default_model: None,
-            load: LoadOptions {
-                separate_attacks: true,
-                ..LoadOptions::default()
-            },
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            reload_interval: Duration::from_secs(5),
+            load: LoadOptions::default(),
+            gradient_cache: None,
             max_body_bytes: 10 << 20,
             image: ImageLimits::default(),
             max_images: 16,
@@ -47,7 +103,28 @@ impl Config {
             max_restarts: 50,
             max_cost: 20_000,
             max_attacks: 64,
+            max_requests: 512,
             request_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_secs(10),
+            drain: Duration::ZERO,
+            grace: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+            tls: None,
         }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something that is no setting.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 }

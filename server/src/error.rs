@@ -60,6 +60,16 @@ pub(crate) enum ApiError {
         first: String,
         second: String,
     },
+    #[error("header `{name}` is `{value}`: write {expected}")]
+    Header {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+    #[error("{0} requests are under way, as many as are allowed at a time: try again in 1 s")]
+    Busy(usize),
+    #[error("the server is stopping and takes no more attacks: ask another one")]
+    Stopping,
     #[error("{message}")]
     Value { field: String, message: String },
     #[error("image {index}: {error}")]
@@ -135,6 +145,9 @@ impl ApiError {
             Self::Query(_) => (S::BAD_REQUEST, "invalid_query"),
             Self::UnknownField { .. } => (S::UNPROCESSABLE_ENTITY, "unknown_field"),
             Self::Conflict { .. } => (S::UNPROCESSABLE_ENTITY, "conflicting_field"),
+            Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
+            Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy"),
+            Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping"),
             Self::Value { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Image { error, .. } => of_image(error),
             Self::TooExpensive { .. } | Self::TooManyDraws { .. } => {

@@ -34,20 +34,32 @@ mod app;
 mod attacks;
 mod caller;
 mod config;
+mod deadline;
 mod error;
 mod request;
+mod request_id;
 mod router;
 mod routes;
+mod serving;
+mod tls;
 
 use tokio::net::TcpListener;
 
-pub use config::Config;
+pub use config::{Config, ConfigError, Tls};
+pub use tls::TlsError;
 
 use app::App;
+use tls::Certificate;
 
 /// Why the server did not start or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Connections cannot be encrypted.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The models' directory cannot be read, or there is no ONNX Runtime.
     #[error(transparent)]
     Runtime(#[from] buckler_runtime::RuntimeError),
@@ -75,12 +87,16 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServerError> {
+    config.check()?;
+    let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
+    let scheme = if certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let app = tokio::task::spawn_blocking(|| App::load(config)).await??;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!("listening on http://{address}");
+        tracing::info!("listening on {scheme}://{address}");
     }
-    axum::serve(listener, router::router(app))
-        .with_graceful_shutdown(shutdown)
-        .await?;
-    Ok(())
+    serving::serve(listener, app, certificate, shutdown).await
 }

@@ -1,17 +1,32 @@
 //! The way of a request through the layers to its route.
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
-    http::{Method, Uri},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    http::{
+        HeaderValue, Method, Uri,
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use tower::util::option_layer;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tracing::Instrument;
 
-use crate::{app::App, error::ApiError, routes};
+use crate::{
+    app::App,
+    deadline,
+    error::ApiError,
+    request_id::{self, RequestId},
+    routes,
+};
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -26,9 +41,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), deadline))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), in_turn))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            deadline::keep,
+        ))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn(request_id::name))
+        .layer(option_layer(cors(&app.config.cors_origins)))
         .with_state(app)
 }
 
@@ -43,13 +64,53 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     }
 }
 
-/// Dropping the inner future withdraws its queries from the model.
-async fn deadline(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let limit = app.config.request_timeout;
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::Timeout(limit).into_response(),
+/// As many requests at a time as are allowed: the memory that each may take is bounded, so that of all is too.
+async fn in_turn(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // What tells how the server fares must be answered above all when it is busy.
+    if matches!(
+        request.uri().path(),
+        "/health" | "/metrics" | "/v2/health/live" | "/v2/health/ready"
+    ) {
+        return next.run(request).await;
     }
+    let Ok(_place) = app.requests.try_acquire() else {
+        return ApiError::Busy(app.config.max_requests).into_response();
+    };
+    next.run(request).await
+}
+
+/// Pages of other origins may call the server only if they are listed.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> = origins
+        .iter()
+        .filter_map(|origin| origin.parse().ok())
+        .collect();
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT])
+            .max_age(Duration::from_secs(3600))
+    })
+}
+
+/// One line for every request, when it is answered.
+async fn log(request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route
+        .as_ref()
+        .map_or("none", MatchedPath::as_str)
+        .to_owned();
+    let id = request.extensions().get::<RequestId>().cloned();
+    let id = id.as_ref().map_or("", RequestId::as_str).to_owned();
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", %method, route, request_id = id);
+    let response = next.run(request).instrument(span.clone()).await;
+    let _entered = span.enter();
+    let (status, milliseconds) = (response.status().as_u16(), start.elapsed().as_millis());
+    tracing::info!(status, milliseconds, "answered");
+    response
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

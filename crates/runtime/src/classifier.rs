@@ -21,6 +21,7 @@ use std::{
 use buckler_attack::{InputSpec, VictimError};
 use buckler_onnx::{Card, Layout, Normalization};
 use ndarray::{Array2, Array3, Array4, ArrayD};
+use serde::Deserialize;
 
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
@@ -38,9 +39,11 @@ use crate::{
 };
 
 /// How a classifier is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LoadOptions {
     /// What the model is called in logs and by [`LoadOptions::watch`]; the name on its card where this is `None`.
+    #[serde(skip)]
     pub name: Option<String>,
     /// Threads for one run; predictions and attacks have their own.
     pub threads: usize,
@@ -50,13 +53,17 @@ pub struct LoadOptions {
     /// [`VictimError::Overloaded`].
     pub queue_bytes: usize,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
+    #[serde(skip)]
     pub normalization: Option<Normalization>,
     /// Where gradient graphs that had to be made at load are kept for the next time; nowhere without it.
+    #[serde(skip)]
     pub gradient_cache: Option<PathBuf>,
     /// Attacks ask nothing of the session that predicts: they have a second one for their forward passes, and leave the
     /// processors to predictions where both want them. This takes the memory of one more session.
+    #[serde(skip)]
     pub separate_attacks: bool,
     /// Is told of every batch.
+    #[serde(skip)]
     pub watch: Option<Watch>,
 }
 

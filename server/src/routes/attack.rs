@@ -1,4 +1,8 @@
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use axum::{
     Json,
@@ -102,6 +106,9 @@ async fn prepare(
         },
         bytes: wanted.rows(images.len()).saturating_mul(row),
     };
+    if app.stopping.load(Ordering::Relaxed) {
+        return Err(ApiError::Stopping);
+    }
     let left = caller.deadline.saturating_duration_since(Instant::now());
     let ticket = app.admission.admit(work, left)?;
     let images = app.decode(classifier, images).await?;

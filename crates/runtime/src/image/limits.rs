@@ -1,7 +1,10 @@
+use serde::Deserialize;
+
 use super::ImageError;
 
 /// How much an image may cost before it is known to be worth it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageLimits {
     /// Length of the encoded image, in bytes.
     pub max_bytes: usize,

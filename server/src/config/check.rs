@@ -1,0 +1,176 @@
+use std::{io, path::PathBuf, time::Duration};
+
+use axum::http::HeaderValue;
+
+use super::Config;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration `{}` cannot be read: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds something that is no setting.
+    #[error("the configuration `{}` is not understood: {source}", .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// Nothing could ever be answered.
+    #[error(
+        "`{setting}` is 0, so that no request could ever be answered: set it to {usual}, as it is by default"
+    )]
+    Zero {
+        /// The setting.
+        setting: &'static str,
+        /// A sensible value.
+        usual: u64,
+    },
+    /// Attacks could not be answered before the server is gone.
+    #[error("`{setting}` is {} s, over the limit of {limit} s: choose less", .value.as_secs_f64())]
+    TooLong {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: Duration,
+        /// In seconds.
+        limit: u64,
+    },
+    /// No page has such an origin.
+    #[error(
+        "`cors_origins` has `{0}`, which is no origin: write a scheme and a host, such as `https://example.org`"
+    )]
+    Origin(String),
+}
+
+/// A week: what is longer is a mistake, and would overflow the clock.
+const LONGEST: u64 = 7 * 24 * 3600;
+
+impl Config {
+    /// Checks what would otherwise show itself only in requests.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("max_body_bytes", self.max_body_bytes as u64, 10 << 20),
+            ("max_images", self.max_images as u64, 16),
+            ("max_steps", self.max_steps as u64, 1000),
+            ("max_restarts", self.max_restarts as u64, 50),
+            ("max_cost", self.max_cost, 20_000),
+            ("max_attacks", self.max_attacks as u64, 64),
+            ("max_requests", self.max_requests as u64, 512),
+            (
+                "request_timeout",
+                self.request_timeout.as_nanos() as u64,
+                60,
+            ),
+            ("header_timeout", self.header_timeout.as_nanos() as u64, 10),
+            ("engine.threads", self.load.threads as u64, 1),
+            ("engine.max_batch", self.load.max_batch as u64, 16),
+            (
+                "engine.queue_bytes",
+                self.load.queue_bytes as u64,
+                256 << 20,
+            ),
+            ("image.max_bytes", self.image.max_bytes as u64, 10 << 20),
+            ("image.max_pixels", self.image.max_pixels, 16_000_000),
+            ("image.max_side", self.image.max_side.into(), 16_384),
+            ("image.max_alloc", self.image.max_alloc, 256 << 20),
+        ];
+        if let Some(&(setting, _, usual)) = counts.iter().find(|(_, value, _)| *value == 0) {
+            return Err(ConfigError::Zero { setting, usual });
+        }
+        for (setting, value) in [
+            ("request_timeout", self.request_timeout),
+            ("header_timeout", self.header_timeout),
+            ("reload_interval", self.reload_interval),
+            ("drain", self.drain),
+            ("grace", self.grace),
+        ] {
+            if value > Duration::from_secs(LONGEST) {
+                return Err(ConfigError::TooLong {
+                    setting,
+                    value,
+                    limit: LONGEST,
+                });
+            }
+        }
+        for origin in &self.cors_origins {
+            let host = origin
+                .strip_prefix("https://")
+                .or(origin.strip_prefix("http://"));
+            let plain =
+                host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
+            if !plain || HeaderValue::from_str(origin).is_err() {
+                return Err(ConfigError::Origin(origin.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let config = Config::read(file.path()).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_file_gives_what_it_names_and_leaves_the_rest() {
+        let config = read(
+            "models = \"m\"\nrequest_timeout = 2.5\ncors_origins = [\"https://a.example\"]\n\
+             [engine]\nthreads = 3\n[image]\nmax_side = 100\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.request_timeout, Duration::from_millis(2500));
+        assert_eq!((config.load.threads, config.load.max_batch), (3, 16));
+        assert_eq!(
+            (config.image.max_side, config.image.max_bytes),
+            (100, 10 << 20)
+        );
+        assert_eq!(config.max_images, 16);
+        read("").unwrap();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (text, parts) in [
+            ("max_step = 3", vec!["max_step", "unknown field"]),
+            ("request_timeout = 0", vec!["request_timeout", "60"]),
+            ("request_timeout = -1", vec!["-1", "seconds"]),
+            ("grace = 1e9", vec!["grace", "604800"]),
+            ("max_requests = 0", vec!["max_requests", "512"]),
+            ("[engine]\nthreads = 0", vec!["engine.threads"]),
+            ("[engine]\nwatch = 1", vec!["watch", "unknown field"]),
+            ("[image]\nmax_side = 0", vec!["image.max_side", "16384"]),
+            ("cors_origins = [\"*\"]", vec!["`*`", "https://"]),
+            ("cors_origins = [\"https://a/b\"]", vec!["https://a/b"]),
+            ("[tls]\nkey = \"k\"", vec!["certificate"]),
+            ("models = 3", vec!["models"]),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                parts.iter().all(|part| error.contains(part)),
+                "{text}: {error}"
+            );
+        }
+        let error = Config::read("nowhere.toml".as_ref())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("nowhere.toml"), "{error}");
+    }
+}
