@@ -6,12 +6,13 @@ use buckler_runtime::{Classifier, Entry, NotServed, Repository};
 use ndarray::{Array4, Axis};
 use tokio::sync::Semaphore;
 
-use crate::{Config, ServerError, error::ApiError};
+use crate::{Config, ServerError, error::ApiError, v2::AllStatistics};
 
 /// What every request sees.
 pub(crate) struct App {
     pub config: Config,
     pub repository: Repository,
+    pub statistics: AllStatistics,
     /// Decoding is bounded, because every image under way may need as much memory as the limits allow.
     decoding: Arc<Semaphore>,
 }
@@ -46,6 +47,7 @@ impl App {
         Ok(Arc::new(Self {
             config,
             repository,
+            statistics: AllStatistics::default(),
             decoding: Arc::new(Semaphore::new(processors)),
         }))
     }

@@ -10,15 +10,18 @@ use buckler_attack::{AttackError, VictimError};
 use buckler_runtime::{ImageError, NotServed};
 use serde_json::json;
 
+use crate::v2::ProtocolError;
+
 /// A request that is not answered as it asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error(
-        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health or GET /"
+        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health, GET / or the Open Inference Protocol below \
+         /v2"
     )]
     UnknownRoute(String),
     #[error(
-        "{method} {path} is not possible: use POST for /predict and /attack, GET for everything else"
+        "{method} {path} is not possible: use POST for /predict, /attack, /v2/.../infer and /v2/repository, GET for everything else"
     )]
     WrongMethod { method: Method, path: String },
     #[error(transparent)]
@@ -73,6 +76,12 @@ pub(crate) enum ApiError {
         steps: usize,
         limit: u64,
     },
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    NotLoaded(NotServed),
+    #[error("content encoding `{0}` is not supported: use gzip, deflate or none")]
+    ContentEncoding(String),
     #[error("{0}: use /predict, or a model that /models lists as attackable")]
     NoGradient(String),
     #[error(transparent)]
@@ -117,6 +126,10 @@ impl ApiError {
             Self::Value { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Image { error, .. } => of_image(error),
             Self::TooExpensive { .. } => (S::UNPROCESSABLE_ENTITY, "too_expensive"),
+            Self::NotLoaded(NotServed::Unknown { .. }) => (S::NOT_FOUND, "unknown_model"),
+            Self::NotLoaded(_) => (S::BAD_REQUEST, "not_loaded"),
+            Self::Protocol(_) => (S::BAD_REQUEST, "invalid_request"),
+            Self::ContentEncoding(_) => (S::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
             Self::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
             Self::Attack(AttackError::Samples(_)) => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Attack(AttackError::NotFinite { .. }) | Self::NotFinite { .. } => {
@@ -132,7 +145,7 @@ impl ApiError {
         match self {
             Self::Base64 { field, .. } | Self::Value { field, .. } => Some(field),
             Self::UnknownField { name, .. } | Self::Conflict { name, .. } => Some(name),
-            Self::NotServed(_) => Some("model"),
+            Self::NotServed(_) | Self::NotLoaded(_) => Some("model"),
             Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
             _ => None,
         }
@@ -166,20 +179,27 @@ fn of_victim(error: &VictimError) -> (StatusCode, &'static str) {
     }
 }
 
+/// What went wrong, beside a response for those who answer in another form.
+#[derive(Clone, Debug)]
+pub(crate) struct Message(pub String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         if status.is_server_error() {
             tracing::error!(code, error = %self, "request failed");
         }
-        let mut error = json!({ "code": code, "message": self.to_string() });
+        let message = Message(self.to_string());
+        let mut error = json!({ "code": code, "message": message.0 });
         if let (Some(field), Some(error)) = (self.field(), error.as_object_mut()) {
             error.insert("field".to_owned(), field.into());
         }
         let body = Json(json!({ "error": error }));
-        match status {
+        let mut response = match status {
             StatusCode::TOO_MANY_REQUESTS => (status, [(RETRY_AFTER, "1")], body).into_response(),
             _ => (status, body).into_response(),
-        }
+        };
+        response.extensions_mut().insert(message);
+        response
     }
 }

@@ -33,9 +33,12 @@
 mod app;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod request;
 mod router;
 mod routes;
+mod v2;
 
 use tokio::net::TcpListener;
 

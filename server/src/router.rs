@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::{app::App, error::ApiError, routes};
+use crate::{app::App, error::ApiError, routes, v2};
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -21,12 +21,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/models", get(routes::models))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
+        .merge(v2::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), deadline))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(v2::error_body))
         .layer(TraceLayer::new_for_http())
         .with_state(app)
 }

@@ -1,0 +1,40 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde_json::{Value, json};
+
+use super::Named;
+use crate::{app::App, error::ApiError};
+
+/// `GET /v2/health/live`
+pub(super) async fn live() -> Json<Value> {
+    Json(json!({ "live": true }))
+}
+
+/// `GET /v2/health/ready`: 200 when every model is served, but for those that were unloaded by request, else 503.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let mut models = BTreeMap::<String, bool>::new();
+    for listed in app.repository.index() {
+        // A version may be served while a later one is broken.
+        *models.entry(listed.name).or_default() |= listed.ready || listed.unloaded;
+    }
+    let ready = models.values().all(|&ready| ready);
+    let status = match ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(json!({ "ready": ready })))
+}
+
+/// `GET /v2/models/{model}[/versions/{version}]/ready`
+pub(super) async fn model(
+    State(app): State<Arc<App>>,
+    Path(named): Path<Named>,
+) -> Result<Json<Value>, ApiError> {
+    let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
+    Ok(Json(json!({ "name": chosen.entry.name, "ready": true })))
+}
