@@ -63,9 +63,16 @@ pub(super) async fn infer(
     let inference = chosen.classifier().infer(query.rows);
     let logits = match query.timeout {
         None => inference.await?,
-        Some(timeout) => tokio::time::timeout(timeout.saturating_sub(start.elapsed()), inference)
-            .await
-            .map_err(|_| ApiError::Timeout(timeout))??,
+        Some(timeout) => {
+            let over = ApiError::Timeout(timeout);
+            // Timers are too coarse to tell a time that has passed already.
+            match timeout.checked_sub(start.elapsed()) {
+                None => return Err(over),
+                Some(left) => tokio::time::timeout(left, inference)
+                    .await
+                    .map_err(|_| over)??,
+            }
+        }
     };
     let infer = asked.elapsed();
 
