@@ -1,4 +1,5 @@
-//! The HTTP server: `POST /predict`, `POST /attack`, `GET /models`, `GET /health` and a page at `GET /`.
+//! The HTTP server: `POST /predict`, `POST /attack`, `GET /models`, `GET /health` and a page at `GET /`, and the Open
+//! Inference Protocol below `/v2`, which has its own forms (`docs/protocol.md`).
 //!
 //! # Requests
 //! Images come as `multipart/form-data` (parts named `image`), as the raw body of one image, or as JSON

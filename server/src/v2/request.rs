@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::{ProtocolError, TensorError},
-    json::{AtMost, MAX_AXES, MAX_TENSORS, check_depth},
+    json::{AtMost, MAX_AXES, MAX_TENSORS, Object, check_depth},
     tensor::{Form, Tensor},
 };
 
@@ -38,28 +38,25 @@ pub(crate) struct RequestedOutput<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct Head<'a> {
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
-    parameters: Option<RequestParameters>,
+    parameters: Option<Object<RequestParameters>>,
     #[serde(borrow)]
-    inputs: AtMost<HeadInput<'a>, MAX_TENSORS>,
+    inputs: AtMost<Object<HeadInput<'a>>, MAX_TENSORS>,
     #[serde(borrow, default)]
-    outputs: Option<AtMost<HeadOutput<'a>, MAX_TENSORS>>,
+    outputs: Option<AtMost<Object<HeadOutput<'a>>, MAX_TENSORS>>,
 }
 
 /// Others are known to some servers (`priority`, `sequence_id`) and mean nothing to a model without a state.
 #[derive(Default, Deserialize)]
-#[serde(expecting = "an object")]
 struct RequestParameters {
     timeout: Option<u64>,
     binary_data_output: Option<bool>,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct HeadInput<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
@@ -67,29 +64,26 @@ struct HeadInput<'a> {
     #[serde(borrow)]
     datatype: Cow<'a, str>,
     #[serde(default)]
-    parameters: Option<InputParameters>,
+    parameters: Option<Object<InputParameters>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(expecting = "an object")]
 struct InputParameters {
     binary_data_size: Option<usize>,
     shared_memory_region: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct HeadOutput<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(default)]
-    parameters: Option<OutputParameters>,
+    parameters: Option<Object<OutputParameters>>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(expecting = "an object")]
 struct OutputParameters {
     binary_data: Option<bool>,
     classification: Option<usize>,
@@ -121,17 +115,17 @@ impl<'a> InferRequest<'a> {
                 body: body.len(),
             })?;
         check_depth(json)?;
-        let head: Head<'a> =
+        let Object(head): Object<Head<'a>> =
             serde_json::from_slice(json).map_err(|error| ProtocolError::Json(error.to_string()))?;
         let mut inputs = Vec::with_capacity(head.inputs.0.len());
-        for input in head.inputs.0 {
+        for Object(input) in head.inputs.0 {
             inputs.push(tensor(input, &mut binary, limit)?);
         }
         if !binary.is_empty() {
             return Err(ProtocolError::TrailingBytes(binary.len()));
         }
         let outputs = head.outputs.unwrap_or_default().0.into_iter();
-        let parameters = head.parameters.unwrap_or_default();
+        let Object(parameters) = head.parameters.unwrap_or_default();
         Ok(Self {
             id: head.id,
             // Clients send 0 for none.
@@ -150,7 +144,7 @@ fn tensor<'a>(
     limit: usize,
 ) -> Result<Tensor<'a>, ProtocolError> {
     let HeadInput { name, shape, .. } = input;
-    let parameters = input.parameters.unwrap_or_default();
+    let Object(parameters) = input.parameters.unwrap_or_default();
     if parameters.shared_memory_region.is_some() {
         return Err(ProtocolError::SharedMemory(name.into_owned()));
     }
@@ -177,8 +171,8 @@ fn tensor<'a>(
     })
 }
 
-fn requested(output: HeadOutput<'_>) -> Result<RequestedOutput<'_>, ProtocolError> {
-    let parameters = output.parameters.unwrap_or_default();
+fn requested(Object(output): Object<HeadOutput<'_>>) -> Result<RequestedOutput<'_>, ProtocolError> {
+    let Object(parameters) = output.parameters.unwrap_or_default();
     if parameters.shared_memory_region.is_some() {
         return Err(ProtocolError::SharedMemory(output.name.into_owned()));
     }

@@ -30,7 +30,8 @@ struct Timed {
 }
 
 impl Statistics {
-    /// A request of so many rows: how long it waited, was run, was made into tensors, and how long its answer was made.
+    /// A request of so many rows, which counts as one execution: how long it waited and was run, and how long its tensors and its
+    /// answer were made.
     pub fn record(
         &self,
         rows: usize,

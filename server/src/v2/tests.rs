@@ -257,7 +257,7 @@ fn json_that_is_no_request_is_told_with_its_place() {
         ("{", "EOF while parsing an object at line 1 column 1"),
         (
             "[]",
-            "invalid length 2, expected an object at line 1 column 2",
+            "invalid type: sequence, expected an object at line 1 column 0",
         ),
         (
             "3",

@@ -13,7 +13,10 @@ use crate::{
     app::{App, blocking},
     error::ApiError,
     request::read_body,
-    v2::{error::ProtocolError, json::check_depth},
+    v2::{
+        error::ProtocolError,
+        json::{Object, check_depth},
+    },
 };
 
 #[derive(Serialize)]
@@ -25,14 +28,12 @@ pub(super) struct Listed {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(expecting = "an object")]
 struct IndexRequest {
     #[serde(default)]
     ready: bool,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(expecting = "an object")]
 struct LoadRequest {
     #[serde(default)]
     parameters: BTreeMap<String, IgnoredAny>,
@@ -98,5 +99,6 @@ async fn read<T: Default + for<'de> Deserialize<'de>>(
     }
     check_depth(&body)?;
     let malformed = |error: serde_json::Error| ProtocolError::RepositoryJson(error.to_string());
-    Ok(serde_json::from_slice(&body).map_err(malformed)?)
+    let Object(request) = serde_json::from_slice(&body).map_err(malformed)?;
+    Ok(request)
 }
