@@ -13,8 +13,6 @@ mod round_trip;
 mod routes;
 mod statistics;
 mod tensor;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::{
     error::ProtocolError, error_body::error_body, round_trip::round_trip, routes::routes,

@@ -182,3 +182,6 @@ fn requested(Object(output): Object<HeadOutput<'_>>) -> Result<RequestedOutput<'
         classes: parameters.classification.filter(|&classes| classes > 0),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// For bodies and tensors in them.
-pub(super) const LIMIT: usize = 1 << 20;
+const LIMIT: usize = 1 << 20;
 
 /// Reads a body; what is understood is written in binary and, where that is possible, in JSON, and must be read as the same.
 pub(crate) fn round_trip(json_length: Option<usize>, body: &[u8]) {
@@ -29,7 +29,7 @@ pub(crate) fn round_trip(json_length: Option<usize>, body: &[u8]) {
 }
 
 /// Tensors as the inputs of a request, which look like the outputs of a response.
-pub(super) fn written(
+fn written(
     tensors: &[Tensor<'_>],
     binary: bool,
 ) -> Result<(Option<usize>, Vec<u8>), ProtocolError> {
@@ -56,3 +56,6 @@ pub(super) fn written(
         body,
     ))
 }
+
+#[cfg(test)]
+mod tests;

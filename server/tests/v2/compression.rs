@@ -119,6 +119,8 @@ async fn compressed_bodies_are_bounded_and_others_are_refused() {
                 .contains("could not be read")
         );
     }
+    let plain = request(&sides(0.0, 0.0)).to_string().into_bytes();
+    ok(post("identity", plain).send().await.unwrap()).await;
     let message = refused(post("br", b"{}".to_vec()), 415).await;
     assert!(
         message.contains("`br`") && message.contains("gzip"),

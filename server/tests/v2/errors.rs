@@ -148,6 +148,18 @@ async fn what_is_no_route_or_method_is_told_as_text_in_json() {
 }
 
 #[tokio::test]
+async fn a_long_body_to_an_unknown_model_is_read_before_it_is_refused() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let request = server
+            .post("/v2/models/nobody/infer")
+            .body(vec![0; 8 << 20]);
+        assert!(refused(request, 404).await.contains("`nobody`"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn bodies_and_tensors_have_a_limit() {
     let server = Server::with(|config| config.max_body_bytes = 4096).await;
     let long = server.post(HALVES).body(vec![b' '; 5000]);

@@ -42,20 +42,19 @@ pub(super) async fn infer(
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
+    // First of all: a client that is still sending when it is refused may see a reset and never the answer.
+    let body = read_body(body, app.config.max_body_bytes).await?;
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let statistics = app.statistics.of(&chosen.entry.name, &chosen.entry.version);
     let attempt = Attempt::new(statistics, start);
-    if let Some(encoding) = headers.get(CONTENT_ENCODING) {
-        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
-        return Err(ApiError::ContentEncoding(encoding));
-    }
+    check_encoding(&headers)?;
     let json_length = json_length(&headers)?;
-    let body = read_body(body, app.config.max_body_bytes).await?;
     let limit = app.config.max_body_bytes;
     let classifier = chosen.classifier().clone();
 
     let read = Instant::now();
     let query = blocking(move || Ok(Query::of(json_length, &body, limit, &classifier)?)).await?;
+    let Query { id, wanted, .. } = query;
     let input = read.elapsed();
     let count = query.rows.shape().first().copied().unwrap_or(0);
 
@@ -77,9 +76,20 @@ pub(super) async fn infer(
     let infer = asked.elapsed();
 
     let answered = Instant::now();
-    let response = answer(&chosen, query.id.as_deref(), query.wanted, logits)?;
+    let response = blocking(move || Ok(answer(&chosen, id.as_deref(), wanted, logits)?)).await?;
     attempt.succeed(count, infer, input, answered.elapsed());
     Ok(response)
+}
+
+/// The encodings that are supported are undone already, and the header is gone.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes());
+            Err(ApiError::ContentEncoding(encoding.into_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ProtocolError> {
