@@ -1,5 +1,6 @@
 //! The state that requests share.
 use std::{
+    collections::BTreeMap,
     num::NonZero,
     sync::{
         Arc,
@@ -17,6 +18,7 @@ use crate::{
     Config, ServerError,
     attacks::{Admission, Frame, Pool},
     error::ApiError,
+    v2::AllStatistics,
 };
 
 /// What every request sees.
@@ -32,6 +34,7 @@ pub(crate) struct App {
     pub hurry: Arc<AtomicBool>,
     /// A permit for each request under way.
     pub requests: Semaphore,
+    pub statistics: AllStatistics,
     /// Decoding is bounded, because every image under way may need as much memory as the limits allow.
     decoding: Arc<Semaphore>,
 }
@@ -85,14 +88,23 @@ impl App {
             requests: Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
             config,
             repository,
+            statistics: AllStatistics::default(),
             decoding: Arc::new(Semaphore::new(processors)),
         }))
     }
 
-    /// Whether requests can be answered: every model is there, and the server does not stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether every model is served, but for those that were unloaded by request, and the server does not stop.
     pub fn is_ready(&self) -> bool {
-        let stopping = self.stopping.load(Ordering::Relaxed);
-        !stopping && !self.repository.serving().is_empty()
+        let mut models = BTreeMap::<String, bool>::new();
+        for listed in self.repository.index() {
+            // A version may be served while a later one is broken.
+            *models.entry(listed.name).or_default() |= listed.ready || listed.unloaded;
+        }
+        !self.is_stopping() && models.values().all(|&ready| ready)
     }
 
     /// The name of the model for requests that name none: the configured one, else the first by name that is served.

@@ -10,17 +10,21 @@ use buckler_attack::{AttackError, VictimError};
 use buckler_runtime::{ImageError, NotServed};
 use serde_json::{Value, json};
 
-use crate::attacks::{Refused, seconds};
+use crate::{
+    attacks::{Refused, seconds},
+    v2::ProtocolError,
+};
 
 /// A request that is not answered as it asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error(
-        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health or GET /"
+        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health, GET / or the Open Inference Protocol below \
+         /v2"
     )]
     UnknownRoute(String),
     #[error(
-        "{method} {path} is not possible: use POST for /predict and /attack, GET for everything else"
+        "{method} {path} is not possible: use POST for /predict, /attack, /v2/.../infer and /v2/repository, GET for everything else"
     )]
     WrongMethod { method: Method, path: String },
     #[error(transparent)]
@@ -104,6 +108,12 @@ pub(crate) enum ApiError {
         "there is no adversarial image to send (outcome {outcome}): ask for JSON to see the report"
     )]
     NoPicture { outcome: String },
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    NotLoaded(NotServed),
+    #[error("content encoding `{0}` is not supported: use gzip, deflate or none")]
+    ContentEncoding(String),
     #[error("{0}: use /predict, or a model that /models lists as attackable")]
     NoGradient(String),
     #[error(transparent)]
@@ -115,9 +125,9 @@ pub(crate) enum ApiError {
     )]
     NotFinite { index: usize },
     #[error(
-        "the request took longer than the {:.1} seconds allowed: ask for fewer images, steps or restarts, or try again when \
+        "the request took longer than the {} seconds allowed: ask for fewer images, steps or restarts, or try again when \
          the server is less busy",
-        .0.as_secs_f32()
+        (.0.as_secs_f64() * 1e6).round() / 1e6
     )]
     Timeout(Duration),
     #[error("the server failed ({0}): report it with the request")]
@@ -157,6 +167,10 @@ impl ApiError {
             Self::Refused(_) => (S::TOO_MANY_REQUESTS, "overloaded"),
             Self::OnePicture => (S::UNPROCESSABLE_ENTITY, "one_picture"),
             Self::NoPicture { .. } => (S::NOT_ACCEPTABLE, "no_adversarial_image"),
+            Self::NotLoaded(NotServed::Unknown { .. }) => (S::NOT_FOUND, "unknown_model"),
+            Self::NotLoaded(_) => (S::BAD_REQUEST, "not_loaded"),
+            Self::Protocol(_) => (S::BAD_REQUEST, "invalid_request"),
+            Self::ContentEncoding(_) => (S::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
             Self::NoGradient(_) => (S::UNPROCESSABLE_ENTITY, "no_gradient"),
             Self::Attack(AttackError::Samples(_)) => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Attack(AttackError::NotFinite { .. }) | Self::NotFinite { .. } => {
@@ -172,7 +186,7 @@ impl ApiError {
         match self {
             Self::Base64 { field, .. } | Self::Value { field, .. } => Some(field),
             Self::UnknownField { name, .. } | Self::Conflict { name, .. } => Some(name),
-            Self::NotServed(_) => Some("model"),
+            Self::NotServed(_) | Self::NotLoaded(_) => Some("model"),
             Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
             _ => None,
         }
@@ -233,6 +247,9 @@ impl ApiError {
         }
     }
 }
+/// What went wrong, beside a response for those who answer in another form.
+#[derive(Clone, Debug)]
+pub(crate) struct Message(pub String);
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -240,15 +257,20 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(code, error = %self, "request failed");
         }
+        let message = Message(self.to_string());
         let body = Json(self.body());
         let busy = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        if busy {
-            let wait = [(RETRY_AFTER, self.retry_after().to_string())];
-            return (status, wait, body).into_response();
-        }
-        (status, body).into_response()
+        let mut response = match busy {
+            true => {
+                let wait = [(RETRY_AFTER, self.retry_after().to_string())];
+                (status, wait, body).into_response()
+            }
+            false => (status, body).into_response(),
+        };
+        response.extensions_mut().insert(message);
+        response
     }
 }

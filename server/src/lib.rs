@@ -1,4 +1,5 @@
-//! The HTTP server: `POST /predict`, `POST /attack`, `GET /models`, `GET /health` and a page at `GET /`.
+//! The HTTP server: `POST /predict`, `POST /attack`, `GET /models`, `GET /health` and a page at `GET /`, and the Open
+//! Inference Protocol below `/v2`, which has its own forms (`docs/protocol.md`).
 //!
 //! # Requests
 //! Images come as `multipart/form-data` (parts named `image`), as the raw body of one image, or as JSON
@@ -36,12 +37,15 @@ mod caller;
 mod config;
 mod deadline;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod request;
 mod request_id;
 mod router;
 mod routes;
 mod serving;
 mod tls;
+mod v2;
 
 use tokio::net::TcpListener;
 

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::Value;
 
-pub(crate) use self::parameters::Parameters;
+pub(crate) use self::{body::read as read_body, parameters::Parameters};
 use crate::{Config, error::ApiError};
 
 /// A request for something to be done with images.

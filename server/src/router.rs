@@ -25,7 +25,7 @@ use crate::{
     deadline,
     error::ApiError,
     request_id::{self, RequestId},
-    routes,
+    routes, v2,
 };
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
@@ -37,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
         .route("/certify", post(routes::certify))
+        .merge(v2::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.
@@ -47,6 +48,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             deadline::keep,
         ))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(v2::error_body))
         .layer(middleware::from_fn(log))
         .layer(middleware::from_fn(request_id::name))
         .layer(option_layer(cors(&app.config.cors_origins)))

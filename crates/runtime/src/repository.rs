@@ -57,6 +57,8 @@ pub struct Listed {
     pub version: String,
     /// Whether it is served.
     pub ready: bool,
+    /// Whether that is because a request unloaded it.
+    pub unloaded: bool,
     /// Why it is not; empty where it is.
     pub reason: String,
 }
@@ -348,6 +350,7 @@ impl Model {
             name: name.to_owned(),
             version: version.to_owned(),
             ready: reason.is_empty(),
+            unloaded: reason == UNLOADED,
             reason: reason.to_owned(),
         };
         let mut all: Vec<Listed> = self

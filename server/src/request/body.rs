@@ -7,11 +7,13 @@ use crate::error::ApiError;
 const PATIENCE: usize = 8;
 
 /// The whole body, up to `limit` bytes.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut length = 0usize;
     while let Some(chunk) = stream.next().await {
+        // Chunks that are decompressed on the way are ready as soon as they are asked for.
+        tokio::task::consume_budget().await;
         let chunk = chunk.map_err(|error| ApiError::Body(error.to_string()))?;
         length = length.saturating_add(chunk.len());
         if length <= limit {

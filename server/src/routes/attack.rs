@@ -1,8 +1,4 @@
-use std::{
-    convert::Infallible,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::{
     Json,
@@ -106,7 +102,7 @@ async fn prepare(
         },
         bytes: wanted.rows(images.len()).saturating_mul(row),
     };
-    if app.stopping.load(Ordering::Relaxed) {
+    if app.is_stopping() {
         return Err(ApiError::Stopping);
     }
     let left = caller.deadline.saturating_duration_since(Instant::now());

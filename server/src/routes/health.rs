@@ -10,10 +10,10 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Val
     let listed = app.repository.index();
     let ready = listed.iter().filter(|listed| listed.ready).count();
     let failed = listed.len() - ready;
-    let (status, word) = match (app.is_ready(), ready) {
-        (true, _) => (StatusCode::OK, "ok"),
-        (false, 0) => (StatusCode::SERVICE_UNAVAILABLE, "no_models"),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    let (status, word) = match (ready, app.is_stopping()) {
+        (0, _) => (StatusCode::SERVICE_UNAVAILABLE, "no_models"),
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        (_, false) => (StatusCode::OK, "ok"),
     };
     (
         status,

@@ -28,10 +28,10 @@ pub const RGB: InputSpec = InputSpec {
 
 pub struct Server {
     pub client: Client,
-    base: String,
+    pub base: String,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), buckler_server::ServerError>>,
-    _models: tempfile::TempDir,
+    pub models: tempfile::TempDir,
 }
 
 /// Which half is brighter: logits 12 (left - right), 12 (right - left) and -3 for `neither`.
@@ -71,6 +71,18 @@ impl Server {
         store(root.path(), "rounded", &rounded(GREY));
         fs::create_dir_all(root.path().join("unreadable/1")).unwrap();
         fs::write(root.path().join("unreadable/1/model.onnx"), b"?").unwrap();
+        Self::of(root, configure).await
+    }
+
+    /// Models `colour` and `halves`, which are both ready.
+    pub async fn sound() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        store(root.path(), "colour", &smooth_network(RGB, 4, Batch::Any));
+        store(root.path(), "halves", &halves());
+        Self::of(root, |_| {}).await
+    }
+
+    async fn of(root: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(root.path());
         configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -84,7 +96,7 @@ impl Server {
             base,
             stop: Some(stop),
             task,
-            _models: root,
+            models: root,
         }
     }
 

@@ -1,0 +1,172 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, State},
+    http::{
+        HeaderMap, HeaderName,
+        header::{CONTENT_ENCODING, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use buckler_runtime::Classifier;
+use ndarray::{Array2, ArrayD};
+
+use super::Named;
+use crate::{
+    app::{App, Chosen, blocking},
+    error::ApiError,
+    request::read_body,
+    v2::{
+        binding::{Wanted, rows, wanted},
+        classification::classification,
+        datatype::Datatype,
+        error::ProtocolError,
+        request::InferRequest,
+        response::{InferResponse, Output},
+        statistics::Attempt,
+        tensor::Tensor,
+    },
+};
+
+const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// `POST /v2/models/{model}[/versions/{version}]/infer`
+pub(super) async fn infer(
+    State(app): State<Arc<App>>,
+    Path(named): Path<Named>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let start = Instant::now();
+    // First of all: a client that is still sending when it is refused may see a reset and never the answer.
+    let body = read_body(body, app.config.max_body_bytes).await?;
+    let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
+    let statistics = app.statistics.of(&chosen.entry.name, &chosen.entry.version);
+    let attempt = Attempt::new(statistics, start);
+    check_encoding(&headers)?;
+    let json_length = json_length(&headers)?;
+    let limit = app.config.max_body_bytes;
+    let classifier = chosen.classifier().clone();
+
+    let read = Instant::now();
+    let query = blocking(move || Ok(Query::of(json_length, &body, limit, &classifier)?)).await?;
+    let Query { id, wanted, .. } = query;
+    let input = read.elapsed();
+    let count = query.rows.shape().first().copied().unwrap_or(0);
+
+    let inference = chosen.classifier().infer(query.rows);
+    let (logits, timing) = match query.timeout {
+        None => inference.await?,
+        Some(timeout) => {
+            let over = ApiError::Timeout(timeout);
+            // Timers are too coarse to tell a time that has passed already.
+            match timeout.checked_sub(start.elapsed()) {
+                None => return Err(over),
+                Some(left) => tokio::time::timeout(left, inference)
+                    .await
+                    .map_err(|_| over)??,
+            }
+        }
+    };
+
+    let answered = Instant::now();
+    let response = blocking(move || Ok(answer(&chosen, id.as_deref(), wanted, logits)?)).await?;
+    attempt.succeed(count, timing, input, answered.elapsed());
+    Ok(response)
+}
+
+/// The encodings that are supported are undone already, and the header is gone.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes());
+            Err(ApiError::ContentEncoding(encoding.into_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ProtocolError> {
+    let Some(value) = headers.get(JSON_LENGTH) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    match text.parse() {
+        Ok(length) => Ok(Some(length)),
+        Err(_) => Err(ProtocolError::HeaderLength(text.into_owned())),
+    }
+}
+
+/// What a request asks of its model.
+struct Query {
+    id: Option<String>,
+    timeout: Option<Duration>,
+    rows: ArrayD<f32>,
+    wanted: Wanted,
+}
+
+impl Query {
+    fn of(
+        json_length: Option<usize>,
+        body: &Bytes,
+        limit: usize,
+        classifier: &Classifier,
+    ) -> Result<Self, ProtocolError> {
+        let request = InferRequest::decode(json_length, body, limit)?;
+        let tensors = classifier.tensors();
+        Ok(Self {
+            wanted: wanted(&request.outputs, request.binary, tensors)?,
+            rows: rows(&request.inputs, tensors)?,
+            id: request.id,
+            timeout: request.timeout.map(Duration::from_micros),
+        })
+    }
+}
+
+fn answer(
+    chosen: &Chosen,
+    id: Option<&str>,
+    wanted: Wanted,
+    logits: Array2<f32>,
+) -> Result<Response, ProtocolError> {
+    let classifier = chosen.classifier();
+    let name = classifier.tensors().output;
+    let tensor = match wanted.classes {
+        // Without names in the card the classes' names are their numbers, which are there already.
+        Some(classes) => classification(name, logits.view(), classes, &classifier.card().classes),
+        None => Tensor {
+            name: name.into(),
+            datatype: Datatype::Fp32,
+            shape: logits.shape().to_vec(),
+            data: logits
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        },
+    };
+    let response = InferResponse {
+        model_name: &chosen.entry.name,
+        model_version: &chosen.entry.version,
+        id,
+        outputs: &[Output {
+            tensor,
+            binary: wanted.binary,
+        }],
+    };
+    let (json_length, body) = response.encode()?;
+    Ok(match json_length {
+        None => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+        Some(length) => (
+            [
+                (CONTENT_TYPE, "application/octet-stream".to_owned()),
+                (JSON_LENGTH, length.to_string()),
+            ],
+            body,
+        )
+            .into_response(),
+    })
+}
