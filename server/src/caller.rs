@@ -1,4 +1,4 @@
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -8,21 +8,17 @@ use crate::{app::App, deadline::Deadline};
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub tenant: Arc<str>,
-    /// When the answer is due.
-    pub deadline: Instant,
+    pub deadline: Deadline,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let deadline = parts.extensions.get::<Deadline>();
+        let deadline = parts.extensions.get::<Deadline>().copied();
         Ok(Self {
             tenant: "anonymous".into(),
-            deadline: match deadline {
-                Some(Deadline(deadline)) => *deadline,
-                None => Instant::now() + app.config.request_timeout,
-            },
+            deadline: deadline.unwrap_or_else(|| Deadline::after(app.config.request_timeout)),
         })
     }
 }

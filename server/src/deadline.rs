@@ -17,7 +17,22 @@ const HEADER: &str = "x-request-timeout-ms";
 
 /// When the answer is due; a request extension.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(pub Instant);
+pub(crate) struct Deadline {
+    pub at: Instant,
+    /// How long the request may take in all.
+    pub limit: Duration,
+}
+
+impl Deadline {
+    pub fn after(limit: Duration) -> Self {
+        let at = Instant::now() + limit;
+        Self { at, limit }
+    }
+
+    pub fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+}
 
 /// Gives up on an answer that is not there in time. Dropping the inner future withdraws its queries from the model.
 pub(crate) async fn keep(
@@ -31,9 +46,9 @@ pub(crate) async fn keep(
         }),
         Err(error) => return error.into_response(),
     };
-    let deadline = Instant::now() + limit;
-    request.extensions_mut().insert(Deadline(deadline));
-    match tokio::time::timeout_at(deadline.into(), next.run(request)).await {
+    let deadline = Deadline::after(limit);
+    request.extensions_mut().insert(deadline);
+    match tokio::time::timeout_at(deadline.at.into(), next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::Timeout(limit).into_response(),
     }

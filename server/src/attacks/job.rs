@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use buckler_attack::{
@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{Attacked, Metered, Wanted, answer::Frame};
-use crate::error::ApiError;
+use crate::{deadline::Deadline, error::ApiError};
 
 /// An attack with its place, its images and its time.
 pub(crate) struct Job {
@@ -27,8 +27,7 @@ pub(crate) struct Job {
     pub images: Array4<f32>,
     pub victim: Metered,
     pub start: Instant,
-    /// When the answer is due.
-    pub deadline: Instant,
+    pub deadline: Deadline,
     /// Set when the server wants to stop: what runs is answered as it stands.
     pub hurry: Arc<AtomicBool>,
 }
@@ -61,10 +60,10 @@ const RESERVE: u32 = 10;
 impl Job {
     /// Attacks, and answers for every image and radius, image by image. The latest progress is left in `seen`.
     pub async fn run(self, seen: watch::Sender<Option<Seen>>) -> Result<Vec<Attacked>, ApiError> {
-        let limit = self.deadline.saturating_duration_since(self.start);
-        let soft = self.deadline.checked_sub(limit / RESERVE);
+        let Deadline { at, limit } = self.deadline;
+        let soft = at.checked_sub(limit / RESERVE);
         let conduct = Conduct {
-            until: soft.unwrap_or(self.deadline),
+            until: soft.unwrap_or(at),
             hurry: &self.hurry,
             seen: &seen,
         };
@@ -73,9 +72,9 @@ impl Job {
             let examination = self.examination(attack);
             examine(&self.victim, &examination, &watcher).await
         });
-        let examined = tokio::time::timeout_at(self.deadline.into(), try_join_all(radii)).await;
+        let examined = tokio::time::timeout_at(at.into(), try_join_all(radii)).await;
         let examined = examined.map_err(|_| ApiError::Timeout(limit))??;
-        self.answers(examined, limit)
+        self.answers(examined)
     }
 
     /// Whether there is one report to give.
@@ -98,17 +97,13 @@ impl Job {
     }
 
     /// `examined` holds the images' answers for each radius.
-    fn answers(
-        &self,
-        examined: Vec<Vec<Examined>>,
-        limit: Duration,
-    ) -> Result<Vec<Attacked>, ApiError> {
+    fn answers(&self, examined: Vec<Vec<Examined>>) -> Result<Vec<Attacked>, ApiError> {
         let unfinished = |one: &Examined| {
             one.report.outcome == Status::Incomplete
                 || one.report.min_eps.is_some_and(|found| !found.complete)
         };
         if !self.wanted.partial && examined.iter().flatten().any(unfinished) {
-            return Err(ApiError::Timeout(limit));
+            return Err(ApiError::Timeout(self.deadline.limit));
         }
         let seconds = self.start.elapsed().as_secs_f64();
         let images = self.images.shape().first().copied().unwrap_or(0);

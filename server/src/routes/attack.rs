@@ -105,8 +105,7 @@ async fn prepare(
     if app.is_stopping() {
         return Err(ApiError::Stopping);
     }
-    let left = caller.deadline.saturating_duration_since(Instant::now());
-    let ticket = app.admission.admit(work, left)?;
+    let ticket = app.admission.admit(work, caller.deadline.left())?;
     let images = app.decode(classifier, images).await?;
     let accepted = Accepted {
         model: chosen.entry.name.clone(),

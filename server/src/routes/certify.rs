@@ -67,8 +67,7 @@ pub(crate) async fn certify(
     let chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let smoothing = smoothing(&parameters)?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
-    let limit = caller.deadline.saturating_duration_since(Instant::now());
-    let ticket = app.admission.admit(work, limit)?;
+    let ticket = app.admission.admit(work, caller.deadline.left())?;
     let images = app.decode(chosen.classifier(), images).await?;
     // No label is known, and none is needed: a certificate is about whatever class is seen.
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
@@ -80,8 +79,8 @@ pub(crate) async fn certify(
     let drawn = smoothing.clone();
     let smoothed = app.attacks.spawn(async move {
         let certified = drawn.certify(&victim, &samples, |_| ());
-        let certified = tokio::time::timeout_at(caller.deadline.into(), certified).await;
-        Ok(certified.map_err(|_| ApiError::Timeout(limit))??)
+        let certified = tokio::time::timeout_at(caller.deadline.at.into(), certified).await;
+        Ok(certified.map_err(|_| ApiError::Timeout(caller.deadline.limit))??)
     });
     let smoothed = smoothed.await?;
     let classifier = chosen.classifier();
