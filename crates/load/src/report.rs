@@ -85,8 +85,8 @@ const HEADER: [&str; 10] = [
     "p99.9 ms",
     "max ms",
     "not 2xx",
-    "requests/s of the first",
-    "p99 of the first",
+    "requests/s / first",
+    "p99 / first",
 ];
 
 /// A table of the medians, and below it what went wrong.

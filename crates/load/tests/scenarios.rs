@@ -92,12 +92,28 @@ async fn refusals_without_a_time_to_come_back_and_other_errors_are_failures() {
 }
 
 #[tokio::test]
+async fn a_server_that_lets_everybody_wait_does_not_stand_an_overload() {
+    let place = Arc::new(Semaphore::new(1));
+    let answer = move || {
+        let place = Arc::clone(&place);
+        async move {
+            let _working = place.acquire_owned().await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let server = Server::start(Router::new().route("/", post(answer))).await;
+    let report = overloaded(&server).await;
+    assert!(report.failures[0].contains("none was refused"), "{report}");
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_overloaded_has_stood_nothing() {
-    let server =
-        Server::start(Router::new().route("/", post(|| sleep(Duration::from_millis(5))))).await;
+    // As many at once as there are connections.
+    let answer = post(|| sleep(Duration::from_millis(20)));
+    let server = Server::start(Router::new().route("/", answer)).await;
     let report = overloaded(&server).await;
     assert!(
-        report.failures[0].contains("no request was refused"),
+        report.failures[0].contains("this was no overload"),
         "{report}"
     );
 }
