@@ -1,4 +1,5 @@
 pub mod attack;
+pub mod bench_serve;
 pub mod certify;
 pub mod compare;
 pub mod corruptions;

@@ -56,6 +56,7 @@ enum Command {
     Corruptions(commands::corruptions::Args),
     Certify(commands::certify::Args),
     Serve(commands::serve::Args),
+    BenchServe(commands::bench_serve::Args),
     Data(commands::data::Args),
     Devices(commands::devices::Args),
 }
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         Command::Corruptions(args) => commands::corruptions::run(&args, output),
         Command::Certify(args) => commands::certify::run(&args, output),
         Command::Serve(args) => commands::serve::run(&args, output),
+        Command::BenchServe(args) => commands::bench_serve::run(&args, output),
         Command::Data(args) => commands::data::run(&args, output),
         Command::Devices(args) => commands::devices::run(&args, output),
     };
