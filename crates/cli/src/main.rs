@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args, output),
         Command::Corruptions(args) => commands::corruptions::run(&args, output),
         Command::Certify(args) => commands::certify::run(&args, output),
-        Command::Serve(args) => commands::serve::run(&args, output),
+        Command::Serve(args) => commands::serve::run(args, output),
         Command::BenchServe(args) => commands::bench_serve::run(&args, output),
         Command::Data(args) => commands::data::run(&args, output),
         Command::Devices(args) => commands::devices::run(&args, output),

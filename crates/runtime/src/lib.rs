@@ -27,5 +27,5 @@ pub use classifier::{
 pub use engine::{Batch, Lane, Timing, Watch, in_background};
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
-pub use library::{LibraryError, LibraryInfo, Source, Version, init};
+pub use library::{LibraryError, LibraryInfo, Source, Version, cache_folder, init};
 pub use repository::{Entry, Listed, NotServed, Repository};

@@ -10,10 +10,13 @@ use std::{
 
 use ort::environment::Environment;
 
-pub use self::{find::Source, version::Version};
 use self::{
     find::{Candidate, Surroundings},
     version::MINIMUM,
+};
+pub use self::{
+    find::{Source, cache_folder},
+    version::Version,
 };
 use crate::RuntimeError;
 

@@ -35,7 +35,7 @@ pub struct Server {
 }
 
 /// Which half is brighter: logits 12 (left - right), 12 (right - left) and -3 for `neither`.
-fn halves() -> Model {
+pub fn halves() -> Model {
     let mut weights = Vec::new();
     for pixel in 0..64 {
         let side = if pixel % 8 < 4 {
@@ -52,8 +52,12 @@ fn halves() -> Model {
     model
 }
 
-fn store(root: &Path, name: &str, model: &Model) {
-    let directory = root.join(name).join("1");
+pub fn store(root: &Path, name: &str, model: &Model) {
+    store_version(root, name, 1, model);
+}
+
+pub fn store_version(root: &Path, name: &str, version: usize, model: &Model) {
+    let directory = root.join(name).join(version.to_string());
     fs::create_dir_all(&directory).unwrap();
     model.write(directory.join("model.onnx")).unwrap();
 }
@@ -76,10 +80,14 @@ impl Server {
 
     /// Models `colour` and `halves`, which are both ready.
     pub async fn sound() -> Self {
+        Self::sound_with(|_| {}).await
+    }
+
+    pub async fn sound_with(configure: impl FnOnce(&mut Config)) -> Self {
         let root = tempfile::tempdir().unwrap();
         store(root.path(), "colour", &smooth_network(RGB, 4, Batch::Any));
         store(root.path(), "halves", &halves());
-        Self::of(root, |_| {}).await
+        Self::of(root, configure).await
     }
 
     async fn of(root: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
@@ -113,9 +121,14 @@ impl Server {
         ok(self.post(path).body(image).send().await.unwrap()).await
     }
 
+    /// Tells the server to stop.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
     /// Stops the server and waits until it has.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
+        self.ask_to_stop();
         self.task.await.unwrap().unwrap();
     }
 }

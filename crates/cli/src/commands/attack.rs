@@ -26,6 +26,9 @@ pub struct Args {
     /// Radius of the ball in pixel units [default: 8/255 in linf, 128/255 in l2]
     #[arg(long)]
     eps: Option<Epsilon>,
+    /// Search the smallest radius at which the attack succeeds, from --eps downwards, to a 256th of it
+    #[arg(long)]
+    min_eps: bool,
     #[command(flatten)]
     attack: AttackArgs,
     /// The class to reach, by name or number; any other class than the label when not given
@@ -38,6 +41,9 @@ pub struct Args {
     #[arg(long)]
     save: Option<PathBuf>,
 }
+
+/// Of the radius, in search of the smallest.
+const HALVINGS: u32 = 8;
 
 #[derive(Serialize)]
 struct Report {
@@ -74,7 +80,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         images,
         labels: class(&args.label)?.map(|label| vec![label; count]),
         target: class(&args.target)?,
-        halvings: None,
+        halvings: args.min_eps.then_some(HALVINGS),
         class_names: classifier.class_names().to_vec(),
     };
     let examined = Runtime::new()?.block_on(examine(&classifier, &request, &()))?;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use buckler_attack::{AttackConfig, Epsilon, Evaluation, Samples};
 use buckler_data::{DataSource, LoadOptions, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions, encode_png};
+use buckler_server::Config;
 use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainOptions};
 use ndarray::Axis;
 use serde::Serialize;
@@ -85,13 +86,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return Ok(());
     }
     eprintln!("{}", invitation(args.port, &sample));
-    let address = ([127, 0, 0, 1], args.port).into();
-    serve::serve(
-        &runtime,
-        &args.out.join("models"),
-        address,
-        Some("digits-he"),
-    )
+    let config = Config {
+        bind: ([127, 0, 0, 1], args.port).into(),
+        default_model: Some("digits-he".to_owned()),
+        ..Config::new(args.out.join("models"))
+    };
+    serve::serve(&runtime, config)
 }
 
 /// Trains, publishes and attacks the network of one recipe.

@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use buckler_server::Config;
+use buckler_runtime::cache_folder;
+use buckler_server::{Config, Tls};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -10,52 +12,126 @@ use crate::output::Output;
 
 /// Serve a folder of models over HTTP
 ///
-/// The folder holds NAME/VERSION/model.onnx; of several versions the highest is served.
+/// The folder holds NAME/VERSION/model.onnx; of several versions the highest that works is served, and changes are followed
+/// while the server runs. A flag wins over the environment, that over the file of --config, and that over the default.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  buckler serve --models models --bind 127.0.0.1:8080\n  curl -F image=@seven.png 'http://127.0.0.1:8080/attack?eps=0.3'"
 )]
 pub struct Args {
-    /// Folder of models
-    #[arg(long, env = "BUCKLER_MODELS", default_value = "models")]
-    models: PathBuf,
-    /// Address to listen on
-    #[arg(long, env = "BUCKLER_BIND", default_value = "127.0.0.1:8080")]
-    bind: SocketAddr,
+    /// Settings in a TOML file
+    #[arg(long, value_name = "FILE", env = "BUCKLER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of models [default: models]
+    #[arg(long, env = "BUCKLER_MODELS")]
+    models: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "BUCKLER_BIND")]
+    bind: Option<SocketAddr>,
     /// Model that requests without one get [default: the first by name]
     #[arg(long, env = "BUCKLER_DEFAULT_MODEL")]
     default_model: Option<String>,
+    /// Threads for one run of a model [default: the processors that this process may use]
+    #[arg(long, env = "BUCKLER_THREADS")]
+    threads: Option<usize>,
+    /// Rows in one batch at most [default: 16]
+    #[arg(long, env = "BUCKLER_MAX_BATCH")]
+    max_batch: Option<usize>,
+    /// Seconds that one request may take [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "BUCKLER_REQUEST_TIMEOUT", value_parser = seconds)]
+    request_timeout: Option<Duration>,
+    /// Rows that the attack of one request may ask a model for [default: 20000]
+    #[arg(long, env = "BUCKLER_MAX_COST")]
+    max_cost: Option<u64>,
+    /// Attacks at the same time [default: 64]
+    #[arg(long, env = "BUCKLER_MAX_ATTACKS")]
+    max_attacks: Option<usize>,
+    /// Seconds between two looks at the folder of models, 0 for none [default: 5]
+    #[arg(long, value_name = "SECONDS", env = "BUCKLER_RELOAD_INTERVAL", value_parser = seconds)]
+    reload_interval: Option<Duration>,
+    /// Seconds of saying that the server is not ready before it takes no more connections [default: 0]
+    #[arg(long, value_name = "SECONDS", env = "BUCKLER_DRAIN", value_parser = seconds)]
+    drain: Option<Duration>,
+    /// Seconds that requests under way may then take to end [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "BUCKLER_GRACE", value_parser = seconds)]
+    grace: Option<Duration>,
+    /// Origins whose pages may call the server from a browser
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "BUCKLER_CORS_ORIGINS",
+        value_delimiter = ','
+    )]
+    cors_origins: Option<Vec<String>>,
+    /// Certificate for encrypted connections, a PEM file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUCKLER_TLS_CERTIFICATE",
+        requires = "tls_key"
+    )]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUCKLER_TLS_KEY",
+        requires = "tls_certificate"
+    )]
+    tls_key: Option<PathBuf>,
 }
 
-pub fn run(args: &Args, _: Output) -> Result<()> {
-    serve(
-        &Runtime::new()?,
-        &args.models,
-        args.bind,
-        args.default_model.as_deref(),
-    )
+pub fn run(args: Args, _: Output) -> Result<()> {
+    serve(&Runtime::new()?, args.settings()?)
+}
+
+impl Args {
+    fn settings(self) -> Result<Config> {
+        let file = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let cache = || Some(cache_folder()?.join("gradients"));
+        let tls = self.tls_certificate.zip(self.tls_key);
+        let tls = tls.map(|(certificate, key)| Tls { certificate, key });
+        let mut config = Config {
+            models: self.models.unwrap_or(file.models),
+            bind: self.bind.unwrap_or(file.bind),
+            default_model: self.default_model.or(file.default_model),
+            request_timeout: self.request_timeout.unwrap_or(file.request_timeout),
+            max_cost: self.max_cost.unwrap_or(file.max_cost),
+            max_attacks: self.max_attacks.unwrap_or(file.max_attacks),
+            reload_interval: self.reload_interval.unwrap_or(file.reload_interval),
+            drain: self.drain.unwrap_or(file.drain),
+            grace: self.grace.unwrap_or(file.grace),
+            cors_origins: self.cors_origins.unwrap_or(file.cors_origins),
+            tls: tls.or(file.tls),
+            gradient_cache: file.gradient_cache.or_else(cache),
+            ..file
+        };
+        config.load.threads = self.threads.unwrap_or(config.load.threads);
+        config.load.max_batch = self.max_batch.unwrap_or(config.load.max_batch);
+        Ok(config)
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration> {
+    let seconds = text.parse().context("it is no number of seconds")?;
+    Ok(Duration::try_from_secs_f64(seconds)?)
 }
 
 /// Serves until Ctrl-C or SIGTERM.
-pub fn serve(
-    runtime: &Runtime,
-    models: &Path,
-    address: SocketAddr,
-    default_model: Option<&str>,
-) -> Result<()> {
+pub fn serve(runtime: &Runtime, config: Config) -> Result<()> {
     ensure!(
-        models.is_dir(),
+        config.models.is_dir(),
         "{} is no folder: give one with NAME/VERSION/model.onnx in it with --models, or make one with `buckler demo` or `buckler export`",
-        models.display()
+        config.models.display()
     );
+    let address = config.bind;
     runtime.block_on(async {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}: choose another with --bind"))?;
-        let config = Config {
-            default_model: default_model.map(str::to_owned),
-            ..Config::new(models)
-        };
         buckler_server::run(listener, config, stop()).await?;
         Ok(())
     })

@@ -1,6 +1,8 @@
 //! Where an ONNX Runtime may already be. A function of its surroundings alone, so that tests can lay them out.
 use std::{
-    env, fmt, fs,
+    env,
+    ffi::OsString,
+    fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -80,17 +82,25 @@ pub(super) struct Surroundings {
     pub python_package: Box<dyn Fn() -> Option<PathBuf>>,
 }
 
+/// Where this program keeps what it can make or fetch again: `BUCKLER_CACHE`, else `buckler` in the platform's cache directory.
+pub fn cache_folder() -> Option<PathBuf> {
+    set("BUCKLER_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| directories::BaseDirs::new().map(|dirs| dirs.cache_dir().join("buckler")))
+}
+
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
 impl Surroundings {
     pub fn of_this_process() -> Self {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         Self {
             configured: set("ORT_DYLIB_PATH").map(PathBuf::from),
             executable_dir: env::current_exe()
                 .ok()
                 .and_then(|path| path.parent().map(Path::to_owned)),
-            cache: set("BUCKLER_CACHE").map(PathBuf::from).or_else(|| {
-                directories::BaseDirs::new().map(|dirs| dirs.cache_dir().join("buckler"))
-            }),
+            cache: cache_folder(),
             python_package: Box::new(python_package),
         }
     }
