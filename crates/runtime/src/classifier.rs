@@ -36,6 +36,7 @@ use crate::{
     batch::{self, Column},
     engine::{Answered, Engine, Timing, Watch},
     image,
+    session::Provider,
 };
 
 /// How a classifier is run.
@@ -45,6 +46,8 @@ pub struct LoadOptions {
     /// What the model is called in logs and by [`LoadOptions::watch`]; the name on its card where this is `None`.
     #[serde(skip)]
     pub name: Option<String>,
+    /// Where the model is run.
+    pub provider: Provider,
     /// Threads for one run; predictions and attacks have their own.
     pub threads: usize,
     /// Rows in one batch at most; rounded down to a power of two.
@@ -72,6 +75,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             name: None,
+            provider: Provider::default(),
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use crate::LibraryError;
+use crate::{LibraryError, Provider};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,17 @@ pub enum RuntimeError {
     Runtime {
         /// What was tried.
         what: &'static str,
+        /// The runtime's own words.
+        source: ort::Error,
+    },
+    /// The model cannot be run where it was wanted.
+    #[error(
+        "ONNX Runtime cannot run models on `{provider}` ({source}): use an ONNX Runtime built for it, such as that of the Python package \
+         onnxruntime-gpu with its CUDA libraries (ORT_DYLIB_PATH names the library), or `cpu`"
+    )]
+    Provider {
+        /// Where.
+        provider: Provider,
         /// The runtime's own words.
         source: ort::Error,
     },

@@ -29,3 +29,4 @@ pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, cache_folder, init};
 pub use repository::{Entry, Listed, NotServed, Repository};
+pub use session::{ParseProviderError, Provider};

@@ -1,10 +1,12 @@
 //! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
 mod calibrate;
+mod provider;
 
 use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
 
 use ndarray::ArrayD;
 use ort::{
+    ep::CUDA,
     session::{
         NoSelectedOutputs, RunOptions, Session, SessionInputValue,
         builder::{GraphOptimizationLevel, SessionBuilder},
@@ -12,6 +14,7 @@ use ort::{
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
+pub use self::provider::{ParseProviderError, Provider};
 use crate::{
     RuntimeError,
     batch::{self, Column},
@@ -23,8 +26,32 @@ use crate::{
 /// `threads` bounds what one run may use; it is explicit because the runtime's own choice counts the machine's cores
 /// rather than this process's share of them.
 pub(crate) fn open(model: &[u8], threads: usize) -> Result<Session, RuntimeError> {
+    open_on(Provider::Cpu, model, threads)
+}
+
+/// Like [`open`], wherever it is wanted.
+pub(crate) fn open_on(
+    provider: Provider,
+    model: &[u8],
+    threads: usize,
+) -> Result<Session, RuntimeError> {
     let setup = "set up a session";
-    builder(GraphOptimizationLevel::All)?
+    let mut builder = builder(GraphOptimizationLevel::All)?;
+    if let Provider::Cuda(number) = provider {
+        // TF32 keeps ten bits of each factor: too few for gradients. One seed is to give one answer.
+        let cuda = CUDA::default()
+            .with_device_id(number.into())
+            .with_tf32(false);
+        builder = builder
+            .with_deterministic_compute(true)
+            .map_err(RuntimeError::runtime(setup))?
+            .with_execution_providers([cuda.build().error_on_failure()])
+            .map_err(|source| RuntimeError::Provider {
+                provider,
+                source: source.into(),
+            })?;
+    }
+    builder
         .with_intra_threads(threads)
         .map_err(RuntimeError::runtime(setup))?
         // Idle threads that spin halve the work done per CPU second in a server.

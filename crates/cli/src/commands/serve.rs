@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use buckler_runtime::cache_folder;
+use buckler_runtime::{Provider, cache_folder};
 use buckler_server::{Config, Tls};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -31,6 +31,9 @@ pub struct Args {
     /// Model that requests without one get [default: the first by name]
     #[arg(long, env = "BUCKLER_DEFAULT_MODEL")]
     default_model: Option<String>,
+    /// Where models are run: cpu, cuda or cuda:N [default: cpu]
+    #[arg(long, env = "BUCKLER_PROVIDER")]
+    provider: Option<Provider>,
     /// Threads for one run of a model [default: the processors that this process may use]
     #[arg(long, env = "BUCKLER_THREADS")]
     threads: Option<usize>,
@@ -109,6 +112,7 @@ impl Args {
             gradient_cache: file.gradient_cache.or_else(cache),
             ..file
         };
+        config.load.provider = self.provider.unwrap_or(config.load.provider);
         config.load.threads = self.threads.unwrap_or(config.load.threads);
         config.load.max_batch = self.max_batch.unwrap_or(config.load.max_batch);
         Ok(config)

@@ -23,7 +23,7 @@ pub(super) fn open(
     card: Option<&Card>,
     options: &LoadOptions,
 ) -> Result<Forward, RuntimeError> {
-    let session = session::open(model, options.threads)?;
+    let session = session::open_on(options.provider, model, options.threads)?;
     let (image, shape) = image_input(&session)?;
     let logits = logits_output(&session)?;
     let card = card.map(|card| &card.input);

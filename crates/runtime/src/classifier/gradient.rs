@@ -29,7 +29,7 @@ pub(super) fn open(
             got: format!("for {}", info.classes),
         });
     }
-    let session = session::open(model, options.threads)?;
+    let session = session::open_on(options.provider, model, options.threads)?;
     let shape = |name: &str| {
         let mut inputs = session.inputs().iter();
         inputs

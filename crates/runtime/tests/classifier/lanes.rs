@@ -6,7 +6,7 @@ use std::{
 };
 
 use buckler_attack::{Objective, Victim, VictimError};
-use buckler_runtime::{Batch as Run, Classifier, Lane, LoadOptions, Watch};
+use buckler_runtime::{Batch as Run, Classifier, Lane, LoadOptions, RuntimeError, Watch};
 
 use crate::models::{Batch, brittle, smooth_network};
 use crate::{CLASSES, GREY, RGB, images, loaded, options};
@@ -139,4 +139,22 @@ async fn a_gradient_graph_made_at_load_is_kept_and_found_again() {
     let again = gradient(Classifier::from_bytes(&model, None, &options).unwrap()).await;
     assert_eq!(made, again);
     assert!(fs::metadata(&kept).unwrap().len() > 100);
+}
+
+#[test]
+fn a_model_that_cannot_run_where_it_is_wanted_says_so_with_the_remedy() {
+    let model = smooth_network(RGB, CLASSES, Batch::Any).to_bytes();
+    let options = LoadOptions {
+        provider: "cuda:0".parse().unwrap(),
+        ..options()
+    };
+    // With a GPU and a runtime for it there is nothing to refuse.
+    if let Err(error) = Classifier::from_bytes(&model, None, &options) {
+        let message = error.to_string();
+        assert!(matches!(error, RuntimeError::Provider { .. }), "{message}");
+        assert!(
+            message.contains("`cuda:0`") && message.contains("onnxruntime-gpu"),
+            "{message}"
+        );
+    }
 }
