@@ -304,13 +304,11 @@ async fn models_change_under_load_without_a_failed_request() {
     }
     for version in 2..12 {
         store_version(server.models.path(), "halves", version, &halves());
+        let name = version.to_string();
         loop {
             let models = ok(server.get("/models").send().await.unwrap()).await;
             let models = models["models"].as_array().unwrap();
-            if models
-                .iter()
-                .any(|model| model["version"] == version.to_string())
-            {
+            if models.iter().any(|model| model["version"] == name) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
