@@ -38,6 +38,7 @@ mod error;
 mod request;
 mod router;
 mod routes;
+pub mod telemetry;
 
 use tokio::net::TcpListener;
 
