@@ -97,7 +97,7 @@ pub fn init(format: Format, filter: EnvFilter) -> Result<Telemetry, TryInitError
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
             .boxed(),
-        Format::Json => log.json().flatten_event(true).boxed(),
+        Format::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
     tracing_subscriber::registry()
         .with(log.with_filter(filter))
@@ -184,14 +184,16 @@ pub(crate) fn request_span(request: &Request) -> Span {
     span
 }
 
-/// Records an answer's status; a failure of the server is one of the span.
+/// Records an answer's status, and logs it; a failure of the server is one of the span.
 pub(crate) fn answered(response: &Response, latency: Duration, span: &Span) {
     let status = response.status();
     span.record("status", status.as_u16());
     if status.is_server_error() {
         span.set_status(Status::error(""));
     }
-    tracing::debug!(milliseconds = latency.as_millis() as u64, "answered");
+    // As a u128 it would be a string in JSON.
+    let milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(milliseconds, "answered");
 }
 
 #[cfg(test)]

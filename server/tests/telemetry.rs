@@ -32,7 +32,7 @@ const THREADS: &str = "threads started: ";
 fn a_server() {
     let threads = || fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();
-    let log = EnvFilter::new("warn,buckler_server=debug");
+    let log = EnvFilter::new("info");
     let telemetry = telemetry::init(Format::Json, log).unwrap();
     println!("\n{THREADS}{}", threads() - before);
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -169,7 +169,7 @@ async fn without_a_collector_no_thread_is_started_and_the_log_is_json_with_the_r
         .iter()
         .find(|line| line["message"] == "answered")
         .unwrap();
-    assert_eq!(answered["level"], "DEBUG");
+    assert!(answered["milliseconds"].is_u64(), "{answered}");
     assert_eq!(answered["span"]["request_id"], "r-17");
     assert_eq!(answered["span"]["route"], "/predict");
     assert_eq!(answered["span"]["status"], 200);
@@ -180,7 +180,7 @@ async fn a_collector_that_cannot_be_used_is_named_in_the_log_and_the_server_serv
     for (endpoint, remedy) in [
         ("https://collector.example:4318", "http://"),
         ("not an address", "not an address"),
-        ("http://127.0.0.1:1", "xport"),
+        ("http://127.0.0.1:1", "export failed"),
     ] {
         let output = served(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
         let warned = log(&output).iter().any(|line| {
