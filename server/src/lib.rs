@@ -44,6 +44,7 @@ mod request_id;
 mod router;
 mod routes;
 mod serving;
+pub mod telemetry;
 mod tls;
 mod v2;
 

@@ -1,13 +1,9 @@
 //! The way of a request through the layers to its route.
-use std::{
-    any::Any,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{
         HeaderValue, Method, Uri,
         header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -17,15 +13,13 @@ use axum::{
     routing::{get, post},
 };
 use tower::util::option_layer;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
-use tracing::Instrument;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, trace::TraceLayer};
 
 use crate::{
     app::App,
     deadline,
     error::ApiError,
-    request_id::{self, RequestId},
-    routes, v2,
+    request_id, routes, telemetry, v2,
 };
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
@@ -49,7 +43,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         ))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(v2::error_body))
-        .layer(middleware::from_fn(log))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(telemetry::request_span)
+                .on_response(telemetry::answered),
+        )
         .layer(middleware::from_fn(request_id::name))
         .layer(option_layer(cors(&app.config.cors_origins)))
         .with_state(app)
@@ -94,25 +92,6 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT])
             .max_age(Duration::from_secs(3600))
     })
-}
-
-/// One line for every request, when it is answered.
-async fn log(request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route
-        .as_ref()
-        .map_or("none", MatchedPath::as_str)
-        .to_owned();
-    let id = request.extensions().get::<RequestId>().cloned();
-    let id = id.as_ref().map_or("", RequestId::as_str).to_owned();
-    let method = request.method().clone();
-    let span = tracing::info_span!("request", %method, route, request_id = id);
-    let response = next.run(request).instrument(span.clone()).await;
-    let _entered = span.enter();
-    let (status, milliseconds) = (response.status().as_u16(), start.elapsed().as_millis());
-    tracing::info!(status, milliseconds, "answered");
-    response
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

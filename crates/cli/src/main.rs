@@ -9,10 +9,10 @@ mod output;
 mod publish;
 mod training_args;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use buckler_server::telemetry;
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::Output;
@@ -37,8 +37,33 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
 
+    /// How logs are written to stderr: as lines, or as JSON, one object a line
+    #[arg(
+        long,
+        global = true,
+        env = "BUCKLER_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl From<LogFormat> for telemetry::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -70,15 +95,12 @@ impl Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     environment::settle(cli.command.trains());
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("BUCKLER_LOG")
-                .unwrap_or_else(|_| EnvFilter::new("info,ort=warn")),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let filter =
+        EnvFilter::try_from_env("BUCKLER_LOG").unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
+    let telemetry = telemetry::init(cli.log_format.into(), filter);
+    if let Err(error) = &telemetry {
+        eprintln!("warning: nothing is logged: {error}");
+    }
     let output = Output { json: cli.json };
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(&args, output),
@@ -98,6 +120,7 @@ fn main() -> ExitCode {
         Command::Data(args) => commands::data::run(&args, output),
         Command::Devices(args) => commands::devices::run(&args, output),
     };
+    drop(telemetry);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

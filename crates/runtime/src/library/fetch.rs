@@ -193,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn the_image_holds_what_is_fetched_elsewhere() {
+        let pinned = include_str!("../../../../deploy/onnxruntime.txt");
+        assert!(pinned.contains(&format!("onnxruntime=={VERSION} ")));
+        for wheel in WHEELS.iter().filter(|wheel| wheel.os == "linux") {
+            assert!(pinned.contains(wheel.sha256), "{}", wheel.arch);
+        }
+        let dockerfile = include_str!("../../../../deploy/Dockerfile");
+        let library = format!("ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so.{VERSION} ");
+        assert!(dockerfile.contains(&library), "{dockerfile}");
+    }
+
+    #[test]
     fn a_missing_member_and_a_broken_archive_are_errors_that_leave_nothing_behind() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("cache");
