@@ -1,7 +1,7 @@
 //! The state that requests share.
 use std::{
     num::NonZero,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Weak, atomic::AtomicBool},
     thread,
 };
 
@@ -13,12 +13,16 @@ use tokio::sync::Semaphore;
 use crate::{
     Config, ServerError,
     attacks::{Admission, Frame, Pool},
+    auth::Auth,
     error::ApiError,
+    metrics::{Metrics, UPKEEP},
 };
 
 /// What every request sees.
 pub(crate) struct App {
     pub config: Config,
+    pub auth: Auth,
+    pub metrics: Arc<Metrics>,
     pub repository: Repository,
     pub admission: Arc<Admission>,
     /// Where attacks compute.
@@ -53,7 +57,10 @@ impl Chosen {
 
 impl App {
     /// Blocking.
-    pub fn load(config: Config) -> Result<Arc<Self>, ServerError> {
+    pub fn load(mut config: Config) -> Result<Arc<Self>, ServerError> {
+        let auth = Auth::new(&config)?;
+        let metrics = Arc::new(Metrics::new()?);
+        config.load.watch = Some(metrics.watch());
         let repository = Repository::open(&config.models, &config.load)?;
         let listed = repository.index();
         if listed.is_empty() {
@@ -70,6 +77,8 @@ impl App {
             attacks: Pool::start()?,
             hurry: Arc::default(),
             config,
+            auth,
+            metrics,
             repository,
             decoding: Arc::new(Semaphore::new(processors)),
         }))
@@ -127,6 +136,15 @@ impl App {
             ndarray::stack(Axis(0), &views).map_err(|error| ApiError::Internal(error.to_string()))
         })
         .await
+    }
+}
+
+/// Keeps the metrics of a server small for as long as it is there.
+pub(crate) async fn keep_up(app: Weak<App>) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        let Some(app) = app.upgrade() else { return };
+        app.metrics.keep_up();
     }
 }
 

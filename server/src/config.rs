@@ -2,6 +2,8 @@ use std::{path::PathBuf, time::Duration};
 
 use buckler_runtime::{ImageLimits, LoadOptions};
 
+use crate::Key;
+
 /// What the server serves, and how much of it one request may ask for.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,6 +29,15 @@ pub struct Config {
     pub max_attacks: usize,
     /// How long one request may take, from its first byte to its answer.
     pub request_timeout: Duration,
+    /// Who may ask; without any, everybody may.
+    pub keys: Vec<Key>,
+    /// Whether other machines can reach the server, which then answers no attacks without a key. [`run`](crate::run) sets it
+    /// where the listener's address is not a loopback one; set it yourself behind a proxy.
+    pub exposed: bool,
+    /// Attacks and changes of models are answered without a key even where the server is exposed.
+    pub insecure_attacks: bool,
+    /// `/metrics` is for those who have a key, whatever its scopes.
+    pub metrics_need_key: bool,
 }
 
 impl Config {
@@ -48,6 +59,17 @@ impl Config {
             max_cost: 20_000,
             max_attacks: 64,
             request_timeout: Duration::from_secs(60),
+            keys: Vec::new(),
+            exposed: false,
+            insecure_attacks: false,
+            metrics_need_key: false,
         }
+    }
+
+    /// With one more key, named `default`, that has all scopes.
+    #[must_use]
+    pub fn with_key(mut self, plain: &str) -> Self {
+        self.keys.push(Key::new("default", plain));
+        self
     }
 }

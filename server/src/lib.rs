@@ -32,15 +32,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 mod app;
 mod attacks;
+mod auth;
 mod caller;
 mod config;
 mod error;
+mod metrics;
 mod request;
 mod router;
 mod routes;
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 
+pub use auth::{Key, KeysError, Scope};
 pub use config::Config;
 
 use app::App;
@@ -57,6 +62,12 @@ pub enum ServerError {
     /// The default model does not exist.
     #[error("the default model: {0}")]
     DefaultModel(buckler_runtime::NotServed),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The metrics cannot be recorded.
+    #[error("the metrics are not possible: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The socket failed.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
@@ -72,13 +83,14 @@ pub enum ServerError {
 /// When there are no models, when there is no ONNX Runtime, or when the socket fails.
 pub async fn run(
     listener: TcpListener,
-    config: Config,
+    mut config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServerError> {
+    let address = listener.local_addr()?;
+    config.exposed |= !address.ip().to_canonical().is_loopback();
     let app = tokio::task::spawn_blocking(|| App::load(config)).await??;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("listening on http://{address}");
-    }
+    tokio::spawn(app::keep_up(Arc::downgrade(&app)));
+    tracing::info!("listening on http://{address}");
     axum::serve(listener, router::router(app))
         .with_graceful_shutdown(shutdown)
         .await?;

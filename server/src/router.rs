@@ -11,13 +11,14 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::{app::App, error::ApiError, routes};
+use crate::{app::App, auth, error::ApiError, metrics, routes};
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(routes::page))
         .route("/health", get(routes::health))
+        .route("/metrics", get(routes::metrics))
         .route("/models", get(routes::models))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
@@ -26,8 +27,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::admit,
+        ))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), deadline))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            metrics::count,
+        ))
         .layer(TraceLayer::new_for_http())
         .with_state(app)
 }

@@ -67,6 +67,7 @@ pub(crate) async fn certify(
     let chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let smoothing = smoothing(&parameters)?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
+    caller.tenant.charge_attack(work.queries)?;
     let limit = caller.deadline.saturating_duration_since(Instant::now());
     let ticket = app.admission.admit(work, limit)?;
     let images = app.decode(chosen.classifier(), images).await?;
@@ -74,8 +75,11 @@ pub(crate) async fn certify(
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
     let samples = Samples::new(images, labels).with_content_ids();
     let victim = Metered {
-        victim: chosen.classifier().attacker(Arc::clone(&caller.tenant)),
+        victim: chosen
+            .classifier()
+            .attacker(Arc::clone(&caller.tenant.name)),
         ticket,
+        evaluations: app.metrics.evaluations(&chosen.entry.name),
     };
     let drawn = smoothing.clone();
     let smoothed = app.attacks.spawn(async move {
