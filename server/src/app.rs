@@ -3,7 +3,7 @@ use std::{
     collections::BTreeMap,
     num::NonZero,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -17,13 +17,17 @@ use tokio::sync::Semaphore;
 use crate::{
     Config, ServerError,
     attacks::{Admission, Frame, Pool},
+    auth::Auth,
     error::ApiError,
+    metrics::{Metrics, UPKEEP},
     v2::AllStatistics,
 };
 
 /// What every request sees.
 pub(crate) struct App {
     pub config: Config,
+    pub auth: Auth,
+    pub metrics: Arc<Metrics>,
     pub repository: Repository,
     pub admission: Arc<Admission>,
     /// Where attacks compute.
@@ -64,9 +68,12 @@ impl Chosen {
 impl App {
     /// Blocking.
     pub fn load(config: Config) -> Result<Arc<Self>, ServerError> {
+        let auth = Auth::new(&config)?;
+        let metrics = Arc::new(Metrics::new()?);
         let options = LoadOptions {
             separate_attacks: true,
             gradient_cache: config.gradient_cache.clone(),
+            watch: Some(metrics.watch()),
             ..config.load.clone()
         };
         let repository = Repository::open(&config.models, &options)?;
@@ -87,6 +94,8 @@ impl App {
             stopping: AtomicBool::new(false),
             requests: Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
             config,
+            auth,
+            metrics,
             repository,
             statistics: AllStatistics::default(),
             decoding: Arc::new(Semaphore::new(processors)),
@@ -159,6 +168,15 @@ impl App {
             ndarray::stack(Axis(0), &views).map_err(|error| ApiError::Internal(error.to_string()))
         })
         .await
+    }
+}
+
+/// Keeps the metrics of a server small for as long as it is there.
+pub(crate) async fn keep_up(app: Weak<App>) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        let Some(app) = app.upgrade() else { return };
+        app.metrics.keep_up();
     }
 }
 

@@ -12,6 +12,7 @@ use buckler_runtime::{ImageLimits, LoadOptions};
 use serde::Deserialize;
 
 pub use self::check::ConfigError;
+use crate::Key;
 
 /// What the server serves, how, and how much of it one request may ask for. A TOML file may give any of it under the same names;
 /// times are in seconds there.
@@ -63,6 +64,15 @@ pub struct Config {
     pub grace: Duration,
     /// The origins whose pages may call the server from a browser, such as `https://example.org`; none by default.
     pub cors_origins: Vec<String>,
+    /// Who may ask; without any, everybody may.
+    pub keys: Vec<Key>,
+    /// Whether other machines can reach the server, which then answers no attacks without a key. [`run`](crate::run) sets it
+    /// where the listener's address is not a loopback one; set it yourself behind a proxy.
+    pub exposed: bool,
+    /// Attacks and changes of models are answered without a key even where the server is exposed.
+    pub insecure_attacks: bool,
+    /// `/metrics` is for those who have a key, whatever its scopes.
+    pub metrics_need_key: bool,
     /// Encrypts connections.
     pub tls: Option<Tls>,
 }
@@ -109,6 +119,10 @@ impl Config {
             drain: Duration::ZERO,
             grace: Duration::from_secs(30),
             cors_origins: Vec::new(),
+            keys: Vec::new(),
+            exposed: false,
+            insecure_attacks: false,
+            metrics_need_key: false,
             tls: None,
         }
     }
@@ -126,5 +140,12 @@ impl Config {
             path: path.to_owned(),
             source: Box::new(source),
         })
+    }
+
+    /// With one more key, named `default`, that has all scopes.
+    #[must_use]
+    pub fn with_key(mut self, plain: &str) -> Self {
+        self.keys.push(Key::new("default", plain));
+        self
     }
 }

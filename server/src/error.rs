@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    http::{Method, StatusCode, header::RETRY_AFTER},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use buckler_attack::{AttackError, VictimError};
@@ -12,8 +15,13 @@ use serde_json::{Value, json};
 
 use crate::{
     attacks::{Refused, seconds},
+    auth::{Denied, OverBudget},
     v2::ProtocolError,
 };
+
+/// The code of an error, which goes with the answer through the layers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Code(pub &'static str);
 
 /// A request that is not answered as it asked.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +109,10 @@ pub(crate) enum ApiError {
         limit: u64,
     },
     #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    #[error(transparent)]
     Refused(#[from] Refused),
     #[error("a PNG is the answer for one image and one radius: ask for one, or for JSON")]
     OnePicture,
@@ -163,6 +175,11 @@ impl ApiError {
             Self::TooExpensive { .. } | Self::TooManyDraws { .. } => {
                 (S::UNPROCESSABLE_ENTITY, "too_expensive")
             }
+            Self::Denied(denied) => of_denied(denied),
+            Self::OverBudget(OverBudget::Wait { .. }) => (S::TOO_MANY_REQUESTS, "attack_budget"),
+            Self::OverBudget(OverBudget::Never { .. }) => {
+                (S::UNPROCESSABLE_ENTITY, "beyond_attack_budget")
+            }
             Self::Refused(Refused::Late { .. }) => (S::TOO_MANY_REQUESTS, "too_late"),
             Self::Refused(_) => (S::TOO_MANY_REQUESTS, "overloaded"),
             Self::OnePicture => (S::UNPROCESSABLE_ENTITY, "one_picture"),
@@ -190,6 +207,17 @@ impl ApiError {
             Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
             _ => None,
         }
+    }
+}
+
+fn of_denied(denied: &Denied) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match denied {
+        Denied::NoKey => (S::UNAUTHORIZED, "no_key"),
+        Denied::WrongKey => (S::UNAUTHORIZED, "wrong_key"),
+        Denied::Scope { .. } => (S::FORBIDDEN, "missing_scope"),
+        Denied::Exposed(_) => (S::FORBIDDEN, "exposed_without_keys"),
+        Denied::TooFast { .. } => (S::TOO_MANY_REQUESTS, "rate_limited"),
     }
 }
 
@@ -243,6 +271,8 @@ impl ApiError {
     fn retry_after(&self) -> u64 {
         match self {
             Self::Refused(refused) => seconds(refused.retry()),
+            Self::Denied(Denied::TooFast { retry, .. })
+            | Self::OverBudget(OverBudget::Wait { retry, .. }) => seconds(*retry).max(1),
             _ => 1,
         }
     }
@@ -257,20 +287,19 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(code, error = %self, "request failed");
         }
-        let message = Message(self.to_string());
-        let body = Json(self.body());
-        let busy = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
-        let mut response = match busy {
-            true => {
-                let wait = [(RETRY_AFTER, self.retry_after().to_string())];
-                (status, wait, body).into_response()
+        let mut response = (status, Json(self.body())).into_response();
+        response.extensions_mut().insert(Code(code));
+        response.extensions_mut().insert(Message(self.to_string()));
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, self.retry_after().into());
             }
-            false => (status, body).into_response(),
-        };
-        response.extensions_mut().insert(message);
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
         response
     }
 }

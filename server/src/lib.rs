@@ -33,12 +33,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 mod app;
 mod attacks;
+mod auth;
 mod caller;
 mod config;
 mod deadline;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod metrics;
 mod request;
 mod request_id;
 mod router;
@@ -50,6 +52,7 @@ mod v2;
 
 use tokio::net::TcpListener;
 
+pub use auth::{Key, KeysError, Scope};
 pub use config::{Config, ConfigError, Tls};
 pub use tls::TlsError;
 
@@ -74,6 +77,12 @@ pub enum ServerError {
     /// The default model does not exist.
     #[error("the default model: {0}")]
     DefaultModel(buckler_runtime::NotServed),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The metrics cannot be recorded.
+    #[error("the metrics are not possible: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The socket failed.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
@@ -89,7 +98,7 @@ pub enum ServerError {
 /// When there are no models, when there is no ONNX Runtime, or when the socket fails.
 pub async fn run(
     listener: TcpListener,
-    config: Config,
+    mut config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServerError> {
     config.check()?;
@@ -99,9 +108,9 @@ pub async fn run(
     } else {
         "http"
     };
+    let address = listener.local_addr()?;
+    config.exposed |= !address.ip().to_canonical().is_loopback();
     let app = tokio::task::spawn_blocking(|| App::load(config)).await??;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("listening on {scheme}://{address}");
-    }
+    tracing::info!("listening on {scheme}://{address}");
     serving::serve(listener, app, certificate, shutdown).await
 }

@@ -16,10 +16,7 @@ use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, trace::TraceLayer};
 
 use crate::{
-    app::App,
-    deadline,
-    error::ApiError,
-    request_id, routes, telemetry, v2,
+    app::App, auth, deadline, error::ApiError, metrics, request_id, routes, telemetry, v2,
 };
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
@@ -27,6 +24,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(routes::page))
         .route("/health", get(routes::health))
+        .route("/metrics", get(routes::metrics))
         .route("/models", get(routes::models))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
@@ -41,8 +39,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             Arc::clone(&app),
             deadline::keep,
         ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::admit,
+        ))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(v2::error_body))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            metrics::count,
+        ))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(telemetry::request_span)

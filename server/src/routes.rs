@@ -2,13 +2,15 @@
 mod attack;
 mod certify;
 mod health;
+mod metrics;
 mod models;
 mod predict;
 
 use axum::response::Html;
 
 pub(crate) use self::{
-    attack::attack, certify::certify, health::health, models::models, predict::predict,
+    attack::attack, certify::certify, health::health, metrics::metrics, models::models,
+    predict::predict,
 };
 
 /// `GET /`: a form for people.

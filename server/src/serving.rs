@@ -7,7 +7,12 @@ use std::{
 use axum_server::{AddrListener, Address, Handle, Server};
 use tokio::net::TcpListener;
 
-use crate::{ServerError, app::App, router, tls::Certificate};
+use crate::{
+    ServerError,
+    app::{self, App},
+    router,
+    tls::Certificate,
+};
 
 /// The part of the grace that is left when attacks under way are told to end.
 const RESERVE: u32 = 5;
@@ -25,6 +30,7 @@ pub(crate) async fn serve(
     let tasks = [
         tokio::spawn(stop(Arc::clone(&app), handle.clone(), shutdown)),
         tokio::spawn(watch(Arc::clone(&app), certificate.clone())),
+        tokio::spawn(app::keep_up(Arc::downgrade(&app))),
     ];
     let limit = app.config.header_timeout;
     let listener = listener.into_std()?;

@@ -1,19 +1,24 @@
 use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
 use buckler_runtime::Attacker;
+use metrics::Counter;
 use ndarray::{Array2, Array4};
 
 use super::Ticket;
 
-/// A victim whose queries are noted on the attack's ticket.
+/// A victim whose queries are noted on the attack's ticket and counted.
 pub(crate) struct Metered {
     pub victim: Attacker,
     pub ticket: Ticket,
+    /// All that was ever asked of the model.
+    pub evaluations: Counter,
 }
 
 impl Metered {
     fn note(&self, images: &Array4<f32>) {
         let rows = images.shape().first().copied().unwrap_or(0);
         self.ticket.spend(rows);
+        self.evaluations
+            .increment(u64::try_from(rows).unwrap_or(u64::MAX));
     }
 }
 

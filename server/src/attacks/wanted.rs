@@ -45,6 +45,7 @@ const HALVINGS: u32 = 8;
 
 /// An attack at several radii.
 pub(crate) struct Wanted {
+    pub kind: AttackKind,
     /// One for each radius, in the order asked; at least one.
     pub attacks: Vec<AnyAttack>,
     /// Whether the smallest radius is searched, and in how many bisections.
@@ -104,6 +105,7 @@ impl Wanted {
             ));
         }
         Ok(Self {
+            kind,
             rows_at_once: match kind {
                 AttackKind::Spsa => DEFAULT_MAX_BATCH,
                 _ => 1,

@@ -19,6 +19,7 @@ use crate::{
     attacks::{Accepted, Answer, Attacked, Job, Metered, PARAMETERS, Seen, Wanted, Work},
     caller::Caller,
     error::ApiError,
+    metrics::Tally,
     request::ImageRequest,
 };
 
@@ -62,7 +63,12 @@ pub(crate) async fn attack(
     if wish == Wish::Png && !single {
         return Err(ApiError::OnePicture);
     }
-    let ended = app.attacks.spawn(job.run(sender));
+    let tally = Tally::of(&app.metrics, &job);
+    let ended = app.attacks.spawn(async move {
+        let results = job.run(sender).await?;
+        tally.answer(&results);
+        Ok(results)
+    });
     Ok(match wish {
         Wish::Json => Json(Answer::of(ended.await?)).into_response(),
         Wish::Png => picture(ended.await?)?,
@@ -106,6 +112,7 @@ async fn prepare(
         return Err(ApiError::Stopping);
     }
     let ticket = app.admission.admit(work, caller.deadline.left())?;
+    caller.tenant.charge_attack(cost)?;
     let images = app.decode(classifier, images).await?;
     let accepted = Accepted {
         model: chosen.entry.name.clone(),
@@ -117,8 +124,9 @@ async fn prepare(
     };
     let job = Job {
         victim: Metered {
-            victim: classifier.attacker(Arc::clone(&caller.tenant)),
+            victim: classifier.attacker(Arc::clone(&caller.tenant.name)),
             ticket,
+            evaluations: app.metrics.evaluations(&chosen.entry.name),
         },
         frame: chosen.frame(wanted.image),
         wanted,

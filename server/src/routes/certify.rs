@@ -67,14 +67,19 @@ pub(crate) async fn certify(
     let chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let smoothing = smoothing(&parameters)?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
+    let queries = work.queries;
     let ticket = app.admission.admit(work, caller.deadline.left())?;
+    caller.tenant.charge_attack(queries)?;
     let images = app.decode(chosen.classifier(), images).await?;
     // No label is known, and none is needed: a certificate is about whatever class is seen.
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
     let samples = Samples::new(images, labels).with_content_ids();
     let victim = Metered {
-        victim: chosen.classifier().attacker(Arc::clone(&caller.tenant)),
+        victim: chosen
+            .classifier()
+            .attacker(Arc::clone(&caller.tenant.name)),
         ticket,
+        evaluations: app.metrics.evaluations(&chosen.entry.name),
     };
     let drawn = smoothing.clone();
     let smoothed = app.attacks.spawn(async move {
