@@ -78,9 +78,16 @@ impl Auth {
                 limiter: DefaultDirectRateLimiter::direct(Quota::per_second(per_second)),
             }),
         });
+        let exposed = config.exposed && config.keys.is_empty();
+        if exposed {
+            tracing::warn!(
+                insecure_attacks = config.insecure_attacks,
+                "other machines can reach the server, and there are no keys"
+            );
+        }
         Ok(Self {
             known: known.collect(),
-            exposed: config.exposed && config.keys.is_empty() && !config.insecure_attacks,
+            exposed: exposed && !config.insecure_attacks,
             metrics_need_key: config.metrics_need_key,
         })
     }

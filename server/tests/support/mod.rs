@@ -69,6 +69,11 @@ impl Server {
 
     /// Models `colour` (the default, without a card), `halves`, `rounded` (without a gradient) and `unreadable`.
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::at("127.0.0.1:0", configure).await
+    }
+
+    /// At another address of this machine.
+    pub async fn at(address: &str, configure: impl FnOnce(&mut Config)) -> Self {
         let root = tempfile::tempdir().unwrap();
         store(root.path(), "colour", &smooth_network(RGB, 4, Batch::Any));
         store(root.path(), "halves", &halves());
@@ -93,8 +98,8 @@ impl Server {
     async fn of(root: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(root.path());
         configure(&mut config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(address).await.unwrap();
+        let base = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(run(listener, config, async {
             let _ = stopped.await;
