@@ -1,6 +1,7 @@
 //! What leaves a server's process as logs and traces. A subscriber is set once per process, and no process may change
 //! its own environment safely: every case runs in a process of its own, which is this test again.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod support;
 
 use std::{
