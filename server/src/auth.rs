@@ -14,6 +14,7 @@ use axum::{
 use governor::{DefaultDirectRateLimiter, Quota, clock::Clock};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tracing::Span;
 
 pub use self::key::{Key, KeysError, Scope};
 use self::need::Need;
@@ -162,6 +163,7 @@ pub(crate) async fn admit(
         None => Need::Nothing,
     };
     let tenant = app.auth.admit(need, request.headers())?;
+    Span::current().record("tenant", &*tenant.name);
     request.extensions_mut().insert(tenant);
     Ok(next.run(request).await)
 }

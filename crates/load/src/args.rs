@@ -65,7 +65,7 @@ pub struct LoadArgs {
     #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
     timeout: Duration,
     /// Key that is sent as bearer token
-    #[arg(long, env = "BUCKLER_KEY", hide_env_values = true)]
+    #[arg(long, env = "BUCKLER_API_KEY", hide_env_values = true)]
     key: Option<String>,
     /// The server's process, to watch its memory
     #[arg(long)]

@@ -80,7 +80,7 @@ impl Server {
         store(root.path(), "rounded", &rounded(GREY));
         fs::create_dir_all(root.path().join("unreadable/1")).unwrap();
         fs::write(root.path().join("unreadable/1/model.onnx"), b"?").unwrap();
-        Self::of(root, configure).await
+        Self::of(root, address, configure).await
     }
 
     /// Models `colour` and `halves`, which are both ready.
@@ -92,10 +92,14 @@ impl Server {
         let root = tempfile::tempdir().unwrap();
         store(root.path(), "colour", &smooth_network(RGB, 4, Batch::Any));
         store(root.path(), "halves", &halves());
-        Self::of(root, configure).await
+        Self::of(root, "127.0.0.1:0", configure).await
     }
 
-    async fn of(root: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
+    async fn of(
+        root: tempfile::TempDir,
+        address: &str,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::new(root.path());
         configure(&mut config);
         let listener = TcpListener::bind(address).await.unwrap();

@@ -1,3 +1,4 @@
+use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::output::Output;
 /// Serve a folder of models over HTTP
 ///
 /// The folder holds NAME/VERSION/model.onnx; of several versions the highest that works is served, and changes are followed
-/// while the server runs. A flag wins over the environment, that over the file of --config, and that over the default.
+/// while the server runs. A flag wins over the environment, that over the file of --config, and that over the default. Keys with
+/// scopes come from the file; BUCKLER_API_KEY is one more with all of them.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  buckler serve --models models --bind 127.0.0.1:8080\n  curl -F image=@seven.png 'http://127.0.0.1:8080/attack?eps=0.3'"
@@ -66,6 +68,9 @@ pub struct Args {
         value_delimiter = ','
     )]
     cors_origins: Option<Vec<String>>,
+    /// Answer attacks without a key even where other machines can reach the server
+    #[arg(long, env = "BUCKLER_INSECURE_ATTACKS")]
+    insecure_attacks: bool,
     /// Certificate for encrypted connections, a PEM file
     #[arg(
         long,
@@ -108,6 +113,7 @@ impl Args {
             drain: self.drain.unwrap_or(file.drain),
             grace: self.grace.unwrap_or(file.grace),
             cors_origins: self.cors_origins.unwrap_or(file.cors_origins),
+            insecure_attacks: self.insecure_attacks || file.insecure_attacks,
             tls: tls.or(file.tls),
             gradient_cache: file.gradient_cache.or_else(cache),
             ..file
@@ -115,7 +121,11 @@ impl Args {
         config.load.provider = self.provider.unwrap_or(config.load.provider);
         config.load.threads = self.threads.unwrap_or(config.load.threads);
         config.load.max_batch = self.max_batch.unwrap_or(config.load.max_batch);
-        Ok(config)
+        // Not a flag: whoever lists the processes would see it.
+        Ok(match env::var("BUCKLER_API_KEY") {
+            Ok(key) if !key.is_empty() => config.with_key(&key),
+            _ => config,
+        })
     }
 }
 
