@@ -19,6 +19,14 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/predict"),
     ("POST", "/attack"),
     ("POST", "/certify"),
+    ("GET", "/v2"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
+    ("GET", "/v2/models/{model}"),
+    ("POST", "/v2/models/{model}/infer"),
+    ("POST", "/v2/repository/index"),
+    ("POST", "/v2/repository/models/{model}/load"),
+    ("POST", "/v2/repository/models/{model}/unload"),
 ];
 
 /// What clients ask for that is none of them.
@@ -27,6 +35,7 @@ const NO_ROUTE: &str = "none";
 /// The codes of answers that refuse.
 const REASONS: &[&str] = &[
     "attack_budget",
+    "busy",
     "closing",
     "exposed_without_keys",
     "missing_scope",
@@ -34,6 +43,7 @@ const REASONS: &[&str] = &[
     "no_key",
     "overloaded",
     "rate_limited",
+    "stopping",
     "too_late",
     "wrong_key",
 ];
