@@ -161,7 +161,8 @@ impl Admission {
         let rivals = running.iter().filter(|meter| meter.work.model == model);
         rivals
             .map(|meter| meter.remaining() as f64 * meter.work.seconds_per_query)
-            .sum()
+            // The sum of nothing is -0.
+            .fold(0.0, |sum, seconds| sum + seconds)
     }
 }
 
