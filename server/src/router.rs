@@ -11,14 +11,16 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::{app::App, error::ApiError, routes};
+use crate::{app::App, error::ApiError, page, routes};
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/", get(routes::page))
+        .route("/", get(page::page))
+        .route("/assets/{*path}", get(page::asset))
         .route("/health", get(routes::health))
         .route("/models", get(routes::models))
+        .route("/attacks", get(routes::attacks))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
         .route("/certify", post(routes::certify))

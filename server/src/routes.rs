@@ -1,17 +1,11 @@
 //! One file per route.
 mod attack;
+mod attacks;
 mod certify;
 mod health;
 mod models;
 mod predict;
 
-use axum::response::Html;
-
 pub(crate) use self::{
-    attack::attack, certify::certify, health::health, models::models, predict::predict,
+    attack::attack, attacks::attacks, certify::certify, health::health, models::models, predict::predict,
 };
-
-/// `GET /`: a form for people.
-pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("page.html"))
-}

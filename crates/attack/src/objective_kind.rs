@@ -19,6 +19,13 @@ pub enum ObjectiveKind {
 }
 
 impl ObjectiveKind {
+    /// All of them.
+    pub const ALL: [ObjectiveKind; 3] = [
+        ObjectiveKind::CrossEntropy,
+        ObjectiveKind::Margin,
+        ObjectiveKind::Dlr,
+    ];
+
     /// What is climbed where there are so many classes: the difference of logits ratio takes three of them, and four to reach
     /// a target.
     pub fn with_classes(self, classes: usize, targeted: bool) -> Self {
