@@ -30,7 +30,7 @@ def choose_sample(page, digit=3):
 
 def attack(page):
     page.get_by_role("button", name="Attack", exact=True).click()
-    expect(page.locator("#status")).to_have_text("Done.", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=WAIT)
 
 
 def answer(page):
@@ -117,7 +117,7 @@ def an_attack_can_be_cancelled(page):
 def the_smallest_radius_of_each_model_is_shown(page):
     choose_sample(page)
     page.get_by_role("button", name="Smallest epsilon").click()
-    expect(page.locator("#status")).to_have_text("Done.", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=WAIT)
     models = page.request.get(f"{SERVER}models").json()["models"]
     attackable = [model["name"] for model in models if model.get("attackable")]
     rows = page.locator("#models li").all()
@@ -130,6 +130,26 @@ def the_smallest_radius_of_each_model_is_shown(page):
         found = re.search(r"\)?([\d.]+) grey levels", row.locator(".value").text_content())
         if found and "more" not in row.locator(".value").text_content():
             assert abs(width - float(found.group(1)) / 128) < 0.01, (width, text)
+
+
+def models_that_do_not_take_an_image_are_named(page):
+    colour = page.evaluate("""async () => {
+        const canvas = new OffscreenCanvas(28, 28);
+        const context = canvas.getContext("2d");
+        context.fillStyle = "teal";
+        context.fillRect(0, 0, 28, 14);
+        return [...new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer())];
+    }""")
+    page.locator("#file").set_input_files({"name": "teal.png", "mimeType": "image/png", "buffer": bytes(colour)})
+    expect(page.locator("#preview")).to_be_visible()
+    page.get_by_role("button", name="Smallest epsilon").click()
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=WAIT)
+    models = page.request.get(f"{SERVER}models").json()["models"]
+    for model in models:
+        if model.get("attackable"):
+            takes = model["input"]["channels"] == 3
+            assert page.locator("#models b", has_text=model["name"]).count() == takes
+            assert (model["name"] in page.locator("#comparison-text").text_content()) != takes
 
 
 def only_the_fields_that_an_attack_takes_are_shown(page):
@@ -177,7 +197,7 @@ def the_keyboard_alone_suffices(page):
     page.keyboard.type("100/255")
     tab_to("Attack")
     page.keyboard.press("Space")
-    expect(page.locator("#status")).to_have_text("Done.", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=WAIT)
     assert answer(page)["eps"] == "100/255"
 
 
@@ -225,7 +245,7 @@ def nothing_is_cut_off_on_a_phone(page):
     page.locator("[name=eps]").fill("100/255")
     attack(page)
     page.get_by_role("button", name="Smallest epsilon").click()
-    expect(page.locator("#status")).to_have_text("Done.", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=WAIT)
     for text in ("More settings", "The same with curl", "The answer as JSON"):
         page.get_by_text(text).click()
     wide = page.evaluate("[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))")
@@ -258,6 +278,7 @@ TESTS = [
     the_course_is_drawn_step_by_step,
     an_attack_can_be_cancelled,
     the_smallest_radius_of_each_model_is_shown,
+    models_that_do_not_take_an_image_are_named,
     only_the_fields_that_an_attack_takes_are_shown,
     the_slider_and_the_radius_agree,
     the_keyboard_alone_suffices,

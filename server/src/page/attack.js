@@ -18,6 +18,7 @@ export async function watch(query, image, signal) {
   counter.textContent = "Waiting for its turn";
   bar.removeAttribute("value");
   course.hidden = false;
+  course.scrollIntoView({ block: "nearest" });
   const steps = new Steps();
   for await (const { event, data } of events(`attack?${query}`, { method: "POST", body: image, signal })) {
     if (event === "accepted") counter.textContent = `Accepted: ${data.cost} questions to the model at most`;
@@ -31,7 +32,8 @@ export async function watch(query, image, signal) {
     bar.max = Math.max(1, data.steps * data.restarts);
     bar.value = Math.min(bar.max, (Math.max(1, data.restart) - 1) * data.steps + data.step);
     const restart = data.restarts > 1 ? `, restart ${Math.max(1, data.restart)} of ${data.restarts}` : "";
-    counter.textContent = `Step ${data.step} of ${data.steps}${restart}`;
+    const fooled = data.remaining === 0 && data.restart > 0 ? "Fooled at step" : "Step";
+    counter.textContent = `${fooled} ${data.step} of ${data.steps}${restart}`;
     loss.add(step, data.best_loss);
     margin.add(step, data.margin);
     confidence.add(step, data.confidence);

@@ -19,7 +19,7 @@ function short(value) {
 /** `write` puts a value into words, `ticks` one on the axis; `range` is the least that the axis shows; `mark` is a value with a line of its own. */
 export class Chart {
   constructor(title, { write = short, ticks = write, range = [], mark } = {}) {
-    Object.assign(this, { title, write, ticks, range, mark, points: [] });
+    Object.assign(this, { title, write, ticks, range, mark, points: [], last: 0 });
     this.element = document.createElement("figure");
     const caption = document.createElement("figcaption");
     this.now = document.createElement("b");
@@ -30,8 +30,8 @@ export class Chart {
   }
 
   add(step, value) {
-    if (value === null || value === undefined) return;
-    this.points.push([step, value]);
+    this.last = step;
+    if (Number.isFinite(value)) this.points.push([step, value]);
     this.paint();
   }
 
@@ -42,7 +42,7 @@ export class Chart {
     if (mark !== undefined) values.push(mark);
     let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
     if (low === high) [low, high] = [low - 0.5, high + 0.5];
-    const last = Math.max(1, points.at(-1)?.[0] ?? 0);
+    const last = Math.max(1, this.last);
     const x = (step) => LEFT + (step / last) * (WIDTH - LEFT - RIGHT);
     const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
     draw("path", { class: "axis", fill: "none", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }, svg);

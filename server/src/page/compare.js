@@ -12,8 +12,10 @@ export async function compare(image, signal) {
   const [limit, attacked] = [widest(), attackable()];
   words.textContent = `Searched downwards from ${norm()} ${limit}. Hatched: nothing was found within that. Orange: without hypersphere embedding.`;
   section.hidden = false;
+  section.scrollIntoView({ block: "nearest" });
   const rows = attacked.map((one) => new Row(one));
   list.replaceChildren(...rows.map(({ element }) => element));
+  const without = [];
   const classes = JSON.stringify(model()?.classes);
   const searches = rows.map(async (row) => {
     const changes = { model: row.model.name, eps: limit, min_eps: true };
@@ -22,11 +24,13 @@ export async function compare(image, signal) {
     try {
       row.show(await ask(`attack?${asked}`, { method: "POST", body: image, signal }));
     } catch (error) {
-      if (error.name !== "AbortError") row.say(error.message, "error");
-      else row.say("cancelled");
+      if (error.name === "AbortError") row.say("cancelled");
+      else if (error.field === "image") without.push(row.remove());
+      else row.say(error.message, "error");
     }
   });
   await Promise.all(searches);
+  if (without.length) words.textContent += ` Without those that do not take this image: ${without.join(", ")}.`;
 }
 
 class Row {
@@ -64,6 +68,11 @@ class Row {
       this.value.textContent = outcome === "incomplete" ? "stopped early" : `more than ${distance(norm, limit)}`;
       this.text.textContent = says;
     }
+  }
+
+  remove() {
+    this.element.remove();
+    return this.model.name;
   }
 
   say(text, className = "hint") {

@@ -73,8 +73,7 @@ at("form").addEventListener("submit", (event) => {
     const asked = query({ return: "image" });
     const attacked = image;
     const answer = await watch(asked, attacked.blob, signal);
-    await report(answer, asked, attacked);
-    return "Done.";
+    return `Done. ${await report(answer, asked, attacked)}.`;
   });
 });
 

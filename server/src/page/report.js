@@ -32,7 +32,7 @@ export function bars(list, { top }) {
   );
 }
 
-/** The report of one attack on one image; `image` is what was sent. */
+/** The report of one attack on one image, with its verdict as the answer; `image` is what was sent. */
 export async function report(answer, query, image) {
   at("verdict").textContent = verdict(answer);
   at("note").textContent = answer.note;
@@ -41,7 +41,8 @@ export async function report(answer, query, image) {
   at("json").textContent = JSON.stringify(answer, null, 2);
   at("curl").textContent = command(query, image);
   at("result").hidden = false;
-  at("verdict").focus({ preventScroll: true });
+  at("result").scrollIntoView({ block: "nearest" });
+  return at("verdict").textContent;
 }
 
 function verdict({ outcome, clean, adversarial, eps, norm, label, label_source: source }) {
