@@ -35,6 +35,7 @@ mod attacks;
 mod caller;
 mod config;
 mod error;
+mod openapi;
 mod page;
 mod request;
 mod router;

@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::{app::App, error::ApiError, page, routes};
+use crate::{app::App, error::ApiError, openapi, page, routes};
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -24,6 +24,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
         .route("/certify", post(routes::certify))
+        .merge(openapi::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.

@@ -1,11 +1,12 @@
 //! One file per route.
-mod attack;
-mod attacks;
-mod certify;
-mod health;
-mod models;
-mod predict;
+pub(crate) mod attack;
+pub(crate) mod attacks;
+pub(crate) mod certify;
+pub(crate) mod health;
+pub(crate) mod models;
+pub(crate) mod predict;
 
 pub(crate) use self::{
-    attack::attack, attacks::attacks, certify::certify, health::health, models::models, predict::predict,
+    attack::attack, attacks::attacks, certify::certify, health::health, models::models,
+    predict::predict,
 };

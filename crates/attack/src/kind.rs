@@ -6,6 +6,7 @@ use crate::Norm;
 
 /// Which attack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackKind {
     /// One step of eps from the clean image.

@@ -6,6 +6,7 @@ use crate::Objective;
 
 /// Which loss an attack climbs; the class to leave or to reach makes it an [`Objective`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectiveKind {
     /// Cross-entropy, at the model's own logit scale. Its gradient underflows to zero on a saturated softmax.

@@ -5,11 +5,12 @@ use buckler_attack::{AttackReport, Examined};
 use buckler_runtime::{Entry, encode_png};
 use ndarray::ArrayView3;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
 /// One report, or several in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Answer {
     /// For one image and one radius.
@@ -19,7 +20,7 @@ pub(crate) enum Answer {
 }
 
 /// What came of attacking one image at one radius.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Attacked {
     model: String,
     version: String,
@@ -41,6 +42,7 @@ pub(crate) struct Attacked {
     clean_png: Option<String>,
     /// The adversarial image as a PNG data URI, where asked for; null when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     adversarial_png: Option<Option<String>>,
     /// The same as a file.
     #[serde(skip)]

@@ -15,6 +15,7 @@ use futures::future::try_join_all;
 use ndarray::{Array4, Axis};
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::{Attacked, Metered, Wanted, answer::Frame};
 use crate::error::ApiError;
@@ -34,7 +35,7 @@ pub(crate) struct Job {
 }
 
 /// What is said of an attack once it has a place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     pub model: String,
     pub version: String,
@@ -47,7 +48,7 @@ pub(crate) struct Accepted {
 }
 
 /// Where an attack stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Seen {
     /// The radius of the attack that was observed last.
     pub eps: String,

@@ -6,11 +6,12 @@ use buckler_attack::{
     Parameters, Variants,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{Config, app::App, error::ApiError};
+use crate::{Config, app::App, error::ApiError, openapi::ListFailures};
 
 /// What `/attack` can be asked for, on whichever model.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Attacks {
     attacks: Vec<Kind>,
     /// The radius where a request gives none, for each norm.
@@ -22,7 +23,7 @@ pub(crate) struct Attacks {
 }
 
 /// One attack.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Kind {
     name: AttackKind,
     description: &'static str,
@@ -39,7 +40,7 @@ struct Kind {
 }
 
 /// The most that one request may ask for.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Most {
     images: usize,
     steps: usize,
@@ -51,6 +52,10 @@ struct Most {
 }
 
 /// `GET /attacks`
+#[utoipa::path(get, path = "/attacks", tag = "server", summary = "Lists the attacks, with what each takes", responses(
+    (status = 200, body = Attacks),
+    ListFailures,
+))]
 pub(crate) async fn attacks(State(app): State<Arc<App>>) -> Result<Json<Attacks>, ApiError> {
     // The feature attack takes images of other classes, which a request does not bring.
     let kinds = AttackKind::ALL.into_iter();
