@@ -11,7 +11,8 @@ use axum::{
 };
 use buckler_attack::{AttackError, VictimError};
 use buckler_runtime::{ImageError, NotServed};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     attacks::{Refused, seconds},
@@ -146,6 +147,23 @@ pub(crate) enum ApiError {
     Internal(String),
 }
 
+/// The answer to a request that is not answered as it asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: Failure,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    /// What went wrong, for programs.
+    code: &'static str,
+    /// The value, the limit and the remedy, for people.
+    message: String,
+    /// The parameter that it is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
 impl ApiError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
@@ -258,13 +276,15 @@ impl ApiError {
     }
 
     /// What the client is sent.
-    pub fn body(&self) -> Value {
+    pub fn body(&self) -> ErrorBody {
         let (_, code) = self.status_and_code();
-        let mut error = json!({ "code": code, "message": self.to_string() });
-        if let (Some(field), Some(error)) = (self.field(), error.as_object_mut()) {
-            error.insert("field".to_owned(), field.into());
+        ErrorBody {
+            error: Failure {
+                code,
+                message: self.to_string(),
+                field: self.field().map(str::to_owned),
+            },
         }
-        json!({ "error": error })
     }
 
     /// In how many seconds the same request may succeed.

@@ -41,6 +41,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod metrics;
+mod openapi;
+mod page;
 mod request;
 mod request_id;
 mod router;

@@ -16,20 +16,24 @@ use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, trace::TraceLayer};
 
 use crate::{
-    app::App, auth, deadline, error::ApiError, metrics, request_id, routes, telemetry, v2,
+    app::App, auth, deadline, error::ApiError, metrics, openapi, page, request_id, routes,
+    telemetry, v2,
 };
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/", get(routes::page))
+        .route("/", get(page::page))
+        .route("/assets/{*path}", get(page::asset))
         .route("/health", get(routes::health))
         .route("/metrics", get(routes::metrics))
         .route("/models", get(routes::models))
+        .route("/attacks", get(routes::attacks))
         .route("/predict", post(routes::predict))
         .route("/attack", post(routes::attack))
         .route("/certify", post(routes::certify))
         .merge(v2::routes())
+        .merge(openapi::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.

@@ -1,19 +1,13 @@
 //! One file per route.
-mod attack;
-mod certify;
-mod health;
-mod metrics;
-mod models;
-mod predict;
-
-use axum::response::Html;
+pub(crate) mod attack;
+pub(crate) mod attacks;
+pub(crate) mod certify;
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod models;
+pub(crate) mod predict;
 
 pub(crate) use self::{
-    attack::attack, certify::certify, health::health, metrics::metrics, models::models,
-    predict::predict,
+    attack::attack, attacks::attacks, certify::certify, health::health, metrics::metrics,
+    models::models, predict::predict,
 };
-
-/// `GET /`: a form for people.
-pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("page.html"))
-}

@@ -133,6 +133,22 @@ impl<'de> Deserialize<'de> for Epsilon {
     }
 }
 
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Epsilon {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some(
+                "The radius of a ball in pixel units, as it was written.",
+            ))
+            .examples(["8/255", "0.031"])
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Epsilon {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use crate::Norm;
 
 /// Which attack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackKind {
     /// One step of eps from the clean image.
@@ -97,6 +98,34 @@ impl AttackKind {
             AttackKind::AutoattackPlus => "autoattack-plus",
             AttackKind::AutoattackRand => "autoattack-rand",
         }
+    }
+
+    /// What it does, in a line for people.
+    pub fn description(self) -> &'static str {
+        match self {
+            AttackKind::Fgsm => "one step along the sign of the gradient",
+            AttackKind::Pgd => "projected gradient descent",
+            AttackKind::Mim => "gradient descent with momentum; carries over to other models",
+            AttackKind::ApgdCe => "Auto-PGD on the cross-entropy",
+            AttackKind::ApgdDlr => "Auto-PGD on the difference of logits ratio",
+            AttackKind::ApgdT => "Auto-PGD towards nine targets",
+            AttackKind::Fab => "fast adaptive boundary: looks for the closest",
+            AttackKind::FabT => "fast adaptive boundary towards nine targets",
+            AttackKind::Square => "random squares, without gradients",
+            AttackKind::Cw => "Carlini and Wagner: looks for the closest",
+            AttackKind::Deepfool => "DeepFool: straight to the nearest boundary",
+            AttackKind::MultiTargeted => "gradient descent towards every other class",
+            AttackKind::Feature => "features drawn towards those of other classes",
+            AttackKind::Spsa => "estimated gradients, from logits alone",
+            AttackKind::Autoattack => "AutoAttack: four attacks, one after the other",
+            AttackKind::AutoattackPlus => "AutoAttack with more restarts",
+            AttackKind::AutoattackRand => "AutoAttack for models that draw at random",
+        }
+    }
+
+    /// The names of what can be set, beside `norm`, `eps` and `seed`.
+    pub fn settings(self) -> Vec<&'static str> {
+        self.takes().names()
     }
 
     /// The norms it is made for; the first is its default.

@@ -48,15 +48,17 @@ impl FromStr for Variants {
     }
 }
 
+impl Variants {
+    /// Their names.
+    pub const NAMES: [&str; 3] = ["ni", "di", "ti"];
+}
+
 impl fmt::Display for Variants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            ("ni", self.nesterov),
-            ("di", self.diversity),
-            ("ti", self.translation),
-        ];
-        let on: Vec<&str> = names
+        let set = [self.nesterov, self.diversity, self.translation];
+        let on: Vec<&str> = Self::NAMES
             .into_iter()
+            .zip(set)
             .filter_map(|(name, on)| on.then_some(name))
             .collect();
         f.write_str(&on.join(","))

@@ -6,6 +6,7 @@ use crate::Objective;
 
 /// Which loss an attack climbs; the class to leave or to reach makes it an [`Objective`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectiveKind {
     /// Cross-entropy, at the model's own logit scale. Its gradient underflows to zero on a saturated softmax.
@@ -19,6 +20,13 @@ pub enum ObjectiveKind {
 }
 
 impl ObjectiveKind {
+    /// All of them.
+    pub const ALL: [ObjectiveKind; 3] = [
+        ObjectiveKind::CrossEntropy,
+        ObjectiveKind::Margin,
+        ObjectiveKind::Dlr,
+    ];
+
     /// What is climbed where there are so many classes: the difference of logits ratio takes three of them, and four to reach
     /// a target.
     pub fn with_classes(self, classes: usize, targeted: bool) -> Self {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an attack on one image ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// An image inside the threat model reaches the goal.

@@ -9,6 +9,7 @@ use crate::{AttackKind, Epsilon, Norm, ObjectiveKind, Threat};
 /// Displayed as one line for cards and reports:
 /// `pgd linf eps=8/255 steps=20 step_size=0.003922 restarts=1 objective=cross_entropy seed=0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Parameters {
     /// The attack's name.
     pub attack: String,
@@ -32,6 +33,7 @@ pub struct Parameters {
     pub seed: u64,
     /// What this attack alone has, by the names of its paper.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, f64>))]
     pub options: Options,
 }
 

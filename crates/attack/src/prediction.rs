@@ -7,6 +7,7 @@ const TOP: usize = 5;
 
 /// What a classifier says about one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Prediction {
     /// The class with the largest logit, the first of equals.
     pub class: usize,
@@ -22,6 +23,7 @@ pub struct Prediction {
 
 /// A class and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Candidate {
     /// The class.
     pub class: usize,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a running attack stands, after a query has been judged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// Steps taken and judged in this restart; 0 is its starting point, [`Progress::steps`] the last.
     pub step: usize,

@@ -7,6 +7,7 @@ use crate::{Checked, Distances, Inspection, MinEps, Norm, Parameters, Prediction
 /// Serialises to a flat object, so that a server can add the model, the time and the cost around it with
 /// `#[serde(flatten)]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AttackReport {
     /// How it ended.
     pub outcome: Status,
@@ -43,6 +44,7 @@ pub struct AttackReport {
 
 /// Where the class to leave comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LabelSource {
     /// It was given with the image.
@@ -53,6 +55,7 @@ pub enum LabelSource {
 
 /// An adversarial image, confirmed on a fresh forward pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AdversarialReport {
     /// What the model says about it.
     pub prediction: Prediction,
@@ -70,6 +73,7 @@ pub struct AdversarialReport {
 
 /// The adversarial image after rounding to 8 bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PngReport {
     /// Whether the rounded image still fools the model.
     pub still_adversarial: bool,
@@ -85,6 +89,7 @@ pub struct PngReport {
 
 /// The effort spent on one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Tried {
     /// Steps taken, over all restarts.
     pub steps: usize,

@@ -14,6 +14,7 @@ const MOST_HALVINGS: u32 = 20;
 
 /// The smallest radius at which an attack succeeds on one image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MinEps {
     /// The distance of the closest adversarial found, in the attack's norm.
     pub value: f32,

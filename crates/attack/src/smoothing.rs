@@ -32,6 +32,7 @@ use crate::{
 /// The noise of an image depends on the seed, its id and the number of the draw alone; the draws that select a class, those that
 /// estimate its probability and those of a prediction have nothing in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Smoothing {
     /// Standard deviation of the noise in pixel units, finite and over 0. More gives larger radii and fewer right answers.
     pub sigma: f64,

@@ -6,6 +6,7 @@ use crate::Epsilon;
 
 /// The norm that bounds a perturbation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Norm {
     /// The largest change of any one pixel value.

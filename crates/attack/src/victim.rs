@@ -5,6 +5,7 @@ use crate::Objective;
 
 /// The images a classifier takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InputSpec {
     /// 1 for grey, 3 for RGB.
     pub channels: usize,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Stored as JSON in the ONNX `metadata_props` under [`Card::KEY`] (without `sha256`, which cannot be inside the file
 /// that it covers), and beside the model as `card.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Card {
     /// The model's name, such as `mnist-he`.
@@ -39,6 +40,7 @@ impl Card {
 
 /// The `image` input: `[batch, channels, height, width]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Input {
     /// 1 for grey, 3 for RGB.
@@ -56,6 +58,7 @@ pub struct Input {
 
 /// `(x - mean) / std`, for graphs that do not do so themselves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Normalization {
     /// One for each channel, or one for all.
     pub mean: Vec<f32>,
@@ -65,6 +68,7 @@ pub struct Normalization {
 
 /// From an encoded image to a tensor in `[0, 1]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Preprocessing {
     /// How an image of another size is brought to the model's.
@@ -73,6 +77,7 @@ pub struct Preprocessing {
 
 /// How an image of another size is brought to the model's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resize {
     /// Scale both sides to the model's, ignoring the aspect ratio.
@@ -84,6 +89,7 @@ pub enum Resize {
 
 /// The last layer of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Head {
     /// A plain linear layer with a bias.
@@ -103,6 +109,7 @@ pub enum Head {
 
 /// How the weights came about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Training {
     /// The recipe's name.
@@ -127,6 +134,7 @@ pub struct Training {
 
 /// One measured accuracy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Measurement {
     /// Data set and split, such as `mnist/test`.

@@ -3,12 +3,14 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use buckler_attack::{AttackReport, Examined};
 use buckler_runtime::{Entry, encode_png};
+use ndarray::ArrayView3;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
 /// One report, or several in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Answer {
     /// For one image and one radius.
@@ -18,7 +20,7 @@ pub(crate) enum Answer {
 }
 
 /// What came of attacking one image at one radius.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Attacked {
     model: String,
     version: String,
@@ -35,8 +37,12 @@ pub(crate) struct Attacked {
     cost: u64,
     /// For the whole request.
     seconds: f64,
+    /// The clean image as the model sees it, at its size, as a PNG data URI, where images are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clean_png: Option<String>,
     /// The adversarial image as a PNG data URI, where asked for; null when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     adversarial_png: Option<Option<String>>,
     /// The same as a file.
     #[serde(skip)]
@@ -52,20 +58,21 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// `image` is its place in a request with several.
+    /// `clean` is the image `[channels, height, width]`, `image` its place in a request with several.
     pub fn around(
         &self,
         examined: Examined,
+        clean: ArrayView3<'_, f32>,
         image: Option<usize>,
         seconds: f64,
     ) -> Result<Attacked, ApiError> {
-        let internal = |error: buckler_runtime::ImageError| ApiError::Internal(error.to_string());
-        let found = examined.adversarial.as_ref().filter(|_| self.images);
-        let png = found
-            .map(|image| encode_png(image.view()))
-            .transpose()
-            .map_err(internal)?;
-        let uri = |png| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png));
+        let encode = |image: Option<ArrayView3<'_, f32>>| {
+            let png = image.filter(|_| self.images).map(encode_png).transpose();
+            png.map_err(|error| ApiError::Internal(error.to_string()))
+        };
+        let uri = |png: &Vec<u8>| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png));
+        let clean = encode(Some(clean))?;
+        let png = encode(examined.adversarial.as_ref().map(|image| image.view()))?;
         Ok(Attacked {
             model: self.entry.name.clone(),
             version: self.entry.version.clone(),
@@ -75,6 +82,7 @@ impl Frame {
             cost: examined.report.gradient_evaluations,
             report: examined.report,
             seconds,
+            clean_png: clean.as_ref().map(uri),
             adversarial_png: self.images.then(|| png.as_ref().map(uri)),
             png,
         })

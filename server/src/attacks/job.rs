@@ -12,9 +12,10 @@ use buckler_attack::{
     AnyAttack, Attack, Epsilon, Examination, Examined, Observer, Progress, Status, examine,
 };
 use futures::future::try_join_all;
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::{Attacked, Metered, Wanted, answer::Frame};
 use crate::{deadline::Deadline, error::ApiError};
@@ -33,7 +34,7 @@ pub(crate) struct Job {
 }
 
 /// What is said of an attack once it has a place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     pub model: String,
     pub version: String,
@@ -46,7 +47,7 @@ pub(crate) struct Accepted {
 }
 
 /// Where an attack stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Seen {
     /// The radius of the attack that was observed last.
     pub eps: String,
@@ -106,13 +107,13 @@ impl Job {
             return Err(ApiError::Timeout(self.deadline.limit));
         }
         let seconds = self.start.elapsed().as_secs_f64();
-        let images = self.images.shape().first().copied().unwrap_or(0);
+        let several = self.images.len_of(Axis(0)) > 1;
         let mut radii: Vec<_> = examined.into_iter().map(Vec::into_iter).collect();
         let mut answers = Vec::new();
-        for image in 0..images {
-            let place = (images > 1).then_some(image);
+        for (image, clean) in self.images.outer_iter().enumerate() {
+            let place = several.then_some(image);
             for one in radii.iter_mut().filter_map(Iterator::next) {
-                answers.push(self.frame.around(one, place, seconds)?);
+                answers.push(self.frame.around(one, clean, place, seconds)?);
             }
         }
         Ok(answers)

@@ -14,7 +14,7 @@ impl Need {
     pub fn of(route: &str, metrics_need_key: bool) -> Self {
         match route {
             "/metrics" if metrics_need_key => Self::AnyKey,
-            "/" | "/health" | "/metrics" | "/openapi.json" | "/docs" => Self::Nothing,
+            "/" | "/attacks" | "/health" | "/metrics" | "/openapi.json" | "/docs" => Self::Nothing,
             "/predict" | "/models" | "/v2" => Self::Scope(Scope::Predict),
             "/attack" | "/certify" => Self::Scope(Scope::Attack),
             _ => Self::below(route),

@@ -13,6 +13,8 @@ use crate::{app::App, error::Code};
 /// Routes with their methods.
 const ROUTES: &[(&str, &str)] = &[
     ("GET", "/"),
+    ("GET", "/attacks"),
+    ("GET", "/openapi.json"),
     ("GET", "/health"),
     ("GET", "/metrics"),
     ("GET", "/models"),

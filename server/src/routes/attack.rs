@@ -20,6 +20,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     metrics::Tally,
+    openapi::{AttackFailures, AttackParameters, Png},
     request::ImageRequest,
 };
 
@@ -50,6 +51,14 @@ impl Wish {
 }
 
 /// `POST /attack`
+#[utoipa::path(post, path = "/attack", tag = "images", summary = "Attacks images and reports what it took", params(AttackParameters), responses(
+    (status = 200, description = "One report for one image and one radius, else a list of them, image by image. With `Accept: text/event-stream` the \
+        attack's course, with `Accept: image/png` the adversarial image. Events are `accepted` \
+        (`Accepted`), any number of `progress` (`Seen`), and one `result` (as in JSON) or `error` (`ErrorBody`).",
+        headers(("x-buckler-outcome" = String, description = "With a PNG.")),
+        content((Answer = "application/json"), (String = "text/event-stream"), (inline(Png) = "image/png"))),
+    AttackFailures,
+))]
 pub(crate) async fn attack(
     State(app): State<Arc<App>>,
     caller: Caller,

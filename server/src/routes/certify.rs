@@ -6,22 +6,24 @@ use axum::{
 };
 use buckler_attack::{Samples, Smoothed, Smoothing, SmoothingError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     app::{App, Chosen},
     attacks::{Metered, Work},
     caller::Caller,
     error::ApiError,
+    openapi::{CertifyFailures, CertifyParameters},
     request::{ImageRequest, Parameters},
 };
 
-const PARAMETERS: &[&str] = &["model", "sigma", "n0", "n", "alpha", "seed"];
+pub(crate) const PARAMETERS: &[&str] = &["model", "sigma", "n0", "n", "alpha", "seed"];
 
 /// The standard deviation that is usual in the paper, in pixel units.
 const SIGMA: f64 = 0.25;
 
 /// A certificate for every image.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Certificates {
     model: String,
     version: String,
@@ -38,7 +40,7 @@ pub(crate) struct Certificates {
 }
 
 /// What is proven about one image.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Certificate {
     /// The class of the smoothed classifier; null where it abstains.
     class: Option<usize>,
@@ -56,6 +58,10 @@ const NOTE: &str = "The certificate is about the smoothed classifier, which answ
 Gaussian noise, and each is wrong with probability alpha at most. It says nothing about the model's own answer to the image.";
 
 /// `POST /certify`: randomised smoothing (Cohen, Rosenfeld and Kolter 2019).
+#[utoipa::path(post, path = "/certify", tag = "images", summary = "Certifies classes within a radius, by randomised smoothing", params(CertifyParameters), responses(
+    (status = 200, body = Certificates),
+    CertifyFailures,
+))]
 pub(crate) async fn certify(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -67,6 +73,9 @@ pub(crate) async fn certify(
     let chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let smoothing = smoothing(&parameters)?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
+    if app.is_stopping() {
+        return Err(ApiError::Stopping);
+    }
     let queries = work.queries;
     let ticket = app.admission.admit(work, caller.deadline.left())?;
     caller.tenant.charge_attack(queries)?;

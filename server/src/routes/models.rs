@@ -9,18 +9,19 @@ use buckler_attack::InputSpec;
 use buckler_onnx::Card;
 use buckler_runtime::Entry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::{app::App, openapi::ModelsFailures};
 
 /// Everything that can be asked for.
-#[derive(Serialize)]
-struct Models<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Models<'a> {
     /// The model for requests that name none.
     default: Option<String>,
     models: Vec<Model<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Model<'a> {
     name: Cow<'a, str>,
     version: Cow<'a, str>,
@@ -28,7 +29,7 @@ struct Model<'a> {
     availability: Availability<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 enum Availability<'a> {
     Ready {
@@ -47,6 +48,10 @@ enum Availability<'a> {
 }
 
 /// `GET /models`
+#[utoipa::path(get, path = "/models", tag = "server", summary = "Lists the models", responses(
+    (status = 200, body = Models<'_>),
+    ModelsFailures,
+))]
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
     let serving = app.repository.serving();
     let index = app.repository.index();

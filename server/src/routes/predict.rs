@@ -6,13 +6,19 @@ use axum::{
 };
 use buckler_attack::{Prediction, Victim};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{app::App, error::ApiError, request::ImageRequest};
+use crate::{
+    app::App,
+    error::ApiError,
+    openapi::{PredictFailures, PredictParameters},
+    request::ImageRequest,
+};
 
-const PARAMETERS: &[&str] = &["model", "top_k"];
+pub(crate) const PARAMETERS: &[&str] = &["model", "top_k"];
 
 /// What the model says about every image, in order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Predictions {
     model: String,
     version: String,
@@ -22,6 +28,10 @@ pub(crate) struct Predictions {
 }
 
 /// `POST /predict`
+#[utoipa::path(post, path = "/predict", tag = "images", summary = "Names the most probable classes of images", params(PredictParameters), responses(
+    (status = 200, body = Predictions),
+    PredictFailures,
+))]
 pub(crate) async fn predict(
     State(app): State<Arc<App>>,
     request: Request,

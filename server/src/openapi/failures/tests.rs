@@ -1,0 +1,261 @@
+use std::{num::NonZero, time::Duration};
+
+use axum::{http::Method, response::IntoResponse};
+use buckler_attack::{AttackError, SampleError, SmoothingError, VictimError};
+use buckler_runtime::{ImageError, NotServed};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    attacks::Refused,
+    auth::{Denied, OverBudget, Scope},
+    error::ApiError,
+};
+
+/// Where a request can fail so. A new error has to be given its place here, and its routes the place.
+fn place(error: &ApiError) -> Option<&'static [Failure]> {
+    use ApiError as E;
+    match error {
+        // They are about requests to no route, and to a version, which these routes do not take, and about V2.
+        E::UnknownRoute(_)
+        | E::WrongMethod { .. }
+        | E::NotServed(NotServed::Version { .. })
+        | E::Protocol(_)
+        | E::NotLoaded(_)
+        | E::ContentEncoding(_) => None,
+        E::Header { .. } => Some(ANY),
+        E::Busy(_) => Some(TURN),
+        E::Denied(Denied::Exposed(_)) | E::OverBudget(_) | E::Stopping => Some(ADMISSION),
+        E::Denied(_) => Some(KEY),
+        E::NotServed(_) | E::NoModels => Some(MODEL),
+        E::BodyTooLarge { .. }
+        | E::Body(_)
+        | E::NoImage
+        | E::TooManyImages { .. }
+        | E::Json(_)
+        | E::Base64 { .. }
+        | E::Multipart(_)
+        | E::Query(_)
+        | E::UnknownField { .. }
+        | E::Conflict { .. }
+        | E::Value { .. }
+        | E::Attack(AttackError::Samples(_)) => Some(READING),
+        E::Image {
+            error: ImageError::NotEncodable(_),
+            ..
+        } => Some(ANY),
+        E::Image { .. } => Some(IMAGES),
+        E::TooExpensive { .. } | E::TooManyDraws { .. } | E::Refused(_) => Some(ADMISSION),
+        E::OnePicture | E::NoPicture { .. } | E::NoGradient(_) => Some(ATTACK),
+        E::Attack(AttackError::Victim(error)) | E::Victim(error) => Some(match error {
+            VictimError::NoGradient(_) | VictimError::NoFeatures => ATTACK,
+            VictimError::Overloaded { .. } | VictimError::Closed => ANSWER,
+            VictimError::Query { .. } | VictimError::Runtime(_) => ANY,
+        }),
+        E::Attack(AttackError::NotFinite { .. }) | E::NotFinite { .. } | E::Timeout(_) => {
+            Some(ANSWER)
+        }
+        E::Attack(AttackError::Smoothing(_) | AttackError::Answer { .. }) | E::Internal(_) => {
+            Some(ANY)
+        }
+    }
+}
+
+/// One of each.
+fn all() -> Vec<ApiError> {
+    use ApiError as E;
+    let text = String::new;
+    let (retry, limit) = (Duration::from_secs(1), 1);
+    let mut all = vec![
+        E::UnknownRoute(text()),
+        E::WrongMethod {
+            method: Method::GET,
+            path: text(),
+        },
+        E::NotServed(NotServed::Unknown {
+            name: text(),
+            known: text(),
+        }),
+        E::NotServed(NotServed::Version {
+            name: text(),
+            version: text(),
+            served: text(),
+        }),
+        E::NotServed(NotServed::NotReady {
+            name: text(),
+            reason: text(),
+        }),
+        E::NoModels,
+        E::BodyTooLarge { limit },
+        E::Body(text()),
+        E::NoImage,
+        E::TooManyImages { count: 2, limit },
+        E::Json(text()),
+        E::Base64 {
+            field: text(),
+            reason: text(),
+        },
+        E::Multipart(text()),
+        E::Query(text()),
+        E::UnknownField {
+            name: text(),
+            known: text(),
+        },
+        E::Conflict {
+            name: text(),
+            first: text(),
+            second: text(),
+        },
+        E::value("eps", text()),
+        E::Header {
+            name: "",
+            value: text(),
+            expected: "",
+        },
+        E::Busy(1),
+        E::Stopping,
+        E::Denied(Denied::NoKey),
+        E::Denied(Denied::WrongKey),
+        E::Denied(Denied::Exposed(Scope::Attack)),
+        E::Denied(Denied::Scope {
+            key: "".into(),
+            scope: Scope::Attack,
+        }),
+        E::Denied(Denied::TooFast {
+            key: "".into(),
+            per_second: NonZero::<u32>::MIN,
+            retry,
+        }),
+        E::OverBudget(OverBudget::Wait {
+            cost: 2,
+            budget: NonZero::<u32>::MIN,
+            retry,
+        }),
+        E::OverBudget(OverBudget::Never {
+            cost: 2,
+            budget: NonZero::<u32>::MIN,
+        }),
+        E::ContentEncoding(text()),
+        E::TooExpensive {
+            cost: 2,
+            images: 1,
+            radii: 1,
+            restarts: 1,
+            steps: 1,
+            limit: 1,
+        },
+        E::TooManyDraws {
+            queries: 2,
+            images: 1,
+            draws: 2,
+            limit: 1,
+        },
+        E::Refused(Refused::Full { running: 1, retry }),
+        E::Refused(Refused::Memory {
+            queued: 1,
+            limit,
+            retry,
+        }),
+        E::Refused(Refused::Late {
+            wait: retry,
+            deadline: retry,
+            retry,
+        }),
+        E::OnePicture,
+        E::NoPicture { outcome: text() },
+        E::NoGradient(text()),
+        E::Attack(AttackError::Samples(SampleError::Classes(1))),
+        E::Attack(AttackError::Smoothing(SmoothingError::Alpha(2.0))),
+        E::Attack(AttackError::Answer {
+            what: "logits",
+            expected: vec![1],
+            got: vec![2],
+        }),
+        E::Attack(AttackError::NotFinite {
+            id: 0,
+            logits: text(),
+        }),
+        E::NotFinite { index: 0 },
+        E::Timeout(retry),
+        E::Internal(text()),
+    ];
+    let images = [
+        ImageError::TooManyBytes { bytes: 2, limit },
+        ImageError::NotAnImage {
+            bytes: 0,
+            found: text(),
+        },
+        ImageError::TooManyPixels {
+            size: text(),
+            pixels: 1,
+            side: 1,
+        },
+        ImageError::Broken(text()),
+        ImageError::WrongChannels,
+        ImageError::ModelChannels(2),
+        ImageError::NotEncodable([2, 1, 1]),
+    ];
+    all.extend(images.map(|error| E::Image { index: 0, error }));
+    let victim = || {
+        [
+            VictimError::Query {
+                what: "images",
+                expected: text(),
+                got: text(),
+            },
+            VictimError::NoGradient(text()),
+            VictimError::NoFeatures,
+            VictimError::Closed,
+            VictimError::Overloaded { queued: 2, limit },
+            VictimError::Runtime(text().into()),
+        ]
+    };
+    all.extend(victim().map(E::Victim));
+    all.extend(victim().map(|error| E::Attack(AttackError::Victim(error))));
+    all
+}
+
+/// Status and code, as they are sent.
+fn sent(error: ApiError) -> (u16, String) {
+    let body = serde_json::to_value(error.body()).unwrap();
+    let Value::String(code) = &body["error"]["code"] else {
+        panic!("{body}")
+    };
+    (error.into_response().status().as_u16(), code.clone())
+}
+
+#[test]
+fn every_error_is_documented_where_it_can_come_and_nothing_else_is() {
+    let mut documented: Vec<(u16, String)> = [
+        ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, ADMISSION, ATTACK,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(status, code, _)| (status, code.to_owned()))
+    .collect();
+    for error in all() {
+        let place = place(&error);
+        let said = error.to_string();
+        let (status, code) = sent(error);
+        if let Some(place) = place {
+            let here = place
+                .iter()
+                .any(|failure| (failure.0, failure.1) == (status, code.as_str()));
+            assert!(here, "{status} {code} ({said}) is not documented");
+            documented.retain(|failure| *failure != (status, code.clone()));
+        }
+    }
+    assert!(documented.is_empty(), "never sent: {documented:?}");
+}
+
+#[test]
+fn a_route_promises_the_statuses_of_its_places_and_no_others() {
+    let promised = responses(&[MODEL, ADMISSION]);
+    let statuses: Vec<_> = promised.keys().map(String::as_str).collect();
+    assert_eq!(statuses, ["403", "404", "422", "429", "503"]);
+    let RefOr::T(busy) = &promised["429"] else {
+        panic!()
+    };
+    assert!(busy.headers.contains_key("retry-after"));
+    assert!(busy.description.contains("`overloaded`") && busy.description.contains("`too_late`"));
+}
