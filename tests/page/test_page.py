@@ -152,6 +152,24 @@ def models_that_do_not_take_an_image_are_named(page):
             assert (model["name"] in page.locator("#comparison-text").text_content()) != takes
 
 
+def the_document_can_be_read(page):
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_text("/predict", exact=True).first).to_be_visible(timeout=WAIT)
+    page.get_by_text("/attack", exact=True).first.click()
+    expect(page.get_by_text("attack-found").first).to_be_attached(timeout=WAIT)
+
+
+def a_long_course_leaves_the_page_responsive(page):
+    choose_sample(page)
+    endless(page)
+    attack(page)
+    assert answer(page)["tried"] == {"steps": 15000, "restarts": 15}
+    for line in page.locator("#charts polyline").all():
+        assert 100 < len(line.get_attribute("points").split()) <= 500
+    for label in page.locator("#charts svg").all():
+        assert label.get_attribute("aria-label").endswith("in 15000 steps"), label
+
+
 def only_the_fields_that_an_attack_takes_are_shown(page):
     attacks = page.request.get(f"{SERVER}attacks").json()["attacks"]
     more(page)
@@ -279,6 +297,8 @@ TESTS = [
     an_attack_can_be_cancelled,
     the_smallest_radius_of_each_model_is_shown,
     models_that_do_not_take_an_image_are_named,
+    the_document_can_be_read,
+    a_long_course_leaves_the_page_responsive,
     only_the_fields_that_an_attack_takes_are_shown,
     the_slider_and_the_radius_agree,
     the_keyboard_alone_suffices,
