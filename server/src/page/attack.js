@@ -24,6 +24,7 @@ export async function watch(query, image, signal) {
     if (event === "accepted") counter.textContent = `Accepted: ${data.cost} questions to the model at most`;
     if (event === "result") {
       bar.value = bar.max;
+      counter.textContent = `Steps taken: ${data.tried.steps}`;
       for (const chart of [loss, margin, confidence]) chart.paint();
       return data;
     }
