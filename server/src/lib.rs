@@ -1,5 +1,6 @@
-//! The HTTP server: `POST /predict`, `POST /attack`, `GET /models`, `GET /health` and a page at `GET /`, and the Open
-//! Inference Protocol below `/v2`, which has its own forms (`docs/protocol.md`).
+//! The HTTP server: `POST /predict`, `POST /attack`, `POST /certify`, `GET /models`, `GET /attacks`, `GET /health`, `GET /metrics`, a
+//! page at `GET /`, the API's document at `GET /openapi.json`, to be read at `GET /docs`, and the Open Inference Protocol below
+//! `/v2`, which has its own forms (`docs/protocol.md`).
 //!
 //! # Requests
 //! Images come as `multipart/form-data` (parts named `image`), as the raw body of one image, or as JSON
@@ -12,7 +13,7 @@
 //! `/predict` answers `{"model", "version", "sha256", "predictions": [...], "assumptions": [...]}` with one prediction per
 //! image. `/attack` answers with one object for one image, and with `{"results": [...]}` for several: the attack's report
 //! with `model`, `version`, `sha256`, `assumptions`, `seconds` (of the request), `cost` (gradient evaluations for this
-//! image) and, if asked for, `adversarial_png` (a data URI, or null when nothing was found). A valid request is
+//! image) and, if asked for, `clean_png` and `adversarial_png` (data URIs; the latter null when nothing was found). A valid request is
 //! answered with 200, whatever the attack's `outcome`.
 //!
 //! Everything else is `{"error": {"code", "message", "field"?}}`, where the message names the value, the limit and the

@@ -301,14 +301,16 @@ async fn the_documented_parameters_are_those_that_are_taken() {
             assert!(names.contains(name), "{path} takes {name}");
         }
         let bodies = operation["requestBody"]["content"].as_object().unwrap();
-        for (kind, images) in [
-            ("multipart/form-data", vec!["image"]),
-            ("application/json", vec!["image", "images"]),
+        let json = &bodies["application/json"]["schema"]["anyOf"];
+        for (schema, images) in [
+            (&bodies["multipart/form-data"]["schema"], "image"),
+            (&json[0], "image"),
+            (&json[1], "images"),
         ] {
-            let members = bodies[kind]["schema"]["properties"].as_object().unwrap();
-            let all = known.iter().chain(&images);
-            assert_eq!(members.len(), known.len() + images.len());
-            assert!(all.into_iter().all(|name| members.contains_key(*name)));
+            let members = schema["properties"].as_object().unwrap();
+            assert_eq!(members.len(), known.len() + 1);
+            assert!(known.iter().all(|name| members.contains_key(*name)));
+            assert_eq!(schema["required"], json!([images]));
         }
     }
     let request = server.post("/certify?model=halves").body(left(90));

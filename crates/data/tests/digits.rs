@@ -161,3 +161,16 @@ fn a_linear_classifier_learns_the_digits_but_not_perfectly() {
     println!("linear accuracy {accuracy}");
     assert!((0.8..0.97).contains(&accuracy), "{accuracy}");
 }
+
+#[test]
+fn the_samples_of_the_servers_page_are_the_first_test_digits() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../server/src/page/samples");
+    let data = digits(Split::Test, 10, 0).unwrap();
+    for (index, label) in data.labels().iter().enumerate() {
+        let sample = image::open(format!("{folder}/{label}.png")).unwrap();
+        assert_eq!(
+            sample.as_luma8().unwrap().as_raw()[..],
+            *data.image(index).unwrap()
+        );
+    }
+}

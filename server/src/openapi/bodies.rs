@@ -3,7 +3,7 @@ use utoipa::openapi::{
     Array, Content, ContentBuilder, ObjectBuilder, OpenApi, RefOr, Required, Schema,
     path::{Operation, Parameter},
     request_body::{RequestBody, RequestBodyBuilder},
-    schema::Type,
+    schema::{AnyOfBuilder, ArrayBuilder, Type},
 };
 
 /// Gives every `POST` that takes an image its body, whose members are the parameters of its query and the images.
@@ -26,9 +26,16 @@ fn body(operation: &Operation) -> RequestBody {
             .content_encoding("base64")
             .description(Some("An image file, or a data URI of one."))
     };
-    let json = members(operation)
+    let one = members(operation)
         .property("image", base64())
-        .property("images", Array::new(base64()));
+        .required("image");
+    let several = members(operation)
+        .property(
+            "images",
+            ArrayBuilder::new().items(base64()).min_items(Some(1)),
+        )
+        .required("images");
+    let json = Schema::AnyOf(AnyOfBuilder::new().item(one).item(several).build());
     RequestBodyBuilder::new()
         .description(Some(
             "PNG, JPEG, WebP, BMP or GIF, told by content: one as the body itself, or several as multipart fields `image` or in JSON.",

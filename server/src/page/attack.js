@@ -24,6 +24,8 @@ export async function watch(query, image, signal) {
     if (event === "accepted") counter.textContent = `Accepted: ${data.cost} questions to the model at most`;
     if (event === "result") {
       bar.value = bar.max;
+      counter.textContent = `Steps taken: ${data.tried.steps}`;
+      for (const chart of [loss, margin, confidence]) chart.paint();
       return data;
     }
     if (event === "error") throw new Refused(data.error.message, data.error.field);
@@ -41,15 +43,15 @@ export async function watch(query, image, signal) {
   throw new Refused("The connection ended before the attack did: try again.");
 }
 
-/** Counts on where a restart, or the next of several attacks, begins again from 0. */
+/** Counts steps over restarts, some of which may pass unseen, and goes on counting where the next of several attacks begins. */
 class Steps {
   before = 0;
   last = 0;
-  restart = 0;
 
-  of({ step, restart }) {
-    if (step < this.last || restart < this.restart) this.before += this.last;
-    [this.last, this.restart] = [step, restart];
-    return this.before + step;
+  of({ step, steps, restart }) {
+    const taken = Math.max(0, restart - 1) * steps + step;
+    if (taken < this.last) this.before += this.last;
+    this.last = taken;
+    return this.before + taken;
   }
 }

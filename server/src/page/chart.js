@@ -4,6 +4,9 @@ const NAMESPACE = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [260, 130];
 const [LEFT, RIGHT, TOP, BOTTOM] = [48, 8, 8, 18];
 
+/** Points kept; beyond that every second one goes. */
+const MOST = 500;
+
 function draw(name, attributes, parent) {
   const element = document.createElementNS(NAMESPACE, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -32,10 +35,14 @@ export class Chart {
   add(step, value) {
     this.last = step;
     if (Number.isFinite(value)) this.points.push([step, value]);
-    this.paint();
+    if (this.points.length > MOST) this.points = this.points.filter((_, at) => at % 2 === 0);
+    // Steps may come faster than the screen shows them.
+    this.frame ??= requestAnimationFrame(() => this.paint());
   }
 
   paint() {
+    cancelAnimationFrame(this.frame);
+    this.frame = undefined;
     const { points, svg, mark, write, ticks } = this;
     svg.replaceChildren();
     const values = [...points.map(([, value]) => value), ...this.range];
