@@ -28,12 +28,12 @@ pub(crate) struct Code(pub &'static str);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error(
-        "`{0}` does not exist: use POST /predict, POST /attack, GET /models, GET /health, GET / or the Open Inference Protocol below \
-         /v2"
+        "`{0}` does not exist: use POST /predict, POST /attack, POST /certify, GET /models, GET /, or the Open Inference Protocol below \
+         /v2; GET /openapi.json lists them all"
     )]
     UnknownRoute(String),
     #[error(
-        "{method} {path} is not possible: use POST for /predict, /attack, /v2/.../infer and /v2/repository, GET for everything else"
+        "{method} {path} is not possible: use POST for /predict, /attack, /certify, /v2/.../infer and /v2/repository, GET for everything else"
     )]
     WrongMethod { method: Method, path: String },
     #[error(transparent)]
