@@ -5,15 +5,13 @@
 //! # Requests
 //! Images come as `multipart/form-data` (parts named `image`), as the raw body of one image, or as JSON
 //! (`{"image": "<base64 or data URI>"}` or `{"images": [...]}`, with `Content-Type: application/json`). Parameters have
-//! the same names in the query string, as multipart fields and as JSON members: `model` for both endpoints, and
-//! `attack`, `norm`, `eps`, `steps`, `step_size`, `restarts`, `objective`, `variants`, `seed`, `target`, `label` and
-//! `return` for `/attack`. `target` and `label` take a class's name or number; `return=image` adds the adversarial image as a PNG.
+//! the same names in the query string, as multipart fields and as JSON members; `docs/serving.md` and the API's document list them.
 //!
 //! # Answers
 //! `/predict` answers `{"model", "version", "sha256", "predictions": [...], "assumptions": [...]}` with one prediction per
-//! image. `/attack` answers with one object for one image, and with `{"results": [...]}` for several: the attack's report
-//! with `model`, `version`, `sha256`, `assumptions`, `seconds` (of the request), `cost` (gradient evaluations for this
-//! image) and, if asked for, `clean_png` and `adversarial_png` (data URIs; the latter null when nothing was found). A valid request is
+//! image. `/attack` answers with one object for one image and one radius, and with `{"results": [...]}` for several: the attack's report
+//! with `model`, `version`, `sha256`, `assumptions`, `seconds` (of the request), `cost` (gradient evaluations for this image) and, if
+//! asked for, `clean_png` and `adversarial_png` (data URIs; the latter null when nothing was found). A valid request is
 //! answered with 200, whatever the attack's `outcome`.
 //!
 //! Everything else is `{"error": {"code", "message", "field"?}}`, where the message names the value, the limit and the

@@ -3,6 +3,7 @@ mod bodies;
 mod examples;
 mod failures;
 mod parameters;
+mod protocol;
 
 use axum::{
     Json, Router,
@@ -17,8 +18,8 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-pub(crate) use self::{failures::*, parameters::*};
-use crate::{attacks, error, error::ApiError, routes};
+pub(crate) use self::{failures::*, parameters::*, protocol::*};
+use crate::{attacks, error, error::ApiError, routes, v2::routes as v2};
 
 /// The routes that take images.
 const IMAGES: [&str; 3] = ["/predict", "/attack", "/certify"];
@@ -37,16 +38,30 @@ const IMAGES: [&str; 3] = ["/predict", "/attack", "/certify"];
         routes::models::models,
         routes::attacks::attacks,
         routes::health::health,
+        v2::metadata::server,
+        v2::metadata::model,
+        v2::health::live,
+        v2::health::ready,
+        v2::health::model_ready,
+        v2::config::config,
+        v2::stats::all,
+        v2::stats::model_stats,
+        v2::infer::infer,
+        v2::repository::index,
+        v2::repository::load,
+        v2::repository::unload,
     ),
-    components(schemas(error::ErrorBody, attacks::Accepted, attacks::Seen)),
+    components(schemas(error::ErrorBody, attacks::Accepted, attacks::Seen, ProtocolFailure)),
     tags(
         (name = "images", description = "Questions about images."),
         (name = "server", description = "What can be asked."),
+        (name = "v2", description = "The Open Inference Protocol V2, with the extensions for binary data, classification, statistics and \
+            the model repository."),
     ),
 )]
 struct Document;
 
-/// The document of all routes. Further ones are merged into it.
+/// The document of all routes.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
@@ -59,6 +74,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
         SecurityRequirement::new("key", none),
     ]);
     bodies::add(&mut document, &IMAGES);
+    protocol::add_versions(&mut document);
     examples::add(&mut document);
     document
 }

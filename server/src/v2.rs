@@ -10,7 +10,7 @@ mod json;
 mod request;
 mod response;
 mod round_trip;
-mod routes;
+pub(crate) mod routes;
 mod statistics;
 mod tensor;
 

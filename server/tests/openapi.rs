@@ -53,7 +53,7 @@ impl Document {
         let headers = response.headers().clone();
         for name in documented["headers"].as_object().into_iter().flatten() {
             assert!(
-                headers.contains_key(name.0) || path == "/attack",
+                headers.contains_key(name.0) || path == "/attack" || path.ends_with("/infer"),
                 "{about} lacks {name:?}"
             );
         }
@@ -138,7 +138,61 @@ fn examples(server: &Server) -> Vec<(&'static str, &'static str, &'static str, R
         ("models", "get", "/models", server.get("/models")),
         ("attacks", "get", "/attacks", server.get("/attacks")),
         ("health", "get", "/health", server.get("/health")),
+        ("v2-server", "get", "/v2", server.get("/v2")),
+        (
+            "v2-model",
+            "get",
+            "/v2/models/{model}",
+            server.get("/v2/models/halves"),
+        ),
+        (
+            "v2-config",
+            "get",
+            "/v2/models/{model}/config",
+            server.get("/v2/models/halves/config"),
+        ),
+        (
+            "v2-unknown-version",
+            "get",
+            "/v2/models/{model}/versions/{version}/ready",
+            server.get("/v2/models/halves/versions/7/ready"),
+        ),
+        ("v2-infer", "post", INFER, infer(server, json!({}))),
+        (
+            "v2-infer-classes",
+            "post",
+            INFER,
+            infer(server, json!({ "classification": 2 })),
+        ),
+        (
+            "v2-infer-wrong-shape",
+            "post",
+            INFER,
+            server.post("/v2/models/halves/infer").json(&tensor(3)),
+        ),
+        (
+            "v2-load",
+            "post",
+            "/v2/repository/models/{model}/load",
+            server.post("/v2/repository/models/halves/load"),
+        ),
     ]
+}
+
+const INFER: &str = "/v2/models/{model}/infer";
+
+/// Rows that are brighter on the left, of so many columns.
+fn tensor(columns: usize) -> Value {
+    let row = (0..columns).map(|x| if x < 4 { 0.5 } else { 0.4 });
+    let rows = vec![row.collect::<Vec<_>>(); 8];
+    let input = json!({ "name": "image", "shape": [1, 1, 8, columns], "datatype": "FP32", "data": [[rows]] });
+    json!({ "id": "42", "inputs": [input] })
+}
+
+fn infer(server: &Server, parameters: Value) -> RequestBuilder {
+    let mut body = tensor(8);
+    body["outputs"] = json!([{ "name": "logits", "parameters": parameters }]);
+    server.post("/v2/models/halves/infer").json(&body)
 }
 
 #[tokio::test]
@@ -233,6 +287,89 @@ async fn answers_to_good_and_bad_requests_are_as_documented() {
         document
             .check_answer("post", "/attack", request.send().await.unwrap())
             .await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_below_v2_are_as_documented() {
+    let server = Server::with(|config| config.max_body_bytes = 64 << 10).await;
+    let document = Document::of(&server).await;
+    let post = |path: &str, body: &Value| server.post(path).json(body);
+    let long = vec![b' '; 65 << 10];
+    let halves = "/v2/models/halves";
+    for (path, request) in [
+        ("/v2/health/live", server.get("/v2/health/live")),
+        // One of the models cannot be read.
+        ("/v2/health/ready", server.get("/v2/health/ready")),
+        ("/v2/models/stats", server.get("/v2/models/stats")),
+        ("/v2/models/{model}", server.get("/v2/models/nobody")),
+        ("/v2/models/{model}", server.get("/v2/models/unreadable")),
+        (
+            "/v2/models/{model}/ready",
+            server.get(&format!("{halves}/ready")),
+        ),
+        (
+            "/v2/models/{model}/stats",
+            server.get(&format!("{halves}/stats")),
+        ),
+        (
+            "/v2/models/{model}/versions/{version}",
+            server.get(&format!("{halves}/versions/1")),
+        ),
+        (
+            "/v2/models/{model}/versions/{version}/config",
+            server.get(&format!("{halves}/versions/9/config")),
+        ),
+    ] {
+        let response = request.send().await.unwrap();
+        document.check_answer("get", path, response).await;
+    }
+    let at = format!("{halves}/infer");
+    let version = format!("{halves}/versions/1/infer");
+    let load = "/v2/repository/models/{model}/load";
+    let unload = "/v2/repository/models/{model}/unload";
+    let config = json!({ "parameters": { "config": "{}" } });
+    for (path, request) in [
+        (INFER, post(&at, &tensor(8))),
+        (INFER, post(&at, &tensor(7))),
+        (INFER, post("/v2/models/nobody/infer", &tensor(8))),
+        (INFER, server.post(&at).body("{")),
+        (INFER, server.post(&at).body(long.clone())),
+        (
+            INFER,
+            post(&at, &tensor(8)).header("content-encoding", "br"),
+        ),
+        (
+            INFER,
+            post(&at, &tensor(8)).header("inference-header-content-length", "x"),
+        ),
+        (
+            INFER,
+            post(&at, &tensor(8)).header("x-request-timeout-ms", "x"),
+        ),
+        (
+            "/v2/models/{model}/versions/{version}/infer",
+            post(&version, &tensor(8)),
+        ),
+        ("/v2/repository/index", server.post("/v2/repository/index")),
+        (
+            "/v2/repository/index",
+            post("/v2/repository/index", &json!({ "ready": true })),
+        ),
+        (
+            "/v2/repository/index",
+            server.post("/v2/repository/index").body("["),
+        ),
+        (load, post("/v2/repository/models/halves/load", &config)),
+        (load, server.post("/v2/repository/models/nobody/load")),
+        (load, server.post("/v2/repository/models/unreadable/load")),
+        (unload, server.post("/v2/repository/models/nobody/unload")),
+        (unload, server.post("/v2/repository/models/halves/unload")),
+        (INFER, post(&at, &tensor(8))),
+    ] {
+        let response = request.send().await.unwrap();
+        document.check_answer("post", path, response).await;
     }
     server.stop().await;
 }

@@ -79,8 +79,8 @@ pub struct LoadArgs {
     /// A parameter of these attacks; may be repeated
     #[arg(long = "attack-param", value_parser = parameter, requires = "attacks", value_name = "NAME=VALUE")]
     attack_parameters: Vec<(String, String)>,
-    /// Requests under way at once, at most, in `overload`
-    #[arg(long, default_value_t = 500, value_parser = count, value_name = "N")]
+    /// Requests under way at once, at most, in `overload`: more than the server allows
+    #[arg(long, default_value_t = 600, value_parser = count, value_name = "N")]
     overload_connections: usize,
     /// Clients of `vanish`
     #[arg(long, default_value_t = 1000, value_parser = count, value_name = "N")]

@@ -34,9 +34,9 @@ use self::{
 use crate::{
     ImageError, ImageLimits, RuntimeError,
     batch::{self, Column},
-    engine::{Answered, Engine, Timing, Watch},
+    engine::{Answered, Engine, Lane, Timing, Watch},
     image,
-    session::Provider,
+    session::{Placement, Provider},
 };
 
 /// How a classifier is run.
@@ -68,6 +68,16 @@ pub struct LoadOptions {
     /// Is told of every batch.
     #[serde(skip)]
     pub watch: Option<Watch>,
+}
+
+impl LoadOptions {
+    fn placement(&self, lane: Lane) -> Placement {
+        Placement {
+            provider: self.provider,
+            threads: self.threads,
+            background: self.separate_attacks && lane == Lane::Attack,
+        }
+    }
 }
 
 impl Default for LoadOptions {

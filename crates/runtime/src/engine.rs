@@ -24,6 +24,7 @@ pub use self::{
 };
 use crate::{
     RuntimeError,
+    background::in_background,
     batch::Column,
     session::{Graph, Terminator},
 };
@@ -137,19 +138,6 @@ fn serve(shared: &Shared, graphs: &mut [Graph], paces: &[AtomicU64], settings: &
         }
     }
 }
-
-/// Lets this thread, and those that it starts, run only as far as nothing else wants the processors; where the system has no such
-/// thing, nothing changes.
-pub fn in_background() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
-        tracing::debug!(%error, "a thread's priority cannot be lowered");
-    }
-}
-
-/// A tenth of the processor time that a thread at the usual priority gets beside it (sched(7): a factor of 1.25 for each step).
-#[cfg(target_os = "linux")]
-const BACKGROUND: i32 = 10;
 
 fn answer(shared: &Shared, graph: &mut Graph, parts: Vec<Part>, settings: &Settings) {
     let start = Instant::now();

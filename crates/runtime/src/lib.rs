@@ -11,6 +11,7 @@
 //! # }
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+mod background;
 mod batch;
 mod classifier;
 mod engine;
@@ -20,11 +21,12 @@ mod library;
 mod repository;
 mod session;
 
+pub use background::in_background;
 pub use classifier::{
     Attacker, Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification,
     differentiate, obstacles,
 };
-pub use engine::{Batch, Lane, Timing, Watch, in_background};
+pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;
 pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, cache_folder, init};

@@ -17,24 +17,40 @@ use ort::{
 pub use self::provider::{ParseProviderError, Provider};
 use crate::{
     RuntimeError,
+    background::Background,
     batch::{self, Column},
     library,
 };
 
-/// Opens a session on a model's bytes.
-///
-/// `threads` bounds what one run may use; it is explicit because the runtime's own choice counts the machine's cores
-/// rather than this process's share of them.
-pub(crate) fn open(model: &[u8], threads: usize) -> Result<Session, RuntimeError> {
-    open_on(Provider::Cpu, model, threads)
+/// Where a session runs, and with what.
+#[derive(Clone, Copy)]
+pub(crate) struct Placement {
+    pub provider: Provider,
+    /// Bounds what one run may use; it is explicit because the runtime's own choice counts the machine's cores rather than this
+    /// process's share of them.
+    pub threads: usize,
+    /// Leaves the processors to whatever else wants them.
+    pub background: bool,
 }
 
-/// Like [`open`], wherever it is wanted.
-pub(crate) fn open_on(
-    provider: Provider,
-    model: &[u8],
-    threads: usize,
-) -> Result<Session, RuntimeError> {
+impl Placement {
+    /// On the processor.
+    pub fn on_cpu(threads: usize) -> Self {
+        Self {
+            provider: Provider::Cpu,
+            threads,
+            background: false,
+        }
+    }
+}
+
+/// Opens a session on a model's bytes.
+pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, RuntimeError> {
+    let Placement {
+        provider,
+        threads,
+        background,
+    } = placement;
     let setup = "set up a session";
     let mut builder = builder(GraphOptimizationLevel::All)?;
     if let Provider::Cuda(number) = provider {
@@ -50,6 +66,11 @@ pub(crate) fn open_on(
                 provider,
                 source: source.into(),
             })?;
+    }
+    if background {
+        builder = builder
+            .with_thread_manager(Background)
+            .map_err(RuntimeError::runtime(setup))?;
     }
     builder
         .with_intra_threads(threads)

@@ -19,7 +19,7 @@ macro_rules! given {
     };
 }
 
-const EXAMPLES: [Given; 14] = given! {
+const EXAMPLES: [Given; 22] = given! {
     "/predict" "post" "200" "predict";
     "/predict" "post" "404" "predict-unknown-model";
     "/predict" "post" "422" "predict-unknown-field";
@@ -34,6 +34,14 @@ const EXAMPLES: [Given; 14] = given! {
     "/models" "get" "200" "models";
     "/attacks" "get" "200" "attacks";
     "/health" "get" "200" "health";
+    "/v2" "get" "200" "v2-server";
+    "/v2/models/{model}" "get" "200" "v2-model";
+    "/v2/models/{model}/config" "get" "200" "v2-config";
+    "/v2/models/{model}/versions/{version}/ready" "get" "404" "v2-unknown-version";
+    "/v2/models/{model}/infer" "post" "200" "v2-infer";
+    "/v2/models/{model}/infer" "post" "200" "v2-infer-classes";
+    "/v2/models/{model}/infer" "post" "400" "v2-infer-wrong-shape";
+    "/v2/repository/models/{model}/load" "post" "200" "v2-load";
 };
 
 pub(super) fn add(document: &mut OpenApi) {

@@ -62,10 +62,14 @@ pub(super) const IMAGES: &[Failure] = &[
 /// When the model is asked.
 pub(super) const ANSWER: &[Failure] = &[
     (429, "overloaded", "the model's queue is full"),
-    (500, "not_finite", "the model's logits are no numbers"),
     (503, "closing", "the model is being unloaded"),
-    (504, "timeout", "the request took too long"),
 ];
+
+/// When the logits are looked at.
+pub(super) const LOGITS: &[Failure] = &[(500, "not_finite", "the model's logits are no numbers")];
+
+/// Where an answer may take its time.
+pub(super) const TIME: &[Failure] = &[(504, "timeout", "the request took too long")];
 
 /// When an attack or a certificate looks for a place.
 pub(super) const ADMISSION: &[Failure] = &[
@@ -78,13 +82,15 @@ pub(super) const ADMISSION: &[Failure] = &[
         "beyond_attack_budget",
         "it costs more than the key's whole budget",
     ),
-    (
-        403,
-        "exposed_without_keys",
-        "the server has no keys and can be reached from elsewhere",
-    ),
     (503, "stopping", "the server takes no more attacks"),
 ];
+
+/// Where strangers are not welcome.
+pub(super) const EXPOSED: &[Failure] = &[(
+    403,
+    "exposed_without_keys",
+    "the server has no keys and can be reached from elsewhere",
+)];
 
 /// What attacks alone fail with.
 pub(super) const ATTACK: &[Failure] = &[
@@ -92,6 +98,33 @@ pub(super) const ATTACK: &[Failure] = &[
     (422, "no_features", "the model exposes no features"),
     (422, "one_picture", "several results are no one PNG"),
     (406, "no_adversarial_image", "there is no image to send"),
+];
+
+/// When a version of a model is looked for.
+pub(super) const VERSION: &[Failure] = &[(404, "unknown_version", "there is no such version")];
+
+/// When a body below `/v2` is read.
+pub(super) const V2_BODY: &[Failure] = &[
+    (400, "unreadable_body", "the body broke off"),
+    (
+        400,
+        "invalid_request",
+        "the body is no request, or none that the model can answer",
+    ),
+    (413, "body_too_large", "the body is too long"),
+];
+
+/// When a body may be compressed.
+pub(super) const ENCODING: &[Failure] = &[(
+    415,
+    "unknown_encoding",
+    "the body is compressed otherwise than by gzip or deflate",
+)];
+
+/// When a model is loaded or unloaded.
+pub(super) const LOAD: &[Failure] = &[
+    (400, "not_loaded", "the model cannot be used"),
+    (404, "unknown_model", "there is no such model"),
 ];
 
 /// For `GET /health`.
@@ -106,28 +139,51 @@ pub(crate) struct PredictFailures;
 pub(crate) struct AttackFailures;
 /// For `POST /certify`.
 pub(crate) struct CertifyFailures;
+/// For `GET /v2/health/live` and `GET /v2/health/ready`.
+pub(crate) struct V2HealthFailures;
+/// For `GET /v2` and `GET /v2/models/stats`.
+pub(crate) struct V2Failures;
+/// For `GET` of a model below `/v2`.
+pub(crate) struct V2ModelFailures;
+/// For `POST /v2/models/{model}/infer`.
+pub(crate) struct InferFailures;
+/// For `POST /v2/repository/index`.
+pub(crate) struct V2IndexFailures;
+/// For `POST /v2/repository/models/{model}/load` and `unload`.
+pub(crate) struct V2LoadFailures;
 
 macro_rules! failures {
-    ($($route:ty: $($group:ident),*;)*) => {
+    ($body:literal, $($route:ty: $($group:ident),*;)*) => {
         $(impl IntoResponses for $route {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                responses(&[$($group),*])
+                responses($body, &[$($group),*])
             }
         })*
     };
 }
 
 failures! {
+    "ErrorBody",
     HealthFailures: ANY;
     AttacksFailures: ANY, TURN;
     ModelsFailures: ANY, TURN, KEY;
-    PredictFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER;
-    AttackFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, ADMISSION, ATTACK;
-    CertifyFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, ADMISSION;
+    PredictFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME;
+    AttackFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION, ATTACK;
+    CertifyFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION;
+}
+
+failures! {
+    "ProtocolFailure",
+    V2HealthFailures: ANY;
+    V2Failures: ANY, TURN, KEY;
+    V2ModelFailures: ANY, TURN, KEY, MODEL, VERSION;
+    InferFailures: ANY, TURN, KEY, V2_BODY, ENCODING, MODEL, VERSION, ANSWER, TIME;
+    V2IndexFailures: ANY, TURN, KEY, V2_BODY;
+    V2LoadFailures: ANY, TURN, KEY, EXPOSED, V2_BODY, LOAD, TIME;
 }
 
 /// One response for each status, with all codes that it may have.
-fn responses(groups: &[&[Failure]]) -> BTreeMap<String, RefOr<Response>> {
+fn responses(body: &str, groups: &[&[Failure]]) -> BTreeMap<String, RefOr<Response>> {
     let mut texts: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for (status, code, meaning) in groups.iter().copied().flatten() {
         let line = format!("`{code}`: {meaning}");
@@ -136,7 +192,7 @@ fn responses(groups: &[&[Failure]]) -> BTreeMap<String, RefOr<Response>> {
     texts
         .into_iter()
         .map(|(status, lines)| {
-            let schema = Ref::from_schema_name("ErrorBody");
+            let schema = Ref::from_schema_name(body);
             let content = ContentBuilder::new().schema(Some(schema)).build();
             let response = ResponseBuilder::new()
                 .description(lines.join("; "))

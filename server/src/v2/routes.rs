@@ -1,10 +1,10 @@
 //! One file per group of routes.
-mod config;
-mod health;
-mod infer;
-mod metadata;
-mod repository;
-mod stats;
+pub(crate) mod config;
+pub(crate) mod health;
+pub(crate) mod infer;
+pub(crate) mod metadata;
+pub(crate) mod repository;
+pub(crate) mod stats;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::app::App;
 
 /// The model of a path and, if it names one, the version.
 #[derive(Debug, Deserialize)]
-struct Named {
+pub(crate) struct Named {
     model: String,
     version: Option<String>,
 }
@@ -48,9 +48,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     ] {
         router = router
             .route(model, get(metadata::model))
-            .route(&format!("{model}/ready"), get(health::model))
+            .route(&format!("{model}/ready"), get(health::model_ready))
             .route(&format!("{model}/config"), get(config::config))
-            .route(&format!("{model}/stats"), get(stats::model))
+            .route(&format!("{model}/stats"), get(stats::model_stats))
             .route(&format!("{model}/infer"), post(infer::infer));
     }
     // Clients read failures as they come, whatever compression they asked for.

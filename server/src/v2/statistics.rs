@@ -9,6 +9,7 @@ use std::{
 
 use buckler_runtime::Timing;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What the inferences of one version of a model came to since it was first asked.
 #[derive(Debug, Default)]
@@ -78,14 +79,14 @@ impl Timed {
 }
 
 /// As `/stats` answers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Snapshot {
     inference_count: u64,
     execution_count: u64,
     inference_stats: InferenceStats,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct InferenceStats {
     success: Count,
     fail: Count,
@@ -98,7 +99,9 @@ struct InferenceStats {
     cache_miss: Count,
 }
 
-#[derive(Default, Serialize)]
+/// How often, and how long in all.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = StatisticDuration)]
 struct Count {
     count: u64,
     ns: u64,

@@ -8,7 +8,7 @@ use crate::support::{self, Server, coloured, left};
 #[tokio::test]
 async fn a_request_past_its_deadline_says_what_it_has_or_that_it_has_nothing() {
     let server = Server::with(|config| {
-        config.request_timeout = Duration::from_millis(300);
+        config.request_timeout = Duration::from_millis(1500);
         config.max_cost = u64::MAX;
         config.max_steps = 1_000_000_000;
     })
@@ -26,7 +26,7 @@ async fn a_request_past_its_deadline_says_what_it_has_or_that_it_has_nothing() {
         504,
         "timeout",
         None,
-        vec!["0.3 seconds", "fewer"],
+        vec!["1.5 seconds", "fewer"],
     );
     check(&server, vec![case]).await;
     server.stop().await;

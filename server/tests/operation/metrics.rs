@@ -203,7 +203,9 @@ async fn an_attack_whose_client_leaves_is_counted_as_unanswered() {
     let left = [("model", "colour"), ("outcome", "unanswered")];
     let mut page = Page::of(&server).await;
     for _ in 0..200 {
-        if page.sum("buckler_attacks_total", &left) == 1.0 {
+        if page.sum("buckler_attacks_total", &left) == 1.0
+            && page.sum("buckler_attack_backlog_seconds", &backlog) == 0.0
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

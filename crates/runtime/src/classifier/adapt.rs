@@ -6,7 +6,7 @@ use super::probe;
 use crate::{
     RuntimeError,
     batch::{self, Column},
-    session::{self, Graph},
+    session::{self, Graph, Placement},
 };
 
 /// Rows run together may differ from rows run alone by the order in which a kernel sums.
@@ -78,8 +78,9 @@ pub(super) fn simplify(model: &Model) -> Option<Model> {
 
 /// Whether a model that takes `size` rows gives for each what the freed one gives for several at once.
 fn agree(original: &[u8], size: usize, free: &[u8], threads: usize) -> Result<(), RuntimeError> {
-    let mut alone = Graph::of_floats(session::open(original, threads)?)?;
-    let mut together = Graph::of_floats(session::open(free, threads)?)?;
+    let on_cpu = Placement::on_cpu(threads);
+    let mut alone = Graph::of_floats(session::open(original, on_cpu)?)?;
+    let mut together = Graph::of_floats(session::open(free, on_cpu)?)?;
     let shape = alone.input_shape().unwrap_or_default();
     let row = shape
         .iter()

@@ -15,7 +15,7 @@ use crate::{
     RuntimeError,
     batch::{self, Column},
     engine::{Engine, Lane, Settings},
-    session::{self, Graph},
+    session::{self, Graph, Placement},
 };
 
 /// A classifier with certified bounds of its margins, see [`buckler_onnx::bound`].
@@ -84,7 +84,7 @@ impl Certifier {
             expected: "saying so in its metadata".to_owned(),
             got: "one that does not".to_owned(),
         })?;
-        let session = session::open(&bounds.to_bytes(), options.threads)?;
+        let session = session::open(&bounds.to_bytes(), Placement::on_cpu(options.threads))?;
         let lower = session
             .inputs()
             .iter()

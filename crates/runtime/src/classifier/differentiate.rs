@@ -5,7 +5,7 @@ use ndarray::{Array4, ArrayD, Axis};
 use serde::Serialize;
 
 use super::{LoadOptions, adapt, form::Form, forward, gradient, load, probe};
-use crate::{RuntimeError, session::Graph};
+use crate::{RuntimeError, engine::Lane, session::Graph};
 
 /// Images at which a gradient graph is verified.
 const IMAGES: usize = 2;
@@ -60,7 +60,12 @@ pub fn differentiate(model: &Model, options: &LoadOptions) -> Result<Differentia
     let adapted = adapt::adapt(model, options.threads)?;
     let gradient = load::make_gradient(&adapted.model, &model.graph_sha256())?;
     let card = model.card()?;
-    let mut forward = forward::open(&adapted.model.to_bytes(), card.as_ref(), options)?;
+    let mut forward = forward::open(
+        &adapted.model.to_bytes(),
+        card.as_ref(),
+        options,
+        Lane::Predict,
+    )?;
     let info = GradientInfo::of(&gradient)?;
     let info =
         info.ok_or_else(|| Error::Interface("the gradient graph lost its metadata".into()))?;

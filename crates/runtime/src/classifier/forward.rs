@@ -5,6 +5,7 @@ use ort::session::Session;
 use super::{LoadOptions, form::Form, probe};
 use crate::{
     RuntimeError,
+    engine::Lane,
     session::{self, Graph},
 };
 
@@ -17,13 +18,14 @@ pub(super) struct Forward {
     pub names: (String, String),
 }
 
-/// Opens the model and tries it out.
+/// Opens the model for a lane and tries it out.
 pub(super) fn open(
     model: &[u8],
     card: Option<&Card>,
     options: &LoadOptions,
+    lane: Lane,
 ) -> Result<Forward, RuntimeError> {
-    let session = session::open_on(options.provider, model, options.threads)?;
+    let session = session::open(model, options.placement(lane))?;
     let (image, shape) = image_input(&session)?;
     let logits = logits_output(&session)?;
     let card = card.map(|card| &card.input);

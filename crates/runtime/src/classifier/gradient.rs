@@ -5,6 +5,7 @@ use super::{LoadOptions, form::Form, forward::fixed_batch, probe, terms::Terms};
 use crate::{
     RuntimeError,
     batch::Column,
+    engine::Lane,
     session::{self, Graph},
 };
 
@@ -29,7 +30,7 @@ pub(super) fn open(
             got: format!("for {}", info.classes),
         });
     }
-    let session = session::open_on(options.provider, model, options.threads)?;
+    let session = session::open(model, options.placement(Lane::Attack))?;
     let shape = |name: &str| {
         let mut inputs = session.inputs().iter();
         inputs

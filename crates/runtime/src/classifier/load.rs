@@ -3,7 +3,6 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
 };
 
 use buckler_onnx::{Card, Error, GradientInfo, Model, differentiate_for};
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     RuntimeError,
-    engine::{self, Engine, Lane, Settings},
+    engine::{Engine, Lane, Settings},
 };
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
@@ -72,7 +71,7 @@ fn from_model(
         true => bytes.into(),
         false => adapted.model.to_bytes().into(),
     };
-    let forward = forward::open(&runs, card.as_ref(), options)?;
+    let forward = forward::open(&runs, card.as_ref(), options, Lane::Predict)?;
     let (class_names, mut assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
     assumptions.extend(adapted.changes);
     let name = options
@@ -85,47 +84,37 @@ fn from_model(
         model: name.clone(),
         queue_bytes: options.queue_bytes,
         watch: options.watch.clone(),
-        background: options.separate_attacks && lane == Lane::Attack,
+        background: options.placement(lane).background,
     };
     let origin = model.graph_sha256();
-    let open_attack = || -> Result<_, RuntimeError> {
-        let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
-        let mut graphs = Vec::new();
-        let mut put = |graph| {
-            graphs.push(graph);
-            graphs.len() - 1
-        };
-        let forward = match options.separate_attacks {
-            true => Some(put(forward::open(&runs, card.as_ref(), options)?.graph)),
-            false => None,
-        };
-        let (gradient, terms) = match graph {
-            Ok(Gradient { graph, terms }) => (Some(put(graph)), Ok(terms)),
-            Err(reason) => (None, Err(reason)),
-        };
-        if graphs.is_empty() {
-            return Ok((None, terms));
-        }
-        let lane = AttackLane {
-            engine: Engine::start(graphs, settings(Lane::Attack))?,
-            forward,
-            gradient,
-        };
-        Ok((Some(lane), terms))
+    let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
+    let mut graphs = Vec::new();
+    let mut put = |graph| {
+        graphs.push(graph);
+        graphs.len() - 1
     };
-    let (attack, terms) = match options.separate_attacks {
-        // A session's threads have the priority of the thread that opens it.
-        true => thread::scope(|scope| {
-            let opened = scope.spawn(|| {
-                engine::in_background();
-                open_attack()
-            });
-            opened
-                .join()
-                .unwrap_or_else(|_| Err(RuntimeError::Thread(io::Error::other("it panicked"))))
+    let own_forward = match options.separate_attacks {
+        true => Some(put(forward::open(
+            &runs,
+            card.as_ref(),
+            options,
+            Lane::Attack,
+        )?
+        .graph)),
+        false => None,
+    };
+    let (gradient, terms) = match graph {
+        Ok(Gradient { graph, terms }) => (Some(put(graph)), Ok(terms)),
+        Err(reason) => (None, Err(reason)),
+    };
+    let attack = match graphs.is_empty() {
+        true => None,
+        false => Some(AttackLane {
+            engine: Engine::start(graphs, settings(Lane::Attack))?,
+            forward: own_forward,
+            gradient,
         }),
-        false => open_attack(),
-    }?;
+    };
     if let Err(reason) = &terms {
         tracing::warn!(
             model = name,

@@ -2,7 +2,7 @@
 use std::{
     fs,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use buckler_attack::{Objective, Victim, VictimError};
@@ -91,6 +91,61 @@ async fn queries_of_many_tenants_get_the_answers_that_they_get_alone() {
                 .unwrap();
             assert_eq!((alone.input, alone.loss), answer);
         }
+    }
+}
+
+/// Thread names of this process with their scheduling policies (proc(5)).
+#[cfg(target_os = "linux")]
+fn policies() -> Vec<(String, u32)> {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let stat = |thread: std::io::Result<fs::DirEntry>| {
+        // A thread may end meanwhile.
+        let stat = fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        let (_, named) = stat.split_once('(')?;
+        let (name, fields) = named.rsplit_once(')')?;
+        let policy = fields.split_whitespace().nth(38)?.parse().ok()?;
+        Some((name.to_owned(), policy))
+    };
+    threads.filter_map(stat).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn threads_of_attacks_run_only_when_no_other_thread_wants_their_processor() {
+    const SCHED_OTHER: u32 = 0;
+    const SCHED_IDLE: u32 = 5;
+    let model = smooth_network(RGB, CLASSES, Batch::Any).to_bytes();
+    let options = LoadOptions {
+        name: Some("idle".to_owned()),
+        threads: 3,
+        ..separate(None)
+    };
+    let classifier = Classifier::from_bytes(&model, None, &options).unwrap();
+    let objectives = vec![Objective::Margin { label: 1 }];
+    let attacker = classifier.attacker("someone".into());
+    attacker
+        .gradient(images(1, RGB, 4), objectives)
+        .await
+        .unwrap();
+    // A thread puts itself in the background as soon as it runs.
+    let started = Instant::now();
+    loop {
+        let policies = policies();
+        let of = |name: &str| -> Vec<u32> {
+            let named = policies.iter().filter(|(other, _)| other == name);
+            named.map(|&(_, policy)| policy).collect()
+        };
+        // Two threads beside the lane's own, for each of its two graphs.
+        let helpers = of("attack run");
+        if of("attack idle") == [SCHED_IDLE]
+            && of("predict idle") == [SCHED_OTHER]
+            && helpers.len() >= 4
+            && helpers.iter().all(|&policy| policy == SCHED_IDLE)
+        {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{policies:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

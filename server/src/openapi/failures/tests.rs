@@ -10,22 +10,23 @@ use crate::{
     attacks::Refused,
     auth::{Denied, OverBudget, Scope},
     error::ApiError,
+    v2::ProtocolError,
 };
 
 /// Where a request can fail so. A new error has to be given its place here, and its routes the place.
 fn place(error: &ApiError) -> Option<&'static [Failure]> {
     use ApiError as E;
     match error {
-        // They are about requests to no route, and to a version, which these routes do not take, and about V2.
-        E::UnknownRoute(_)
-        | E::WrongMethod { .. }
-        | E::NotServed(NotServed::Version { .. })
-        | E::Protocol(_)
-        | E::NotLoaded(_)
-        | E::ContentEncoding(_) => None,
+        // They are about requests to no route.
+        E::UnknownRoute(_) | E::WrongMethod { .. } => None,
+        E::NotServed(NotServed::Version { .. }) => Some(VERSION),
+        E::Protocol(_) => Some(V2_BODY),
+        E::NotLoaded(_) => Some(LOAD),
+        E::ContentEncoding(_) => Some(ENCODING),
         E::Header { .. } => Some(ANY),
         E::Busy(_) => Some(TURN),
-        E::Denied(Denied::Exposed(_)) | E::OverBudget(_) | E::Stopping => Some(ADMISSION),
+        E::Denied(Denied::Exposed(_)) => Some(EXPOSED),
+        E::OverBudget(_) | E::Stopping => Some(ADMISSION),
         E::Denied(_) => Some(KEY),
         E::NotServed(_) | E::NoModels => Some(MODEL),
         E::BodyTooLarge { .. }
@@ -52,9 +53,8 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
             VictimError::Overloaded { .. } | VictimError::Closed => ANSWER,
             VictimError::Query { .. } | VictimError::Runtime(_) => ANY,
         }),
-        E::Attack(AttackError::NotFinite { .. }) | E::NotFinite { .. } | E::Timeout(_) => {
-            Some(ANSWER)
-        }
+        E::Attack(AttackError::NotFinite { .. }) | E::NotFinite { .. } => Some(LOGITS),
+        E::Timeout(_) => Some(TIME),
         E::Attack(AttackError::Smoothing(_) | AttackError::Answer { .. }) | E::Internal(_) => {
             Some(ANY)
         }
@@ -136,6 +136,15 @@ fn all() -> Vec<ApiError> {
             budget: NonZero::<u32>::MIN,
         }),
         E::ContentEncoding(text()),
+        E::Protocol(ProtocolError::LoadParameter(text())),
+        E::NotLoaded(NotServed::Unknown {
+            name: text(),
+            known: text(),
+        }),
+        E::NotLoaded(NotServed::NotReady {
+            name: text(),
+            reason: text(),
+        }),
         E::TooExpensive {
             cost: 2,
             images: 1,
@@ -227,7 +236,8 @@ fn sent(error: ApiError) -> (u16, String) {
 #[test]
 fn every_error_is_documented_where_it_can_come_and_nothing_else_is() {
     let mut documented: Vec<(u16, String)> = [
-        ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, ADMISSION, ATTACK,
+        ANY, TURN, KEY, READING, MODEL, VERSION, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION,
+        ATTACK, V2_BODY, ENCODING, LOAD,
     ]
     .concat()
     .into_iter()
@@ -250,7 +260,7 @@ fn every_error_is_documented_where_it_can_come_and_nothing_else_is() {
 
 #[test]
 fn a_route_promises_the_statuses_of_its_places_and_no_others() {
-    let promised = responses(&[MODEL, ADMISSION]);
+    let promised = responses("ErrorBody", &[MODEL, EXPOSED, ADMISSION]);
     let statuses: Vec<_> = promised.keys().map(String::as_str).collect();
     assert_eq!(statuses, ["403", "404", "422", "429", "503"]);
     let RefOr::T(busy) = &promised["429"] else {

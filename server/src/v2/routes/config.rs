@@ -5,31 +5,89 @@ use axum::{
     extract::{Path, State},
 };
 use buckler_onnx::Layout;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Named;
-use crate::{app::App, error::ApiError};
+use super::{Named, metadata::PLATFORM};
+use crate::{app::App, error::ApiError, openapi::V2ModelFailures};
+
+/// What Triton's model configuration says of a model.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelConfig {
+    name: String,
+    platform: &'static str,
+    backend: &'static str,
+    /// Requests of more rows are cut into batches of so many.
+    max_batch_size: usize,
+    dynamic_batching: DynamicBatching,
+    input: [InputConfig; 1],
+    output: [OutputConfig; 1],
+}
+
+/// Rows of all requests are merged, and never waited for.
+#[derive(Serialize, ToSchema)]
+struct DynamicBatching {}
+
+#[derive(Serialize, ToSchema)]
+struct InputConfig {
+    name: String,
+    data_type: &'static str,
+    format: Format,
+    /// Of one row.
+    dims: Vec<usize>,
+}
+
+#[derive(Serialize, ToSchema)]
+enum Format {
+    #[serde(rename = "FORMAT_NCHW")]
+    ChannelsFirst,
+    #[serde(rename = "FORMAT_NHWC")]
+    ChannelsLast,
+    #[serde(rename = "FORMAT_NONE")]
+    Flat,
+}
+
+#[derive(Serialize, ToSchema)]
+struct OutputConfig {
+    name: String,
+    data_type: &'static str,
+    /// Of one row.
+    dims: [usize; 1],
+}
 
 /// `GET /v2/models/{model}[/versions/{version}]/config`: what Triton's model configuration says of such a model.
-pub(super) async fn config(
+#[utoipa::path(get, path = "/v2/models/{model}/config", tag = "v2", summary = "Configuration of a model",
+    params(("model" = String, Path)), responses(
+    (status = 200, body = ModelConfig),
+    V2ModelFailures,
+))]
+pub(crate) async fn config(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ModelConfig>, ApiError> {
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let tensors = chosen.classifier().tensors();
-    let format = match tensors.layout {
-        Some(Layout::ChannelsFirst) => "FORMAT_NCHW",
-        Some(Layout::ChannelsLast) => "FORMAT_NHWC",
-        None => "FORMAT_NONE",
-    };
-    Ok(Json(json!({
-        "name": chosen.entry.name,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
-        // Requests of more rows are cut into batches of so many.
-        "max_batch_size": app.config.load.max_batch,
-        "dynamic_batching": {},
-        "input": [{ "name": tensors.input, "data_type": "TYPE_FP32", "format": format, "dims": tensors.row }],
-        "output": [{ "name": tensors.output, "data_type": "TYPE_FP32", "dims": [tensors.classes] }],
-    })))
+    let data_type = "TYPE_FP32";
+    Ok(Json(ModelConfig {
+        name: chosen.entry.name.clone(),
+        platform: PLATFORM,
+        backend: "onnxruntime",
+        max_batch_size: app.config.load.max_batch,
+        dynamic_batching: DynamicBatching {},
+        input: [InputConfig {
+            name: tensors.input.to_owned(),
+            data_type,
+            format: match tensors.layout {
+                Some(Layout::ChannelsFirst) => Format::ChannelsFirst,
+                Some(Layout::ChannelsLast) => Format::ChannelsLast,
+                None => Format::Flat,
+            },
+            dims: tensors.row.to_vec(),
+        }],
+        output: [OutputConfig {
+            name: tensors.output.to_owned(),
+            data_type,
+            dims: [tensors.classes],
+        }],
+    }))
 }

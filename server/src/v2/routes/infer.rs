@@ -19,6 +19,7 @@ use super::Named;
 use crate::{
     app::{App, Chosen, blocking},
     error::ApiError,
+    openapi::{Binary, InferFailures, InferenceRequest, InferenceResponse},
     request::read_body,
     v2::{
         binding::{Wanted, rows, wanted},
@@ -35,7 +36,23 @@ use crate::{
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// `POST /v2/models/{model}[/versions/{version}]/infer`
-pub(super) async fn infer(
+#[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "v2", summary = "Logits of tensors",
+    params(
+        ("model" = String, Path),
+        ("inference-header-content-length" = Option<u64>, Header, description = "The length of the JSON, in bytes and decompressed, where \
+            binary tensors follow it; 0 for a body that is one row of the input and nothing else."),
+    ),
+    request_body(
+        description = "JSON alone, or with binary tensors behind it in the order of the inputs; gzip and deflate are undone.",
+        content((InferenceRequest = "application/json"), (inline(Binary) = "application/octet-stream"))
+    ),
+    responses(
+        (status = 200, description = "JSON alone, or with the binary tensors behind it that were asked for.",
+            headers(("inference-header-content-length" = u64, description = "The length of the JSON, where binary tensors follow it.")),
+            content((InferenceResponse = "application/json"), (inline(Binary) = "application/octet-stream"))),
+        InferFailures,
+))]
+pub(crate) async fn infer(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
     headers: HeaderMap,

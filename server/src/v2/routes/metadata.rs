@@ -1,40 +1,92 @@
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, State},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Named;
-use crate::{app::App, error::ApiError, v2::datatype::Datatype};
+use crate::{
+    app::App,
+    error::ApiError,
+    openapi::{V2Failures, V2ModelFailures},
+    v2::datatype::Datatype,
+};
+
+/// Every model is run by ONNX Runtime.
+pub(super) const PLATFORM: &str = "onnxruntime_onnx";
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ServerMetadata {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; 4],
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelMetadata {
+    name: String,
+    versions: [String; 1],
+    platform: &'static str,
+    inputs: [TensorMetadata; 1],
+    outputs: [TensorMetadata; 1],
+}
+
+#[derive(Serialize, ToSchema)]
+struct TensorMetadata {
+    name: String,
+    datatype: &'static str,
+    /// -1 stands for any number of rows.
+    shape: Vec<i64>,
+}
+
+impl TensorMetadata {
+    fn of(name: &str, row: &[usize]) -> Self {
+        let row = row.iter().map(|&size| size as i64);
+        Self {
+            name: name.to_owned(),
+            datatype: Datatype::Fp32.name(),
+            shape: iter::once(-1).chain(row).collect(),
+        }
+    }
+}
 
 /// `GET /v2`
-pub(super) async fn server() -> Json<Value> {
-    Json(json!({
-        "name": "buckler",
-        "version": env!("CARGO_PKG_VERSION"),
-        "extensions": ["binary_tensor_data", "classification", "model_repository", "statistics"],
-    }))
+#[utoipa::path(get, path = "/v2", tag = "v2", summary = "The server and its extensions", responses(
+    (status = 200, body = ServerMetadata),
+    V2Failures,
+))]
+pub(crate) async fn server() -> Json<ServerMetadata> {
+    Json(ServerMetadata {
+        name: "buckler",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: [
+            "binary_tensor_data",
+            "classification",
+            "model_repository",
+            "statistics",
+        ],
+    })
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]`
-pub(super) async fn model(
+#[utoipa::path(get, path = "/v2/models/{model}", tag = "v2", summary = "A model's tensors", params(("model" = String, Path)), responses(
+    (status = 200, body = ModelMetadata),
+    V2ModelFailures,
+))]
+pub(crate) async fn model(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ModelMetadata>, ApiError> {
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let tensors = chosen.classifier().tensors();
-    let batch_and = |row: &[usize]| {
-        let row = row.iter().map(|&size| json!(size));
-        Value::from_iter(std::iter::once(json!(-1)).chain(row))
-    };
-    let tensor = |name: &str, row: &[usize]| json!({ "name": name, "datatype": Datatype::Fp32.name(), "shape": batch_and(row) });
-    Ok(Json(json!({
-        "name": chosen.entry.name,
-        "versions": [chosen.entry.version],
-        "platform": "onnxruntime_onnx",
-        "inputs": [tensor(tensors.input, tensors.row)],
-        "outputs": [tensor(tensors.output, &[tensors.classes])],
-    })))
+    Ok(Json(ModelMetadata {
+        name: chosen.entry.name.clone(),
+        versions: [chosen.entry.version.clone()],
+        platform: PLATFORM,
+        inputs: [TensorMetadata::of(tensors.input, tensors.row)],
+        outputs: [TensorMetadata::of(tensors.output, &[tensors.classes])],
+    }))
 }

@@ -6,12 +6,13 @@ use axum::{
     extract::{Path, State},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::Named;
+use super::{Named, health::ModelReady};
 use crate::{
     app::{App, blocking},
     error::ApiError,
+    openapi::{V2IndexFailures, V2LoadFailures},
     request::read_body,
     v2::{
         error::ProtocolError,
@@ -19,28 +20,46 @@ use crate::{
     },
 };
 
-#[derive(Serialize)]
-pub(super) struct Listed {
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = IndexState)]
+enum Availability {
+    Ready,
+    Unavailable,
+}
+
+/// A version in the models' directory.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IndexEntry)]
+pub(crate) struct Listed {
     name: String,
     version: String,
-    state: &'static str,
+    state: Availability,
+    /// Why it is not served; empty if it is.
     reason: String,
 }
 
-#[derive(Default, Deserialize)]
-struct IndexRequest {
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct IndexRequest {
+    /// Only what is served.
     #[serde(default)]
     ready: bool,
 }
 
-#[derive(Default, Deserialize)]
-struct LoadRequest {
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct LoadRequest {
+    /// `config` and files are refused; all others are passed over.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     parameters: BTreeMap<String, IgnoredAny>,
 }
 
 /// `POST /v2/repository/index`: every version there is; `{"ready": true}` asks for those that are served.
-pub(super) async fn index(
+#[utoipa::path(post, path = "/v2/repository/index", tag = "v2", summary = "Every version there is", request_body = Option<IndexRequest>, responses(
+    (status = 200, body = Vec<Listed>),
+    V2IndexFailures,
+))]
+pub(crate) async fn index(
     State(app): State<Arc<App>>,
     body: Body,
 ) -> Result<Json<Vec<Listed>>, ApiError> {
@@ -50,7 +69,10 @@ pub(super) async fn index(
     Ok(Json(
         wanted
             .map(|listed| Listed {
-                state: if listed.ready { "READY" } else { "UNAVAILABLE" },
+                state: match listed.ready {
+                    true => Availability::Ready,
+                    false => Availability::Unavailable,
+                },
                 name: listed.name,
                 version: listed.version,
                 reason: listed.reason,
@@ -60,11 +82,16 @@ pub(super) async fn index(
 }
 
 /// `POST /v2/repository/models/{model}/load`: the highest version on disk, anew if it is loaded already.
-pub(super) async fn load(
+#[utoipa::path(post, path = "/v2/repository/models/{model}/load", tag = "v2", summary = "Loads a model, anew if it is loaded already",
+    params(("model" = String, Path)), request_body = Option<LoadRequest>, responses(
+    (status = 200, body = ModelReady),
+    V2LoadFailures,
+))]
+pub(crate) async fn load(
     State(app): State<Arc<App>>,
     Path(Named { model, .. }): Path<Named>,
     body: Body,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ModelReady>, ApiError> {
     let request: LoadRequest = read(&app, body).await?;
     // What would make another model of it than the directory holds.
     let mut names = request.parameters.into_keys();
@@ -72,20 +99,28 @@ pub(super) async fn load(
         return Err(ProtocolError::LoadParameter(name).into());
     }
     let entry = blocking(move || app.repository.load(&model).map_err(ApiError::NotLoaded)).await?;
-    Ok(Json(json!({ "name": entry.name, "ready": true })))
+    Ok(Json(ModelReady {
+        name: entry.name.clone(),
+        ready: true,
+    }))
 }
 
 /// `POST /v2/repository/models/{model}/unload`
-pub(super) async fn unload(
+#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "v2", summary = "Unloads a model",
+    params(("model" = String, Path)), request_body = Option<LoadRequest>, responses(
+    (status = 200, body = ModelReady),
+    V2LoadFailures,
+))]
+pub(crate) async fn unload(
     State(app): State<Arc<App>>,
     Path(Named { model, .. }): Path<Named>,
     body: Body,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ModelReady>, ApiError> {
     // No model depends on another: `unload_dependents` has nothing to do.
     let _: LoadRequest = read(&app, body).await?;
     let name = model.clone();
     blocking(move || Ok(app.repository.unload(&model)?)).await?;
-    Ok(Json(json!({ "name": name, "ready": false })))
+    Ok(Json(ModelReady { name, ready: false }))
 }
 
 /// A body that may be left out.

@@ -6,20 +6,23 @@ use axum::{
 };
 use buckler_runtime::Entry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Named;
 use crate::{
     app::App,
     error::ApiError,
+    openapi::{V2Failures, V2ModelFailures},
     v2::statistics::{AllStatistics, Snapshot},
 };
 
-#[derive(Serialize)]
-pub(super) struct Answer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelStatistics)]
+pub(crate) struct Answer {
     model_stats: Vec<ModelStats>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ModelStats {
     name: String,
     version: String,
@@ -28,7 +31,12 @@ struct ModelStats {
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/stats`
-pub(super) async fn model(
+#[utoipa::path(get, path = "/v2/models/{model}/stats", tag = "v2", summary = "What the inferences of a model came to",
+    params(("model" = String, Path)), responses(
+    (status = 200, body = Answer),
+    V2ModelFailures,
+))]
+pub(crate) async fn model_stats(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
 ) -> Result<Json<Answer>, ApiError> {
@@ -39,7 +47,11 @@ pub(super) async fn model(
 }
 
 /// `GET /v2/models/stats`: those of all models that are served.
-pub(super) async fn all(State(app): State<Arc<App>>) -> Json<Answer> {
+#[utoipa::path(get, path = "/v2/models/stats", tag = "v2", summary = "What the inferences of all models came to", responses(
+    (status = 200, body = Answer),
+    V2Failures,
+))]
+pub(crate) async fn all(State(app): State<Arc<App>>) -> Json<Answer> {
     let serving = app.repository.serving();
     let model_stats = serving.iter().map(|entry| of(entry, &app.statistics));
     Json(Answer {
