@@ -25,6 +25,7 @@ async fn the_index_lists_every_model_with_its_state() {
     assert_eq!(all[3]["state"], "UNAVAILABLE");
     assert!(!all[3]["reason"].as_str().unwrap().is_empty());
     assert_eq!(index(&server, "{}").await, all);
+    assert_eq!(index(&server, "null").await, all);
     assert_eq!(
         index(&server, r#"{"ready": true}"#)
             .await

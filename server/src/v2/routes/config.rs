@@ -56,7 +56,7 @@ struct OutputConfig {
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/config`: what Triton's model configuration says of such a model.
-#[utoipa::path(get, path = "/v2/models/{model}/config", tag = "v2", summary = "Configuration of a model",
+#[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "model_config", tag = "v2", summary = "Configuration of a model",
     params(("model" = String, Path)), responses(
     (status = 200, body = ModelConfig),
     V2ModelFailures,

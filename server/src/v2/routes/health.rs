@@ -32,7 +32,7 @@ pub(crate) struct ModelReady {
 }
 
 /// `GET /v2/health/live`
-#[utoipa::path(get, path = "/v2/health/live", tag = "v2", summary = "Whether the server is there", responses(
+#[utoipa::path(get, path = "/v2/health/live", operation_id = "server_live", tag = "v2", summary = "Whether the server is there", responses(
     (status = 200, body = ServerLive),
     V2HealthFailures,
 ))]
@@ -42,7 +42,7 @@ pub(crate) async fn live() -> Json<ServerLive> {
 
 /// `GET /v2/health/ready`: 200 when every model is served, but for those that were unloaded by request, and the server does not
 /// stop; else 503.
-#[utoipa::path(get, path = "/v2/health/ready", tag = "v2", summary = "Whether all models are ready", responses(
+#[utoipa::path(get, path = "/v2/health/ready", operation_id = "server_ready", tag = "v2", summary = "Whether all models are ready", responses(
     (status = 200, description = "Every model is, but for those that were unloaded by request.", body = ServerReady),
     (status = 503, description = "One is not, or the server is stopping.", body = ServerReady),
     V2HealthFailures,

@@ -36,7 +36,7 @@ use crate::{
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// `POST /v2/models/{model}[/versions/{version}]/infer`
-#[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "v2", summary = "Logits of tensors",
+#[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "model_infer", tag = "v2", summary = "Logits of tensors",
     params(
         ("model" = String, Path),
         ("inference-header-content-length" = Option<u64>, Header, description = "The length of the JSON, in bytes and decompressed, where \

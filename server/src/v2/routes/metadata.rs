@@ -54,7 +54,7 @@ impl TensorMetadata {
 }
 
 /// `GET /v2`
-#[utoipa::path(get, path = "/v2", tag = "v2", summary = "The server and its extensions", responses(
+#[utoipa::path(get, path = "/v2", operation_id = "server_metadata", tag = "v2", summary = "The server and its extensions", responses(
     (status = 200, body = ServerMetadata),
     V2Failures,
 ))]
@@ -72,7 +72,8 @@ pub(crate) async fn server() -> Json<ServerMetadata> {
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]`
-#[utoipa::path(get, path = "/v2/models/{model}", tag = "v2", summary = "A model's tensors", params(("model" = String, Path)), responses(
+#[utoipa::path(get, path = "/v2/models/{model}", operation_id = "model_metadata", tag = "v2", summary = "A model's tensors",
+    params(("model" = String, Path)), responses(
     (status = 200, body = ModelMetadata),
     V2ModelFailures,
 ))]

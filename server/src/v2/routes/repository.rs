@@ -55,7 +55,8 @@ pub(crate) struct LoadRequest {
 }
 
 /// `POST /v2/repository/index`: every version there is; `{"ready": true}` asks for those that are served.
-#[utoipa::path(post, path = "/v2/repository/index", tag = "v2", summary = "Every version there is", request_body = Option<IndexRequest>, responses(
+#[utoipa::path(post, path = "/v2/repository/index", operation_id = "repository_index", tag = "v2", summary = "Every version there is",
+    request_body = Option<IndexRequest>, responses(
     (status = 200, body = Vec<Listed>),
     V2IndexFailures,
 ))]
@@ -82,7 +83,7 @@ pub(crate) async fn index(
 }
 
 /// `POST /v2/repository/models/{model}/load`: the highest version on disk, anew if it is loaded already.
-#[utoipa::path(post, path = "/v2/repository/models/{model}/load", tag = "v2", summary = "Loads a model, anew if it is loaded already",
+#[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "repository_load", tag = "v2", summary = "Loads a model, anew if it is loaded already",
     params(("model" = String, Path)), request_body = Option<LoadRequest>, responses(
     (status = 200, body = ModelReady),
     V2LoadFailures,
@@ -106,7 +107,7 @@ pub(crate) async fn load(
 }
 
 /// `POST /v2/repository/models/{model}/unload`
-#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "v2", summary = "Unloads a model",
+#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "repository_unload", tag = "v2", summary = "Unloads a model",
     params(("model" = String, Path)), request_body = Option<LoadRequest>, responses(
     (status = 200, body = ModelReady),
     V2LoadFailures,
@@ -123,7 +124,7 @@ pub(crate) async fn unload(
     Ok(Json(ModelReady { name, ready: false }))
 }
 
-/// A body that may be left out.
+/// A body that may be left out, or be `null`.
 async fn read<T: Default + for<'de> Deserialize<'de>>(
     app: &App,
     body: Body,
@@ -134,6 +135,6 @@ async fn read<T: Default + for<'de> Deserialize<'de>>(
     }
     check_depth(&body)?;
     let malformed = |error: serde_json::Error| ProtocolError::RepositoryJson(error.to_string());
-    let Object(request) = serde_json::from_slice(&body).map_err(malformed)?;
-    Ok(request)
+    let request: Option<Object<T>> = serde_json::from_slice(&body).map_err(malformed)?;
+    Ok(request.map(|Object(request)| request).unwrap_or_default())
 }

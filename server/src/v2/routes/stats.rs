@@ -31,7 +31,7 @@ struct ModelStats {
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/stats`
-#[utoipa::path(get, path = "/v2/models/{model}/stats", tag = "v2", summary = "What the inferences of a model came to",
+#[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "model_statistics", tag = "v2", summary = "What the inferences of a model came to",
     params(("model" = String, Path)), responses(
     (status = 200, body = Answer),
     V2ModelFailures,
@@ -47,7 +47,8 @@ pub(crate) async fn model_stats(
 }
 
 /// `GET /v2/models/stats`: those of all models that are served.
-#[utoipa::path(get, path = "/v2/models/stats", tag = "v2", summary = "What the inferences of all models came to", responses(
+#[utoipa::path(get, path = "/v2/models/stats", operation_id = "all_statistics", tag = "v2", summary = "What the inferences of all models came to",
+    responses(
     (status = 200, body = Answer),
     V2Failures,
 ))]
