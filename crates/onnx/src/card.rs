@@ -17,6 +17,9 @@ pub struct Card {
     pub description: String,
     /// Class names in the order of the logits.
     pub classes: Vec<String>,
+    /// Name of the output with the logits or probabilities, for graphs with several; absent where the graph leaves no choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// What the `image` input takes.
     pub input: Input,
     /// The last layer.
@@ -49,8 +52,12 @@ pub struct Input {
     pub height: usize,
     /// Pixels.
     pub width: usize,
-    /// From an encoded image to the tensor in `[0, 1]`.
-    pub preprocessing: Preprocessing,
+    /// Order of the channels that the graph takes; images and adversarial images are RGB in any case.
+    #[serde(skip_serializing_if = "ChannelOrder::is_rgb")]
+    pub channel_order: ChannelOrder,
+    /// From an encoded image to the tensor in `[0, 1]`; absent where nobody stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
     /// From the tensor in `[0, 1]` to what the graph takes; absent where the graph takes `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
@@ -66,13 +73,50 @@ pub struct Normalization {
     pub std: Vec<f32>,
 }
 
+/// Order of the channels of a colour image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelOrder {
+    /// Red first.
+    #[default]
+    Rgb,
+    /// Blue first, as OpenCV reads images and Caffe's models take them.
+    Bgr,
+}
+
+impl ChannelOrder {
+    fn is_rgb(&self) -> bool {
+        *self == Self::Rgb
+    }
+}
+
 /// From an encoded image to a tensor in `[0, 1]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Preprocessing {
     /// How an image of another size is brought to the model's.
     pub resize: Resize,
+    /// With `center_crop`: side of the centre that is cut out over the side that the image is scaled to, in `(0, 1]`. 0.875
+    /// (224 of 256) is usual for ImageNet.
+    pub crop_pct: f64,
+    /// Colour under transparent pixels.
+    pub background: Color,
+    /// What a model that takes grey images does with colour ones.
+    pub grey: Grey,
+}
+
+impl Default for Preprocessing {
+    /// Both sides stretched, transparency over black, no colour for grey models.
+    fn default() -> Self {
+        Self {
+            resize: Resize::default(),
+            crop_pct: 1.0,
+            background: Color::default(),
+            grey: Grey::default(),
+        }
+    }
 }
 
 /// How an image of another size is brought to the model's.
@@ -83,8 +127,67 @@ pub enum Resize {
     /// Scale both sides to the model's, ignoring the aspect ratio.
     #[default]
     Stretch,
-    /// Scale the shorter side, then cut the centre.
+    /// Scale by one factor until the model's size over `crop_pct` is covered, then cut out the centre.
     CenterCrop,
+}
+
+/// What a model that takes grey images does with colour ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Grey {
+    /// Refuse them, unless all channels are equal in every pixel.
+    #[default]
+    Refuse,
+    /// Convert them to luma, `0.299 R + 0.587 G + 0.114 B` (ITU-R BT.601).
+    Luma,
+}
+
+/// An opaque colour: red, green and blue; `#rrggbb` in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, example = "#ffffff"))]
+#[serde(try_from = "String", into = "String")]
+pub struct Color(pub [u8; 3]);
+
+impl std::fmt::Display for Color {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
+impl std::str::FromStr for Color {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{}` is not a colour: write `#rrggbb`, such as `#ffffff` for white",
+                text.escape_debug()
+            )
+        };
+        let digits = text
+            .strip_prefix('#')
+            .filter(|digits| digits.len() == 6)
+            .ok_or_else(wrong)?;
+        let value = u32::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        let [_, red, green, blue] = value.to_be_bytes();
+        Ok(Self([red, green, blue]))
+    }
+}
+
+impl TryFrom<String> for Color {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Color> for String {
+    fn from(color: Color) -> Self {
+        color.to_string()
+    }
 }
 
 /// The last layer of a network.

@@ -48,7 +48,10 @@ mod reference;
 
 pub use atomic::write_atomic;
 pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
-pub use card::{Card, Head, Input, Measurement, Normalization, Preprocessing, Resize, Training};
+pub use card::{
+    Card, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization, Preprocessing,
+    Resize, Training,
+};
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
 pub use error::{Error, Obstacle};

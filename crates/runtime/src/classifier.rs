@@ -200,7 +200,13 @@ impl Classifier {
         image::decode(
             bytes,
             self.input(),
-            self.0.card.input.preprocessing.resize,
+            self.0
+                .card
+                .input
+                .preprocessing
+                .as_ref()
+                .map(|preprocessing| preprocessing.resize)
+                .unwrap_or_default(),
             limits,
         )
     }

@@ -98,8 +98,8 @@ fn card(state: &CheckpointState, name: &str) -> Card {
             channels,
             height,
             width,
-            preprocessing: Preprocessing::default(),
-            normalization: None,
+            preprocessing: Some(Preprocessing::default()),
+            ..Input::default()
         },
         head: Some(match recipe.head {
             HeadConfig::Linear => buckler_onnx::Head::Linear,
