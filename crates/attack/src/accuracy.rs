@@ -1,23 +1,30 @@
 use ndarray::{Array4, Axis};
 
 use crate::{
-    AttackError, SampleError, Samples, Victim, logits::predicted, pgd::DEFAULT_MAX_BATCH,
-    query::Queries,
+    AttackError, SampleSource, Victim, logits::predicted, pgd::DEFAULT_MAX_BATCH, query::Queries,
+    sample_source,
 };
 
 /// The share of samples that a classifier gets right as they are; logits that are not finite are no answer.
 ///
 /// # Errors
-/// When there are no samples, they do not fit the victim, or the victim fails.
-pub async fn accuracy<V: Victim>(victim: &V, samples: &Samples) -> Result<f64, AttackError> {
-    if samples.is_empty() {
-        return Err(SampleError::Empty.into());
+/// When there are no samples, they cannot be read or do not fit the victim, or the victim fails.
+pub async fn accuracy<V: Victim, S: SampleSource>(
+    victim: &V,
+    samples: &S,
+) -> Result<f64, AttackError> {
+    sample_source::check(victim, samples)?;
+    let mut right = 0;
+    for start in (0..samples.len()).step_by(sample_source::BLOCK) {
+        let part = samples.block(start..start + sample_source::BLOCK)?;
+        part.check(victim)?;
+        let predictions = predictions(victim, &part.images).await?;
+        let answers = predictions.iter().zip(&part.labels);
+        right += answers
+            .filter(|(class, label)| **class == Some(**label))
+            .count();
     }
-    samples.check(victim)?;
-    let predictions = predictions(victim, &samples.images).await?;
-    let answers = predictions.iter().zip(&samples.labels);
-    let right = answers.filter(|(class, label)| **class == Some(**label));
-    Ok(right.count() as f64 / samples.len() as f64)
+    Ok(right as f64 / samples.len() as f64)
 }
 
 /// The class of the largest logit, the first of equals, for each of `images` `[batch, channels, height, width]`; `None` where a

@@ -2,8 +2,8 @@ use std::fmt;
 
 use crate::{
     Apgd, Attack, AttackError, AutoAttack, CarliniWagner, DeepFool, Epsilon, Fab, FeatureAttack,
-    Fgsm, Mim, MultiTargeted, Observer, Outcome, Parameters, Pgd, Samples, Spsa, Square, Threat,
-    Victim,
+    Fgsm, Mim, MultiTargeted, Observer, Outcome, Parameters, Pgd, SampleSource, Samples, Spsa,
+    Square, Threat, Victim,
 };
 
 /// An attack chosen at run time, ready to run. Displayed as its description.
@@ -101,7 +101,11 @@ impl Attack for AnyAttack {
         each!(self, attack => attack.most_queries(classes))
     }
 
-    async fn prepare<V: Victim>(&self, victim: &V, pool: &Samples) -> Result<Self, AttackError> {
+    async fn prepare<V: Victim, S: SampleSource>(
+        &self,
+        victim: &V,
+        pool: &S,
+    ) -> Result<Self, AttackError> {
         match self {
             AnyAttack::Feature(attack) => attack.prepare(victim, pool).await.map(Self::Feature),
             attack => Ok(attack.clone()),

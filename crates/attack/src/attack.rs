@@ -1,4 +1,4 @@
-use crate::{AttackError, Observer, Outcome, Parameters, Samples, Threat, Victim};
+use crate::{AttackError, Observer, Outcome, Parameters, SampleSource, Samples, Threat, Victim};
 
 /// A search for adversarial images, written as an async function over a victim.
 ///
@@ -28,10 +28,10 @@ pub trait Attack: Clone + Send + Sync {
     ///
     /// # Errors
     /// When the pool does not fit the victim or lacks what the attack needs, or the victim fails.
-    fn prepare<V: Victim>(
+    fn prepare<V: Victim, S: SampleSource>(
         &self,
         _victim: &V,
-        _pool: &Samples,
+        _pool: &S,
     ) -> impl Future<Output = Result<Self, AttackError>> + Send {
         std::future::ready(Ok(self.clone()))
     }

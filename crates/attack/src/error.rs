@@ -24,6 +24,9 @@ pub enum AttackError {
         /// The shape that came.
         got: Vec<usize>,
     },
+    /// An image of a source cannot be read.
+    #[error("an image cannot be read")]
+    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The clean image has no prediction to start from.
     #[error(
         "the logits of the clean image {id} are not finite ({logits}): check the model's weights and its preprocessing"

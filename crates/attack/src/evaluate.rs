@@ -2,8 +2,8 @@ use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attack, AttackError, Checked, Observer, Parameters, Progress, SampleError, SampleRecord,
-    Samples, Status, Victim, pgd::DEFAULT_MAX_BATCH, recheck,
+    Attack, AttackError, Checked, Observer, Parameters, Progress, SampleRecord, SampleSource,
+    Samples, Status, Victim, pgd::DEFAULT_MAX_BATCH, predictions, recheck, sample_source,
 };
 
 /// A classifier's accuracy with and without an attack.
@@ -42,7 +42,7 @@ impl Evaluation {
         Self {
             parameters,
             images: samples.len(),
-            clean_accuracy: share(count(|r| r.clean_prediction == r.label)),
+            clean_accuracy: share(count(SampleRecord::is_right)),
             accuracy_under_attack: share(count(|r| !r.broken)),
             adversarial_found: count(|r| r.outcome == Status::AdversarialFound),
             adversarial_after_rounding: count(|r| r.png_still_adversarial == Some(true)),
@@ -85,7 +85,7 @@ impl EvaluationProgress {
         Self {
             done: records.len(),
             images,
-            clean_correct: count(|r| r.clean_prediction == r.label),
+            clean_correct: count(|r| r.is_right()),
             broken: count(|r| r.broken),
             attack: None,
         }
@@ -93,28 +93,25 @@ impl EvaluationProgress {
 }
 
 /// Attacks every sample, `batch` of them at a time, and counts. Only adversarials that pass their re-check count; images
-/// misclassified as they are count as broken.
+/// misclassified as they are count as broken, and so do images whose clean logits are not finite.
 ///
-/// Neither `batch` nor the order of the samples changes a result.
+/// Neither `batch` nor the order of the samples changes a result. No more than `batch` images are held at a time.
 ///
 /// # Errors
-/// When there are no samples, they do not fit the victim, or the victim fails.
-pub async fn evaluate<V: Victim, A: Attack>(
+/// When there are no samples, they cannot be read or do not fit the victim, or the victim fails.
+pub async fn evaluate<V: Victim, S: SampleSource, A: Attack>(
     victim: &V,
-    samples: &Samples,
+    samples: &S,
     attack: &A,
     batch: usize,
     on_progress: impl Fn(EvaluationProgress) + Send + Sync,
 ) -> Result<Evaluation, AttackError> {
-    if samples.is_empty() {
-        return Err(SampleError::Empty.into());
-    }
-    samples.check(victim)?;
+    sample_source::check(victim, samples)?;
     let attack = &attack.prepare(victim, samples).await?;
     let batch = batch.max(1);
     let mut records: Vec<SampleRecord> = Vec::with_capacity(samples.len());
     while records.len() < samples.len() {
-        let part = samples.range(records.len()..records.len() + batch);
+        let part = samples.block(records.len()..records.len() + batch)?;
         let standing = EvaluationProgress::after(&records, samples.len());
         let watch = |progress: Progress| {
             on_progress(EvaluationProgress {
@@ -132,6 +129,8 @@ pub async fn evaluate<V: Victim, A: Attack>(
 /// Attacks all samples at once and re-checks what was found; one answer per sample, in their order. What
 /// [`Evaluation::of`] makes of the records of several batches is what [`evaluate`] makes of all.
 ///
+/// A sample whose clean logits are not finite is not attacked: its record says so and counts as broken.
+///
 /// # Errors
 /// When the samples do not fit the victim, or the victim fails.
 pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
@@ -140,8 +139,61 @@ pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
     attack: &A,
     observer: &O,
 ) -> Result<Vec<Evaluated>, AttackError> {
-    let checked = run_and_recheck(victim, samples, attack, observer).await?;
-    Ok(Evaluated::all(samples, checked))
+    let run = async |part: &Samples| run_and_recheck(victim, part, attack, observer).await;
+    sparing(victim, samples, run).await
+}
+
+/// Runs an attack on the samples that have a prediction, and records the others as what they are.
+pub(crate) async fn sparing<V: Victim>(
+    victim: &V,
+    samples: &Samples,
+    run: impl AsyncFn(&Samples) -> Result<Vec<Checked>, AttackError>,
+) -> Result<Vec<Evaluated>, AttackError> {
+    // Attacks look at the clean images first, so that this costs one forward pass where there is such a sample and none elsewhere.
+    match run(samples).await {
+        Err(AttackError::NotFinite { .. }) => (),
+        checked => return Ok(Evaluated::all(samples, checked?)),
+    }
+    let rows = with_prediction(victim, samples).await?;
+    let part = samples.rows(&rows);
+    let checked = match rows.is_empty() {
+        true => Vec::new(),
+        false => run(&part).await?,
+    };
+    let mut attacked = Evaluated::all(&part, checked).into_iter();
+    let all = (0..samples.len()).filter_map(|row| match rows.binary_search(&row) {
+        Ok(_) => attacked.next(),
+        Err(_) => Some(Evaluated {
+            record: SampleRecord::without_prediction(samples, row)?,
+            adversarial: None,
+        }),
+    });
+    Ok(all.collect())
+}
+
+/// The rows whose clean logits are finite, ascending.
+pub(crate) async fn with_prediction<V: Victim>(
+    victim: &V,
+    samples: &Samples,
+) -> Result<Vec<usize>, AttackError> {
+    let predictions = predictions(victim, &samples.images).await?;
+    let rows = predictions.iter().enumerate();
+    let rows = rows.filter_map(|(row, class)| class.is_some().then_some(row));
+    Ok(rows.collect())
+}
+
+impl Samples {
+    /// Those whose clean logits are finite.
+    ///
+    /// # Errors
+    /// When the samples do not fit the victim, or the victim fails.
+    pub async fn with_prediction<V: Victim>(self, victim: &V) -> Result<Self, AttackError> {
+        let rows = with_prediction(victim, &self).await?;
+        match rows.len() == self.len() {
+            true => Ok(self),
+            false => Ok(self.rows(&rows)),
+        }
+    }
 }
 
 impl Evaluated {

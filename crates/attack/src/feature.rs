@@ -4,12 +4,13 @@ use rand::Rng;
 
 use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Pgd, SampleError,
-    Samples, Threat, Victim, ball,
+    SampleSource, Samples, Threat, Victim, ball,
     case::Case,
     desk::Stop,
     pgd::DEFAULT_MAX_BATCH,
     query::Queries,
     rng::{self, Purpose},
+    sample_source,
     samples::Goal,
     search::{self, Search},
 };
@@ -78,20 +79,20 @@ impl FeatureAttack {
     }
 
     /// The rows of the pool that are among the first of their kind for some image of it, in an order drawn by seed and id.
-    fn choose(&self, pool: &Samples) -> Result<Vec<usize>, SampleError> {
+    fn choose<S: SampleSource>(&self, pool: &S) -> Result<Vec<usize>, SampleError> {
         let mut rows: Vec<usize> = (0..pool.len()).collect();
         rows.sort_by_cached_key(|&row| {
-            let id = pool.ids.get(row).copied().unwrap_or_default();
+            let id = pool.ids().get(row).copied().unwrap_or_default();
             let mut rng = rng::stream_for(Purpose::Source, self.seed, id, 0);
             (rng.random::<u64>(), id)
         });
-        let goals = pool.goals();
+        let goals = sample_source::goals(pool);
         let mut missing: HashMap<Goal, usize> =
             goals.iter().map(|&goal| (goal, self.restarts)).collect();
         rows.retain(|&row| {
             let mut needed = false;
             for (goal, missing) in &mut missing {
-                let serves = pool.labels.get(row).is_some_and(|&label| goal.met(label));
+                let serves = pool.labels().get(row).is_some_and(|&label| goal.met(label));
                 if serves && *missing > 0 {
                     *missing -= 1;
                     needed = true;
@@ -99,7 +100,7 @@ impl FeatureAttack {
             }
             needed
         });
-        for (&id, goal) in pool.ids.iter().zip(goals) {
+        for (&id, goal) in pool.ids().iter().zip(goals) {
             if missing.get(&goal) == Some(&self.restarts) {
                 return Err(no_source(id, goal));
             }
@@ -136,19 +137,28 @@ impl Attack for FeatureAttack {
 
     /// With sources chosen from `pool` at random, whatever the model makes of them: as many as it takes for every image of the pool to
     /// have its number. Asks the victim for the features of each.
-    async fn prepare<V: Victim>(&self, victim: &V, pool: &Samples) -> Result<Self, AttackError> {
-        pool.check(victim)?;
+    async fn prepare<V: Victim, S: SampleSource>(
+        &self,
+        victim: &V,
+        pool: &S,
+    ) -> Result<Self, AttackError> {
+        sample_source::check(victim, pool)?;
         let rows = self.choose(pool)?;
         let queries = Queries::new(victim, self.max_batch);
         let mut features = Vec::with_capacity(rows.len());
         for part in rows.chunks(self.max_batch.max(1)) {
-            let images = pool.rows(part).flat();
+            let mut images = Vec::with_capacity(part.len());
+            for &row in part {
+                let image = pool.block(row..row + 1)?;
+                image.check_images(victim)?;
+                images.extend(image.flat());
+            }
             let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
             features.extend(queries.features(&images).await?);
         }
         let known = rows.iter().filter_map(|&row| {
-            let id = pool.ids.get(row).copied()?;
-            Some((id, pool.labels.get(row).copied()?))
+            let id = pool.ids().get(row).copied()?;
+            Some((id, pool.labels().get(row).copied()?))
         });
         let sources = known.zip(features).map(|((id, label), features)| Source {
             id,

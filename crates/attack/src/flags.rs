@@ -72,6 +72,13 @@ pub enum Flag {
         /// The accuracy at the larger radius.
         larger_accuracy: f64,
     },
+    /// Clean images whose logits are not finite: they have no prediction and count as wrong.
+    NoPrediction {
+        /// How many.
+        without: usize,
+        /// All images.
+        images: usize,
+    },
     /// Reported adversarials did not pass their re-check.
     NotReproduced {
         /// The attack with its parameters.
@@ -144,6 +151,10 @@ impl fmt::Display for Flag {
                 percent(larger_accuracy),
                 percent(smaller_accuracy)
             ),
+            Flag::NoPrediction { without, images } => write!(
+                f,
+                "the logits of {without} of {images} clean images are not finite: these count as misclassified and were not attacked; check the model's weights and its preprocessing"
+            ),
             Flag::NotReproduced { attack, demoted } => write!(
                 f,
                 "{demoted} adversarial images reported by {attack} failed their re-check and do not count: the model answers a second forward pass differently"
@@ -160,12 +171,22 @@ impl fmt::Display for Flag {
 /// What the figures themselves give away. `no_gradient` is the reason why the model has no gradients, if it has none.
 pub fn flags(evaluations: &[&Evaluation], classes: usize, no_gradient: Option<&str>) -> Vec<Flag> {
     let mut flags = masking::no_gradients(evaluations, no_gradient);
+    flags.extend(evaluations.first().and_then(|e| no_prediction(e)));
     flags.extend(evaluations.iter().filter_map(|e| zero_gradients(e)));
     flags.extend(masking::gradient_masking(evaluations));
     flags.extend(not_monotone(evaluations));
     flags.extend(evaluations.iter().filter_map(|e| not_reproduced(e)));
     flags.extend(few_classes(evaluations, classes));
     flags
+}
+
+fn no_prediction(evaluation: &Evaluation) -> Option<Flag> {
+    let without = evaluation.samples.iter();
+    let without = without.filter(|r| r.clean_prediction.is_none()).count();
+    (without > 0).then_some(Flag::NoPrediction {
+        without,
+        images: evaluation.images,
+    })
 }
 
 fn zero_gradients(evaluation: &Evaluation) -> Option<Flag> {

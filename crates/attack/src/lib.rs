@@ -53,6 +53,7 @@ mod recheck;
 mod record;
 mod report;
 mod rng;
+mod sample_source;
 mod samples;
 mod search;
 mod smallest_eps;
@@ -95,6 +96,7 @@ pub use progress::{Observer, Progress};
 pub use recheck::{BALL_TOLERANCE, Checked, Demotion, Inspection, recheck, round_to_8_bits};
 pub use record::SampleRecord;
 pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
+pub use sample_source::SampleSource;
 pub use samples::{SampleError, Samples};
 pub use smallest_eps::{MinEps, smallest_eps};
 pub use smoothing::{

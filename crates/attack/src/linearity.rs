@@ -1,12 +1,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attack, AttackError, Objective, Parameters, Pgd, Samples, Threat, Victim, ball,
+    Attack, AttackError, Objective, Parameters, Pgd, SampleSource, Samples, Threat, Victim, ball,
     boundary::{dual_length, length},
+    evaluate::with_prediction,
     hyperplane,
     logits::predicted,
     query::Queries,
-    rng,
+    rng, sample_source,
 };
 
 /// Halvings of the interval in which the reachable rise lies; single precision has no use for more.
@@ -23,13 +24,13 @@ pub struct Linearity {
     /// The iterative attack whose ball and objective were looked at.
     #[serde(flatten)]
     pub parameters: Parameters,
-    /// The number of images.
+    /// The number of images looked at: all but those whose clean logits are not finite.
     pub images: usize,
     /// The mean of every value over the images.
     pub mean: Rise,
     /// Gradients computed.
     pub gradient_evaluations: u64,
-    /// One record per image, in their order.
+    /// One record per image looked at, in their order.
     pub samples: Vec<LinearityRecord>,
 }
 
@@ -64,7 +65,8 @@ pub struct Rise {
 }
 
 /// Compares, within the ball of `pgd` around every sample and for its objective, the rise of the loss that the gradient predicts with
-/// that after one step and with the largest that `pgd` sees. Images misclassified as they are count like all others.
+/// that after one step and with the largest that `pgd` sees. Images misclassified as they are count like all others; images whose
+/// clean logits are not finite are left out.
 ///
 /// The step goes to the maximum of the linear loss over ball and box: `x + eps U_p(gradient)` where that lies in the box.
 ///
@@ -72,18 +74,26 @@ pub struct Rise {
 /// result.
 ///
 /// # Errors
-/// When the samples do not fit the victim, a clean image has no finite logits, or the victim fails.
-pub async fn linearity<V: Victim>(
+/// When the samples cannot be read or do not fit the victim, or the victim fails.
+pub async fn linearity<V: Victim, S: SampleSource>(
     victim: &V,
-    samples: &Samples,
+    samples: &S,
     pgd: &Pgd,
 ) -> Result<Linearity, AttackError> {
-    samples.check(victim)?;
+    sample_source::check(victim, samples)?;
     let queries = Queries::new(victim, pgd.max_batch);
     let mut records = Vec::with_capacity(samples.len());
-    while records.len() < samples.len() {
-        let part = samples.range(records.len()..records.len() + pgd.max_batch.max(1));
-        let rises = rises(&queries, victim.classes(), &part, pgd).await?;
+    let batch = pgd.max_batch.clamp(1, sample_source::BLOCK);
+    for start in (0..samples.len()).step_by(batch) {
+        let mut part = samples.block(start..start + batch)?;
+        part.check(victim)?;
+        let rises = match rises(&queries, victim.classes(), &part, pgd).await {
+            Err(AttackError::NotFinite { .. }) => {
+                part = part.rows(&with_prediction(victim, &part).await?);
+                rises(&queries, victim.classes(), &part, pgd).await?
+            }
+            rises => rises?,
+        };
         let ids = part.ids.iter().zip(rises);
         records.extend(ids.map(|(&id, rise)| LinearityRecord { id, rise }));
     }
@@ -95,6 +105,13 @@ pub async fn linearity<V: Victim>(
         gradient_evaluations: each * records.len() as u64,
         samples: records,
     })
+}
+
+impl Linearity {
+    /// The mean of every value over the records.
+    pub fn mean_of(records: &[LinearityRecord]) -> Rise {
+        mean(records)
+    }
 }
 
 async fn rises<V: Victim>(
@@ -128,7 +145,7 @@ async fn rises<V: Victim>(
     let rises = points.zip(slopes).zip(losses).map(
         |(((origin, stepped), (here, there)), (objective, highest))| {
             let gradient = finite(&here.gradient);
-            let loss = objective.value(&here.logits);
+            let loss = bounded(objective.value(&here.logits));
             let dual_norm = dual_length(pgd.threat.norm, &gradient);
             let change = stepped.iter().zip(origin);
             let change = change.map(|(&to, &from)| f64::from(to) - f64::from(from));
@@ -141,8 +158,8 @@ async fn rises<V: Victim>(
                     .zip(change)
                     .map(|(&g, d)| f64::from(g) * d)
                     .sum(),
-                one_step: objective.value(&there.logits) - loss,
-                iterated: (highest - loss).max(0.0),
+                one_step: bounded(objective.value(&there.logits) - loss),
+                iterated: bounded((highest - loss).max(0.0)),
                 cosine: cosine(&gradient, &finite(&there.gradient)),
             }
         },
@@ -234,6 +251,14 @@ fn rows(points: &[Vec<f32>]) -> Vec<&[f32]> {
 fn finite(gradient: &[f32]) -> Vec<f32> {
     let finite = |&g: &f32| if g.is_finite() { g } else { 0.0 };
     gradient.iter().map(finite).collect()
+}
+
+/// A number that JSON has: the loss of a logit at minus infinity is infinite.
+fn bounded(value: f64) -> f64 {
+    match value.is_nan() {
+        true => 0.0,
+        false => value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)),
+    }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {

@@ -19,11 +19,11 @@ pub struct SampleRecord {
     /// Which of several attacks found the adversarial; absent where there is one attack alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found_by: Option<String>,
-    /// The class predicted for the clean image.
-    pub clean_prediction: usize,
-    /// The class predicted for the adversarial, or else for the strongest image tried.
-    pub prediction: usize,
-    /// The objective's value there.
+    /// The class predicted for the clean image; `None` where its logits are not finite, which counts as wrong.
+    pub clean_prediction: Option<usize>,
+    /// The class predicted for the adversarial, or else for the strongest image tried; `None` where there is no prediction.
+    pub prediction: Option<usize>,
+    /// The objective's value there, and 0 where there is no prediction.
     pub loss: f32,
     /// The adversarial's L-inf distance from the clean image.
     pub linf: Option<f32>,
@@ -62,9 +62,10 @@ impl SampleRecord {
             outcome: outcome.status,
             broken: found || outcome.clean_prediction != label,
             found_by: outcome.found_by.clone().filter(|_| found),
-            clean_prediction: outcome.clean_prediction,
-            prediction: outcome.prediction,
-            loss: outcome.loss,
+            clean_prediction: Some(outcome.clean_prediction),
+            prediction: Some(outcome.prediction),
+            // JSON has no infinity, which the loss of a logit at minus infinity is.
+            loss: outcome.loss.clamp(f32::MIN, f32::MAX),
             linf: distances.map(|d| d.linf as f32),
             l2: distances.map(|d| d.l2 as f32),
             l1: distances.map(|d| d.l1 as f32),
@@ -74,6 +75,34 @@ impl SampleRecord {
             zero_gradient: outcome.zero_gradient,
             demoted: checked.demoted.map(|reason| reason.to_string()),
         })
+    }
+
+    /// The record of a sample whose clean logits are not finite: one forward pass, no attack.
+    pub(crate) fn without_prediction(samples: &Samples, row: usize) -> Option<Self> {
+        Some(Self {
+            id: *samples.ids.get(row)?,
+            label: *samples.labels.get(row)?,
+            target: samples.targets.as_ref().and_then(|t| t.get(row).copied()),
+            outcome: Status::MisclassifiedClean,
+            broken: true,
+            found_by: None,
+            clean_prediction: None,
+            prediction: None,
+            loss: 0.0,
+            linf: None,
+            l2: None,
+            l1: None,
+            png_still_adversarial: None,
+            gradient_evaluations: 0,
+            forward_evaluations: 1,
+            zero_gradient: false,
+            demoted: None,
+        })
+    }
+
+    /// Whether the clean image is classified correctly.
+    pub fn is_right(&self) -> bool {
+        self.clean_prediction == Some(self.label)
     }
 
     /// The adversarial's distance from the clean image.

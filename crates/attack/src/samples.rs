@@ -166,7 +166,12 @@ impl Samples {
     }
 }
 
-fn class(row: usize, what: &'static str, class: usize, classes: usize) -> Result<(), SampleError> {
+pub(crate) fn class(
+    row: usize,
+    what: &'static str,
+    class: usize,
+    classes: usize,
+) -> Result<(), SampleError> {
     if class < classes {
         Ok(())
     } else {
@@ -287,7 +292,7 @@ pub enum SampleError {
     },
     /// A feature attack was not prepared.
     #[error(
-        "the feature attack takes features from images of other classes and has been given none: run it on a data set, with `buckler evaluate`"
+        "the feature attack takes features from images of other classes and has been given none: run it on a data set"
     )]
     NoSources,
     /// A feature attack has no image whose features would do.

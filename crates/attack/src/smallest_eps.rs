@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attack, AttackError, Checked, Epsilon, Evaluated, Norm, Observer, Samples, Status, Victim,
-    evaluate::run_and_recheck,
+    evaluate::{run_and_recheck, sparing},
 };
 
 /// Finer than single precision resolves radii.
@@ -55,9 +55,12 @@ pub async fn smallest_eps<V: Victim, A: Attack, O: Observer>(
     attack_at: impl Fn(Epsilon) -> A + Sync,
     observer: &O,
 ) -> Result<Vec<Evaluated>, AttackError> {
-    let found = bisect(victim, samples, largest, halvings, attack_at, observer).await?;
-    let checked = found.into_iter().map(|smallest| smallest.checked);
-    Ok(Evaluated::all(samples, checked.collect()))
+    let run = async |part: &Samples| {
+        let found = bisect(victim, part, largest, halvings, &attack_at, observer).await?;
+        let checked = found.into_iter().map(|smallest| smallest.checked);
+        Ok(checked.collect())
+    };
+    sparing(victim, samples, run).await
 }
 
 pub(crate) async fn bisect<V: Victim, A: Attack, O: Observer>(

@@ -108,7 +108,7 @@ fn worst_case(norm: Norm, evaluations: &[&Evaluation]) -> Option<WorstCase> {
         .map(|record| WorstRecord {
             id: record.id,
             label: record.label,
-            smallest: (record.clean_prediction != record.label).then_some(0.0),
+            smallest: (!record.is_right()).then_some(0.0),
             broken_by: None,
         })
         .collect();

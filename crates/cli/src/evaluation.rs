@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use buckler_attack::{
-    AnyAttack, AttackConfig, Evaluation, EvaluationProgress, Limits, Samples, evaluate,
+    AnyAttack, AttackConfig, Evaluation, EvaluationProgress, Limits, SampleSource, Samples,
+    evaluate,
 };
-use buckler_data::{DataSource, Dataset, LoadOptions, Split};
+use buckler_data::Dataset;
 use buckler_onnx::Measurement;
 use buckler_runtime::Classifier;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,21 +22,6 @@ pub fn samples(data: &Dataset) -> Result<Samples> {
     let images = Array4::from_shape_vec(shape, data.to_f32(0..data.len())?)?;
     let labels = data.labels().iter().map(|&label| usize::from(label));
     Ok(Samples::new(images, labels.collect()))
-}
-
-/// The first test images of a data set, all without a limit, as large as the model takes them.
-pub fn test_set(
-    source: &DataSource,
-    classifier: &Classifier,
-    limit: Option<usize>,
-) -> Result<Dataset> {
-    let options = LoadOptions {
-        size: limit,
-        // Other data sets have the size that they have.
-        image_size: matches!(source, DataSource::Folder { .. }).then(|| classifier.input().height),
-        ..LoadOptions::default()
-    };
-    Ok(source.load(Split::Test, &options)?)
 }
 
 /// Checks an attack against what the model takes.
@@ -71,11 +57,11 @@ pub fn standing(progress: &EvaluationProgress) -> String {
 }
 
 /// Runs `attack` over `samples`, with a progress bar.
-pub fn run(
+pub fn run<S: SampleSource>(
     runtime: &Runtime,
     name: &str,
     classifier: &Classifier,
-    samples: &Samples,
+    samples: &S,
     attack: &AnyAttack,
 ) -> Result<Evaluation> {
     let bar = bar(samples.len());

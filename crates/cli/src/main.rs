@@ -1,12 +1,18 @@
 //! The `buckler` command line.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod attack_args;
+mod class_map;
+mod command_line;
 mod commands;
 mod environment;
 mod evaluation;
 mod images;
+mod measured_card;
 mod model_args;
 mod output;
 mod publish;
+mod test_set;
 mod training_args;
 
 use std::process::ExitCode;

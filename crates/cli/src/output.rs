@@ -1,4 +1,6 @@
-use std::io::Write;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Result;
 use buckler_onnx::Port;
@@ -28,6 +30,14 @@ impl Output {
     }
 }
 
+/// Checks that a file can be written later, before what may take hours: makes another one beside it and removes it, for permissions
+/// alone do not tell.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let probe = path.with_file_name(format!(".buckler-{}", std::process::id()));
+    fs::File::create_new(&probe)?;
+    fs::remove_file(&probe)
+}
+
 /// A plain table; columns after the first are aligned to the right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
@@ -37,6 +47,15 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+/// A line of a file that somebody else made, without what a terminal would act on.
+pub fn printable(line: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().collect(),
+        false => c.to_string(),
+    };
+    line.chars().map(shown).collect()
 }
 
 /// `0.9812` as `98.12 %`.

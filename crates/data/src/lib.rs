@@ -39,6 +39,7 @@
 mod augment;
 mod batch;
 mod cifar;
+mod class_map;
 mod corruption;
 mod dataset;
 mod decode;
@@ -57,6 +58,7 @@ mod stream;
 pub use augment::Augmentation;
 pub use batch::{epoch_order, gather};
 pub use cifar::{cifar10, cifar100};
+pub use class_map::{ClassMap, ClassMapError, GivenClass, GivenClasses, MatchedBy, ModelClasses};
 pub use corruption::{
     Corruption, CorruptionFamily, LARGEST_SIDE, ParseCorruptionError, SMALLEST_SIDE, Severity,
     corrupt, corrupted,

@@ -41,25 +41,43 @@ pub(crate) fn store(path: &Path, evaluated: &[Evaluated]) -> Result<bool, Report
 /// Adversarials by the ids of their images.
 pub(crate) type Images = HashMap<u64, Array3<f32>>;
 
-/// All adversarials of an evaluation.
-pub(crate) fn of(folder: &Folder, measured: &Measured) -> Result<Images, ReportError> {
-    let mut images = Images::new();
+/// The adversarial of one image, if one is saved.
+pub(crate) fn find(
+    folder: &Folder,
+    measured: &Measured,
+    id: u64,
+) -> Result<Option<Array3<f32>>, ReportError> {
     for name in &measured.adversarials {
-        images.extend(load(&folder.file(name))?);
+        let path = folder.file(name);
+        if ids(&path)?.contains(&id) {
+            return Ok(load(&path)?.remove(&id));
+        }
     }
-    Ok(images)
+    Ok(None)
 }
 
-fn load(path: &Path) -> Result<Images, ReportError> {
+/// The ids of the images in a file, without reading these.
+pub(crate) fn ids(path: &Path) -> Result<Vec<u64>, ReportError> {
     let broken = |error: &dyn ToString| ReportError::broken(path, error.to_string());
-    let file = File::open(path).map_err(ReportError::file(path))?;
-    let mut reader = NpzReader::new(BufReader::new(file)).map_err(|e| broken(&e))?;
-    let ids: Array1<i64> = reader.by_name("ids").map_err(|e| broken(&e))?;
-    let images: Array4<f32> = reader.by_name("images").map_err(|e| broken(&e))?;
+    let ids: Array1<i64> = open(path)?.by_name("ids").map_err(|e| broken(&e))?;
+    let id = |&id: &i64| u64::try_from(id).map_err(|_| broken(&format!("{id} is not an id")));
+    ids.iter().map(id).collect()
+}
+
+/// The images in a file.
+pub(crate) fn load(path: &Path) -> Result<Images, ReportError> {
+    let broken = |error: &dyn ToString| ReportError::broken(path, error.to_string());
+    let ids = ids(path)?;
+    let images: Array4<f32> = open(path)?.by_name("images").map_err(|e| broken(&e))?;
     if ids.len() != images.len_of(Axis(0)) {
         let (ids, images) = (ids.len(), images.len_of(Axis(0)));
         return Err(broken(&format!("{ids} ids for {images} images")));
     }
     let images = images.outer_iter().map(|image| image.to_owned());
-    Ok(ids.iter().map(|&id| id as u64).zip(images).collect())
+    Ok(ids.into_iter().zip(images).collect())
+}
+
+fn open(path: &Path) -> Result<NpzReader<BufReader<File>>, ReportError> {
+    let file = File::open(path).map_err(ReportError::file(path))?;
+    NpzReader::new(BufReader::new(file)).map_err(|e| ReportError::broken(path, e))
 }

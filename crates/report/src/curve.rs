@@ -1,15 +1,14 @@
-//! The accuracy over the radius, as a drawing.
+//! The accuracy over the radius, as a drawing: a falling step for every attack and for the worst case.
 
-use buckler_attack::{Certification, WorstCase};
+use buckler_attack::{
+    BALL_TOLERANCE, Certification, Evaluation, WorstCase, WorstCaseError, worst_cases,
+};
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
 };
 
 use crate::{Report, ReportError};
-
-/// Points of the drawn step function.
-const STEPS: usize = 200;
 
 /// That can be told apart on white, by Okabe and Ito (2008).
 const COLOURS: [RGBColor; 6] = [
@@ -59,11 +58,13 @@ fn draw_certified(
         "l2 radius, pixels in [0, 1]",
         "certified accuracy",
     )?;
-    let steps = (0..=STEPS).map(|step| {
-        let radius = right * step as f64 / STEPS as f64;
-        (radius, certification.accuracy_at(radius))
-    });
-    chart.draw_series(LineSeries::new(steps, BLACK.stroke_width(2)))?;
+    let mut corners = vec![(0.0, certification.accuracy)];
+    for (index, point) in curve.iter().enumerate() {
+        let after = curve.get(index + 1).map_or(0.0, |next| next.accuracy);
+        corners.extend([(point.radius, point.accuracy), (point.radius, after)]);
+    }
+    corners.push((right, corners.last().map_or(0.0, |corner| corner.1)));
+    chart.draw_series([PathElement::new(corners, BLACK.stroke_width(2))])?;
     root.present()?;
     Ok(())
 }
@@ -96,14 +97,15 @@ where
     Ok(chart)
 }
 
-/// The figures of one attack at its radii, from the smallest.
+/// The worst case of one attack at all its radii, under its name.
 struct Line {
     name: String,
-    points: Vec<(f64, f64)>,
+    worst: WorstCase,
 }
 
-fn lines(report: &Report, worst: &WorstCase) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+/// The attacks of one norm. An attack with other parameters is another line.
+fn lines(report: &Report, worst: &WorstCase) -> Result<Vec<Line>, WorstCaseError> {
+    let mut groups: Vec<(String, String, Vec<&Evaluation>)> = Vec::new();
     for evaluation in report.evaluations() {
         let parameters = &evaluation.parameters;
         if parameters.norm != worst.norm {
@@ -113,23 +115,66 @@ fn lines(report: &Report, worst: &WorstCase) -> Vec<Line> {
             Some(objective) => format!("{} {objective}", parameters.attack),
             None => parameters.attack.clone(),
         };
-        let point = (
-            f64::from(parameters.eps_value),
-            evaluation.accuracy_under_attack,
+        let effort = format!(
+            "steps={} restarts={}",
+            parameters.steps, parameters.restarts
         );
-        match lines.iter_mut().find(|line| line.name == name) {
-            Some(line) => line.points.push(point),
-            None => lines.push(Line {
-                name,
-                points: vec![point],
-            }),
+        let group = groups
+            .iter_mut()
+            .find(|(other, others, _)| *other == name && *others == effort);
+        match group {
+            Some((.., evaluations)) => evaluations.push(evaluation),
+            None => groups.push((name, effort, vec![evaluation])),
         }
     }
-    for line in &mut lines {
-        line.points.push((0.0, worst.clean_accuracy));
-        line.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let alone = |name: &String| groups.iter().filter(|(other, ..)| other == name).count() == 1;
+    let mut lines = Vec::new();
+    for (name, effort, evaluations) in &groups {
+        let worst = worst_cases(evaluations)?;
+        lines.extend(worst.into_iter().map(|worst| Line {
+            name: match alone(name) {
+                true => name.clone(),
+                false => format!("{name} {effort}"),
+            },
+            worst,
+        }));
     }
-    lines
+    Ok(lines)
+}
+
+/// The corners of the accuracy as a falling step: it falls by each image at the distance of its closest adversarial found.
+fn steps(worst: &WorstCase, right: f64) -> Vec<(f64, f64)> {
+    let images = worst.samples.len().max(1) as f64;
+    let mut distances: Vec<f64> = worst
+        .samples
+        .iter()
+        .filter_map(|record| Some(f64::from(record.smallest?)))
+        .collect();
+    distances.sort_by(f64::total_cmp);
+    let mut corners = vec![(0.0, 1.0)];
+    for (broken, &distance) in distances.iter().enumerate() {
+        // Rounding takes some a hair beyond the radius that they were found at, to which they count.
+        let x = match distance - right {
+            beyond if beyond > BALL_TOLERANCE => break,
+            _ => distance.min(right),
+        };
+        let below = 1.0 - (broken + 1) as f64 / images;
+        let above = 1.0 - broken as f64 / images;
+        match corners.last_mut() {
+            Some(last) if last.0 == x => last.1 = below,
+            _ => corners.extend([(x, above), (x, below)]),
+        }
+    }
+    let last = corners.last().map_or(1.0, |corner| corner.1);
+    corners.push((right, last));
+    corners
+}
+
+/// The radii that were evaluated, on the step.
+fn measured(worst: &WorstCase) -> Vec<(f64, f64)> {
+    let points = worst.curve.iter();
+    let points = points.map(|point| (f64::from(point.eps_value), point.accuracy));
+    points.collect()
 }
 
 fn draw(
@@ -143,21 +188,20 @@ fn draw(
     root.fill(&WHITE)?;
     let x = format!("eps ({}, pixels in [0, 1])", worst.norm);
     let mut chart = chart(&root, right, &x, "accuracy")?;
-    let lines = lines(report, worst).into_iter();
-    for (line, &colour) in lines.zip(COLOURS.iter().cycle()) {
+    let lines = lines(report, worst)?;
+    let attacks = lines.iter().zip(COLOURS.iter().cycle());
+    let attacks = attacks.map(|(line, &colour)| (line.name.as_str(), &line.worst, colour, 1));
+    for (name, worst, colour, width) in attacks.chain([("worst case", worst, BLACK, 2)]) {
         chart
-            .draw_series(LineSeries::new(line.points, colour.stroke_width(1)).point_size(3))?
-            .label(line.name)
+            .draw_series([PathElement::new(
+                steps(worst, right),
+                colour.stroke_width(width),
+            )])?
+            .label(name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour));
+        let markers = measured(worst).into_iter();
+        chart.draw_series(markers.map(|point| Circle::new(point, 3, colour.filled())))?;
     }
-    let steps = (0..=STEPS).map(|step| {
-        let eps = right * step as f64 / STEPS as f64;
-        (eps, worst.accuracy_at(eps as f32))
-    });
-    chart
-        .draw_series(LineSeries::new(steps, BLACK.stroke_width(2)))?
-        .label("worst case")
-        .legend(|(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], BLACK));
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::LowerLeft)
@@ -167,3 +211,6 @@ fn draw(
     root.present()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,9 @@ pub enum ReportError {
         /// What it holds, and the remedy.
         reason: String,
     },
+    /// The folder holds a run that was interrupted.
+    #[error("{}: an unfinished evaluation is here: resume it, choose another folder, or remove this one", .0.display())]
+    Unfinished(PathBuf),
     /// What is verified is not what the report is about.
     #[error("the report is about {what} {expected}, this is {got}: give the one that was measured")]
     Other {

@@ -73,9 +73,7 @@ impl Folder {
         match read::<Identity>(&state)? {
             None => {}
             Some(_) if !resume => {
-                return Err(taken(
-                    "an unfinished evaluation is here: go on with `--resume`, choose another folder, or remove this one".to_owned(),
-                ));
+                return Err(ReportError::Unfinished(path.to_owned()));
             }
             Some(other) => {
                 if let Some(difference) = identity.difference(&other) {
@@ -142,7 +140,7 @@ impl Folder {
         self.file("state")
     }
 
-    fn adversarials(&self) -> PathBuf {
+    pub(crate) fn adversarials(&self) -> PathBuf {
         self.file("adversarials")
     }
 

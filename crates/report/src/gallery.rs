@@ -1,16 +1,13 @@
 //! The images that took least and most to break, as pictures.
 
-use std::{collections::HashMap, io::Cursor};
+use std::io::Cursor;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use buckler_attack::{Norm, Samples, WorstCase};
+use buckler_attack::{Norm, SampleSource, WorstCase};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use ndarray::ArrayView3;
 
-use crate::{
-    Folder, Report, ReportError,
-    adversarials::{self, Images},
-};
+use crate::{Folder, Report, ReportError, adversarials};
 
 /// Pictures at either end.
 const PICTURES: usize = 6;
@@ -27,6 +24,8 @@ pub(crate) struct Gallery {
 /// One image with its adversarial; pictures are data URIs.
 pub(crate) struct Exhibit {
     pub id: u64,
+    /// Empty where the image is not a file.
+    pub file: String,
     pub label: usize,
     pub prediction: usize,
     pub distance: f32,
@@ -40,11 +39,11 @@ pub(crate) struct Exhibit {
 }
 
 impl Gallery {
-    pub(crate) fn new(
+    pub(crate) fn new<S: SampleSource>(
         folder: &Folder,
         report: &Report,
         worst: &WorstCase,
-        samples: &Samples,
+        samples: &S,
     ) -> Result<Self, ReportError> {
         let mut broken: Vec<(usize, f32, usize)> = worst
             .samples
@@ -59,15 +58,10 @@ impl Gallery {
             record.map_or(0, |r| r.gradient_evaluations + r.forward_evaluations)
         };
         broken.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| cost(a).cmp(&cost(b))));
-        let mut cache = Cache {
-            folder,
-            report,
-            files: HashMap::new(),
-        };
-        let mut exhibits = |rows: &mut dyn Iterator<Item = &(usize, f32, usize)>| {
+        let exhibits = |rows: &mut dyn Iterator<Item = &(usize, f32, usize)>| {
             rows.take(PICTURES)
                 .filter_map(|&(row, distance, by)| {
-                    cache.exhibit(samples, row, distance, by).transpose()
+                    exhibit(folder, report, samples, (row, distance, by)).transpose()
                 })
                 .collect::<Result<Vec<_>, _>>()
         };
@@ -81,52 +75,44 @@ impl Gallery {
     }
 }
 
-/// Files of adversarials, each read once.
-struct Cache<'a> {
-    folder: &'a Folder,
-    report: &'a Report,
-    files: HashMap<usize, Images>,
-}
-
-impl Cache<'_> {
-    fn exhibit(
-        &mut self,
-        samples: &Samples,
-        row: usize,
-        distance: f32,
-        by: usize,
-    ) -> Result<Option<Exhibit>, ReportError> {
-        let Some(measured) = self.report.evaluations.get(by) else {
-            return Ok(None);
-        };
-        if !self.files.contains_key(&by) {
-            self.files
-                .insert(by, adversarials::of(self.folder, measured)?);
-        }
-        let record = measured.evaluation.samples.get(row);
-        let clean = samples.images.outer_iter().nth(row);
-        let (Some(record), Some(clean)) = (record, clean) else {
-            return Ok(None);
-        };
-        let saved = self.files.get(&by).and_then(|file| file.get(&record.id));
-        let Some(adversarial) = saved else {
-            return Ok(None);
-        };
-        let change = adversarial - &clean;
-        let largest = change.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-        let amplification = 0.5 / largest.max(f32::MIN_POSITIVE);
-        Ok(Some(Exhibit {
-            id: record.id,
-            label: record.label,
-            prediction: record.prediction,
-            distance,
-            attack: measured.evaluation.parameters.to_string(),
-            clean: picture(clean)?,
-            adversarial: picture(adversarial.view())?,
-            difference: picture(change.mapv(|v| 0.5 + amplification * v).view())?,
-            amplification,
-        }))
-    }
+/// The image in a row, broken at a distance by an evaluation.
+fn exhibit<S: SampleSource>(
+    folder: &Folder,
+    report: &Report,
+    samples: &S,
+    (row, distance, by): (usize, f32, usize),
+) -> Result<Option<Exhibit>, ReportError> {
+    let Some(measured) = report.evaluations.get(by) else {
+        return Ok(None);
+    };
+    let Some(record) = measured.evaluation.samples.get(row) else {
+        return Ok(None);
+    };
+    let Some(adversarial) = adversarials::find(folder, measured, record.id)? else {
+        return Ok(None);
+    };
+    let samples = samples.block(row..row + 1)?;
+    let Some(clean) = samples.images.outer_iter().next() else {
+        return Ok(None);
+    };
+    let change = &adversarial - &clean;
+    let largest = change.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    let amplification = 0.5 / largest.max(f32::MIN_POSITIVE);
+    let Some(prediction) = record.prediction else {
+        return Ok(None);
+    };
+    Ok(Some(Exhibit {
+        id: record.id,
+        file: report.subject.files.get(row).cloned().unwrap_or_default(),
+        label: record.label,
+        prediction,
+        distance,
+        attack: measured.evaluation.parameters.to_string(),
+        clean: picture(clean)?,
+        adversarial: picture(adversarial.view())?,
+        difference: picture(change.mapv(|v| 0.5 + amplification * v).view())?,
+        amplification,
+    }))
 }
 
 /// A PNG as a data URI.

@@ -138,7 +138,9 @@ fn picture(exhibit: &Exhibit, class_names: &[String]) -> Markup {
                 img src=(exhibit.difference) alt="the perturbation";
             }
             figcaption {
-                "image " (exhibit.id) ": " b { (label) } " taken for " b { (prediction) } " at "
+                "image " (exhibit.id)
+                @if !exhibit.file.is_empty() { " (" (exhibit.file) ")" }
+                ": " b { (label) } " taken for " b { (prediction) } " at "
                 (format!("{:.4}", exhibit.distance)) br;
                 small { (exhibit.attack) ", added times " (format!("{:.1}", exhibit.amplification)) }
             }

@@ -1,14 +1,14 @@
 use std::time::Instant;
 
 use buckler_attack::{
-    Attack, AttackError, Evaluation, EvaluationProgress, Progress, SampleError, SampleRecord,
-    Samples, Victim, evaluate_batch, flags, linearity, probe, smallest_eps, worst_cases,
+    Attack, AttackError, Evaluation, EvaluationProgress, Flag, Progress, SampleError, SampleRecord,
+    SampleSource, Victim, evaluate_batch, flags, linearity, probe, smallest_eps, worst_cases,
 };
 
 use crate::{Entry, Folder, Measured, Plan, Report, ReportError, Subject, folder::Block};
 
 /// Images that are attacked together, and lost together when the run is killed.
-const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 
 /// Where a run stands.
 #[derive(Clone, Debug)]
@@ -20,15 +20,16 @@ pub struct RunProgress {
 }
 
 /// Measures what the plan says. With a folder, every block of images is kept as soon as it is done, and blocks that are
-/// there already are not measured again: the result is that of an uninterrupted run, times aside.
+/// there already are not measured again: the result is that of an uninterrupted run, times aside. No more than one block of
+/// images is held at a time.
 ///
 /// `no_gradient` is the reason why the model has no gradients, if it has none.
 ///
 /// # Errors
-/// When there are no samples, they do not fit the victim, the victim fails, or a file cannot be read or written.
-pub async fn run<V: Victim>(
+/// When there are no samples, they cannot be read or do not fit the victim, the victim fails, or a file cannot be read or written.
+pub async fn run<V: Victim, S: SampleSource>(
     victim: &V,
-    samples: &Samples,
+    samples: &S,
     plan: &Plan,
     subject: Subject,
     no_gradient: Option<&str>,
@@ -38,7 +39,7 @@ pub async fn run<V: Victim>(
     if samples.is_empty() {
         return Err(AttackError::from(SampleError::Empty).into());
     }
-    let mut raised = probe(victim, samples, no_gradient.is_none()).await?;
+    let mut raised = look(victim, samples, no_gradient).await?;
     let mut evaluations = Vec::new();
     for (index, entry) in plan.entries.iter().enumerate() {
         let progress = |evaluation| {
@@ -69,7 +70,7 @@ pub async fn run<V: Victim>(
         .map(|m: &Measured| &m.evaluation)
         .collect();
     raised.extend(flags(&figures, victim.classes(), no_gradient));
-    Ok(Report {
+    let report = Report {
         images: samples.len(),
         clean_accuracy: figures.first().map_or(0.0, |first| first.clean_accuracy),
         worst_cases: worst_cases(&figures)?,
@@ -78,19 +79,36 @@ pub async fn run<V: Victim>(
         seconds: evaluations.iter().map(|measured| measured.seconds).sum(),
         evaluations,
         subject,
-    })
+        content_sha256: None,
+    };
+    report.sealed()
+}
+
+/// What the first images tell about the model.
+pub(crate) async fn look<V: Victim, S: SampleSource>(
+    victim: &V,
+    samples: &S,
+    no_gradient: Option<&str>,
+) -> Result<Vec<Flag>, ReportError> {
+    let first = samples.block(0..BLOCK)?;
+    first.check(victim).map_err(AttackError::from)?;
+    let first = first.with_prediction(victim).await?;
+    match first.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(probe(victim, &first, no_gradient.is_none()).await?),
+    }
 }
 
 /// One attack on all images.
-struct Runner<'a, V> {
+struct Runner<'a, V, S> {
     victim: &'a V,
-    samples: &'a Samples,
+    samples: &'a S,
     entry: &'a Entry,
     index: usize,
     folder: Option<&'a Folder>,
 }
 
-impl<V: Victim> Runner<'_, V> {
+impl<V: Victim, S: SampleSource> Runner<'_, V, S> {
     async fn run(
         &self,
         on_progress: &(impl Fn(EvaluationProgress) + Send + Sync),
@@ -129,7 +147,7 @@ impl<V: Victim> Runner<'_, V> {
         {
             return Ok(block);
         }
-        let part = self.samples.range(start..start + BLOCK);
+        let part = self.samples.block(start..start + BLOCK)?;
         let begun = Instant::now();
         let attack = &self.entry.attack;
         let evaluated = match self.entry.halvings {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use buckler_attack::WorstCase;
 
-use crate::Report;
+use crate::{Report, Skipped};
+
+/// Files that were left out and are listed.
+const SHOWN: usize = 20;
 
 pub(crate) const HEADER: [&str; 7] = [
     "attack",
@@ -51,7 +54,25 @@ pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     }
     let assumed = subject.assumptions.iter();
     facts.extend(assumed.map(|assumption| ("assumed", assumption.clone())));
+    let skipped = subject.skipped.len();
+    if skipped > 0 {
+        let count = format!("{skipped} files that cannot be read");
+        facts.push(("left out", count));
+        let files = subject.skipped.iter().take(SHOWN);
+        facts.extend(
+            files.map(|Skipped { file, reason }| ("left out", format!("{file}: {reason}"))),
+        );
+    }
     facts
+}
+
+/// A number with so many digits after the point, and without the sign of what rounds to zero.
+pub fn fixed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) => digits.to_owned(),
+        _ => text,
+    }
 }
 
 /// One row for each attack.
@@ -87,7 +108,7 @@ pub(crate) const LINEARITY_NOTE: &str = "Means over the images of the rise of th
 
 /// One row for each ball.
 pub(crate) fn linearity(report: &Report) -> Vec<Vec<String>> {
-    let number = |value: f64| format!("{value:.4}");
+    let number = |value: f64| fixed(value, 4);
     let rows = report.linearity.iter().map(|linearity| {
         let mean = &linearity.mean;
         vec![
@@ -152,4 +173,19 @@ pub(crate) fn median(worst: &WorstCase) -> String {
 
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        assert_eq!(fixed(-0.00004, 4), "0.0000");
+        assert_eq!(fixed(-0.0, 2), "0.00");
+        assert_eq!(fixed(-0.00005001, 4), "-0.0001");
+        assert_eq!(fixed(-12.5, 0), "-12");
+        assert_eq!(fixed(-0.4, 0), "0");
+        assert_eq!(fixed(f64::NEG_INFINITY, 2), "-inf");
+    }
 }

@@ -1,21 +1,23 @@
-use buckler_attack::Samples;
+use buckler_attack::SampleSource;
 use buckler_onnx::write_atomic;
 
-use crate::{Folder, Report, ReportError, curve, gallery::Gallery, html, markdown};
+use crate::{
+    Folder, Report, ReportError, curve, gallery::Gallery, html, markdown, report::curve_file,
+};
 
 /// Writes a finished run's report into its folder, and takes the run's state away. `class_names` are those of the model.
 ///
 /// # Errors
-/// When a picture cannot be drawn or a file cannot be written.
-pub fn write(
+/// When an image cannot be read, a picture cannot be drawn or a file cannot be written.
+pub fn write<S: SampleSource>(
     folder: &Folder,
     report: &Report,
-    samples: &Samples,
+    samples: &S,
     class_names: &[String],
 ) -> Result<(), ReportError> {
     let mut curves = Vec::new();
     for worst in &report.worst_cases {
-        let name = format!("curve-{}.svg", worst.norm);
+        let name = curve_file(worst.norm);
         let svg = curve::svg(report, worst)?;
         save(folder, &name, &svg)?;
         curves.push((name, svg));

@@ -17,7 +17,7 @@ fn broken_by_gradients(evaluation: &Evaluation, record: &SampleRecord) -> bool {
         Some(attack) => attack.parse().ok(),
         None => evaluation.parameters.kind(),
     };
-    record.broken && (record.clean_prediction != record.label || asks_for_gradients(by))
+    record.broken && (!record.is_right() || asks_for_gradients(by))
 }
 
 /// Compares, for every norm and radius, what the attacks on the gradients leave with what all leave.

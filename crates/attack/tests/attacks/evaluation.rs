@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use buckler_attack::{
-    Attack, AttackError, Epsilon, Evaluation, EvaluationProgress, Fgsm, Norm, Observer, Outcome,
-    Parameters, Pgd, Samples, Status, Threat, Victim, accuracy, evaluate, smallest_eps,
-    worst_cases,
+    Attack, AttackError, Epsilon, Evaluation, EvaluationProgress, Fgsm, Flag, Gradient, InputSpec,
+    Norm, Objective, Observer, Outcome, Parameters, Pgd, Samples, Status, Threat, Victim,
+    VictimError, accuracy, evaluate, flags, linearity, smallest_eps, worst_cases,
 };
-use ndarray::{Array4, Axis};
+use ndarray::{Array2, Array4, Axis};
 
 use crate::support::{SMALL, at_margin, smooth, threat};
 
@@ -79,7 +79,7 @@ async fn batches_change_nothing_and_the_sums_add_up() {
     for record in whole.samples.iter().filter(|r| r.linf.is_some()) {
         assert_eq!(record.outcome, Status::AdversarialFound);
         assert!(record.linf.unwrap() <= 0.02 + 1e-6);
-        assert_ne!(record.prediction, record.label);
+        assert_ne!(record.prediction, Some(record.label));
     }
 }
 
@@ -191,7 +191,7 @@ async fn the_worst_case_is_taken_image_by_image_in_each_norm() {
     for (row, record) in in_linf.samples.iter().enumerate() {
         let broken = linf.samples[row].broken || fgsm.samples[row].broken;
         assert_eq!(record.smallest.is_some(), broken);
-        let wrong = linf.samples[row].clean_prediction != record.label;
+        let wrong = !linf.samples[row].is_right();
         assert_eq!(record.smallest == Some(0.0), wrong);
         assert_eq!(record.broken_by.is_some(), broken && !wrong);
     }
@@ -289,4 +289,123 @@ async fn an_evaluation_can_be_spawned_on_a_thread_pool() {
         evaluate(&victim, &samples, &pgd(Norm::Linf, 0.02), 8, |_| ()).await
     });
     assert_eq!(task.await.unwrap().unwrap().images, 40);
+}
+
+/// Has no finite logits for images that begin with a zero.
+struct Blind<V>(V);
+
+impl<V: Victim> Blind<V> {
+    fn blind(images: &Array4<f32>, mut logits: Array2<f32>) -> Array2<f32> {
+        for (image, mut row) in images.outer_iter().zip(logits.outer_iter_mut()) {
+            if image.iter().next() == Some(&0.0) {
+                row.fill(f32::NAN);
+            }
+        }
+        logits
+    }
+}
+
+impl<V: Victim> Victim for Blind<V> {
+    fn input(&self) -> InputSpec {
+        self.0.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.0.classes()
+    }
+
+    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        let logits = self.0.logits(images.clone()).await?;
+        Ok(Self::blind(&images, logits))
+    }
+
+    async fn gradient(
+        &self,
+        images: Array4<f32>,
+        objectives: Vec<Objective>,
+    ) -> Result<Gradient, VictimError> {
+        let answer = self.0.gradient(images.clone(), objectives).await?;
+        Ok(Gradient {
+            logits: Self::blind(&images, answer.logits),
+            ..answer
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_finite_logits_counts_as_broken_and_the_others_are_attacked() {
+    let (victim, mut samples) = subject();
+    let attack = pgd(Norm::Linf, 0.01);
+    let whole = evaluate(&victim, &samples, &attack, 16, |_| ())
+        .await
+        .unwrap();
+    for row in [4, 20] {
+        samples.images.index_axis_mut(Axis(0), row)[[0, 0, 0]] = 0.0;
+    }
+    let victim = Blind(victim);
+    let evaluation = evaluate(&victim, &samples, &attack, 16, |_| ())
+        .await
+        .unwrap();
+    for (row, (record, before)) in evaluation.samples.iter().zip(&whole.samples).enumerate() {
+        if [4, 20].contains(&row) {
+            assert_eq!((record.clean_prediction, record.prediction), (None, None));
+            assert!(record.broken && record.linf.is_none());
+            assert_eq!(
+                (record.gradient_evaluations, record.forward_evaluations),
+                (0, 1)
+            );
+        } else {
+            assert_eq!(record, before);
+        }
+    }
+    assert_eq!(evaluation.clean_accuracy, 35.0 / 40.0);
+    let raised = flags(&[&evaluation], 4, None);
+    assert!(
+        raised.contains(&Flag::NoPrediction {
+            without: 2,
+            images: 40
+        }),
+        "{raised:?}"
+    );
+    assert_eq!(accuracy(&victim, &samples).await.unwrap(), 35.0 / 40.0);
+    let json = serde_json::to_string(&evaluation).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Evaluation>(&json).unwrap(),
+        evaluation
+    );
+
+    let largest = Epsilon::new(0.05).unwrap();
+    let attack_at = |epsilon| {
+        Pgd::new(Threat {
+            norm: Norm::Linf,
+            epsilon,
+        })
+    };
+    let smallest = smallest_eps(&victim, &samples, largest, 3, attack_at, &())
+        .await
+        .unwrap();
+    assert_eq!(smallest.len(), 40);
+    assert_eq!(smallest[20].record.clean_prediction, None);
+    assert!(smallest[21].record.clean_prediction.is_some());
+    let linearity = linearity(&victim, &samples, &attack).await.unwrap();
+    assert_eq!((linearity.images, linearity.samples.len()), (38, 38));
+    assert!(
+        linearity
+            .samples
+            .iter()
+            .all(|record| ![4, 20].contains(&record.id))
+    );
+}
+
+#[tokio::test]
+async fn images_without_any_finite_logits_are_all_broken() {
+    let (victim, mut samples) = subject();
+    samples.images.fill(0.0);
+    let evaluation = evaluate(&Blind(victim), &samples, &pgd(Norm::L2, 0.1), 16, |_| ());
+    let evaluation = evaluation.await.unwrap();
+    assert_eq!(
+        (evaluation.clean_accuracy, evaluation.accuracy_under_attack),
+        (0.0, 0.0)
+    );
+    assert_eq!(evaluation.gradient_evaluations, 0);
 }

@@ -4,13 +4,10 @@ mod smoothing;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use buckler_attack::Samples;
-use buckler_data::DataSource;
-use buckler_runtime::Classifier;
 
-use crate::evaluation;
 use crate::model_args::ModelArgs;
 use crate::output::Output;
+use crate::test_set::TestSetArgs;
 
 /// Prove, for every image of a test set, within what distance no perturbation changes the class
 ///
@@ -27,12 +24,8 @@ use crate::output::Output;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Data set as NAME[:DIR]
-    #[arg(long)]
-    data: DataSource,
-    /// Only the first so many test images
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    test_set: TestSetArgs,
     /// Seed of all that is drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -49,11 +42,5 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     match args.smoothing.sigma {
         Some(sigma) => smoothing::run(args, sigma, output),
         None => bounds::run(args, output),
-    }
-}
-
-impl Args {
-    fn samples(&self, classifier: &Classifier) -> Result<Samples> {
-        evaluation::samples(&evaluation::test_set(&self.data, classifier, self.limit)?)
     }
 }

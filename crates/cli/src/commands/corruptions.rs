@@ -1,16 +1,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use buckler_attack::accuracy;
-use buckler_data::{
-    Corruption, DataSource, Dataset, Severity, Split, corrupted, write_corruption_preview,
-};
+use buckler_attack::{SampleSource, Samples, predictions};
+use buckler_data::{ClassMap, Corruption, Severity, corrupt, write_corruption_preview};
+use buckler_report::Skipped;
+use ndarray::{Array4, Axis};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::evaluation;
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
+use crate::test_set::TestSetArgs;
 
 /// Measure accuracy on a test set under common corruptions: noise, blur, weather, digital
 ///
@@ -24,18 +25,14 @@ use crate::output::{Output, percent, table};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Data set as NAME[:DIR]
-    #[arg(long)]
-    data: DataSource,
+    #[command(flatten)]
+    test_set: TestSetArgs,
     /// Only these corruptions, separated by commas [default: all fifteen]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Corruption>,
     /// Severities, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5", value_parser = severity)]
     severity: Vec<Severity>,
-    /// Only the first so many test images
-    #[arg(long)]
-    limit: Option<usize>,
     /// Seed of all that is drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -56,7 +53,12 @@ fn severity(text: &str) -> Result<Severity, String> {
 struct Report {
     model: PathBuf,
     sha256: String,
+    assumptions: Vec<String>,
     data: String,
+    images_sha256: String,
+    /// Class of the model for each class of the data set.
+    classes: ClassMap,
+    skipped: Vec<Skipped>,
     images: usize,
     seed: u64,
     severities: Vec<Severity>,
@@ -74,10 +76,13 @@ struct Row {
     mean_accuracy: f64,
 }
 
+/// Images that are held at a time.
+const BLOCK: usize = 128;
+
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let data = evaluation::test_set(&args.data, &classifier, args.limit)?;
     if let Some(path) = &args.preview {
+        let data = args.test_set.dataset(&classifier)?;
         write_corruption_preview(&data, 0, args.seed, path)?;
         tracing::info!(sheet = %path.display(), "written");
         return Ok(());
@@ -89,49 +94,113 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if args.severity.is_empty() {
         bail!("no severity was given: name some from 1 to 5");
     }
+    let samples = args.test_set.load(&classifier)?;
     let runtime = Runtime::new()?;
-    let measure = |data: &Dataset| -> Result<f64> {
-        let samples = evaluation::samples(data)?;
-        Ok(runtime.block_on(accuracy(&classifier, &samples))?)
+    let right = |part: &Samples| -> Result<usize> {
+        part.check(&classifier)?;
+        let predictions = runtime.block_on(predictions(&classifier, &part.images))?;
+        let pairs = predictions.iter().zip(&part.labels);
+        Ok(pairs
+            .filter(|(class, label)| **class == Some(**label))
+            .count())
     };
-    let clean_accuracy = measure(&data)?;
-    let bar = evaluation::bar(corruptions.len() * args.severity.len() * data.len());
-    let mut rows = Vec::new();
-    for &corruption in &corruptions {
-        bar.set_prefix(corruption.to_string());
-        let mut accuracies = Vec::new();
-        for &severity in &args.severity {
-            let data = corrupted(&data, corruption, severity, args.seed)?;
-            accuracies.push(measure(&data)?);
-            bar.inc(data.len() as u64);
+    let bar = evaluation::bar(corruptions.len() * args.severity.len() * samples.len());
+    let mut clean = 0;
+    let mut counts = vec![vec![0; args.severity.len()]; corruptions.len()];
+    for start in (0..samples.len()).step_by(BLOCK) {
+        let part = samples.block(start..start + BLOCK)?;
+        clean += right(&part)?;
+        for (&corruption, counts) in corruptions.iter().zip(&mut counts) {
+            bar.set_prefix(corruption.to_string());
+            for (&severity, count) in args.severity.iter().zip(counts) {
+                *count += right(&corrupted(&part, corruption, severity, args.seed)?)?;
+                bar.inc(part.len() as u64);
+            }
         }
-        rows.push(Row {
-            corruption,
-            mean_accuracy: mean(&accuracies),
-            accuracy: accuracies,
-        });
     }
     bar.finish_and_clear();
+    let share = |count: usize| count as f64 / samples.len() as f64;
+    let rows: Vec<Row> = corruptions
+        .into_iter()
+        .zip(counts)
+        .map(|(corruption, counts)| {
+            let accuracy: Vec<f64> = counts.into_iter().map(share).collect();
+            Row {
+                corruption,
+                mean_accuracy: mean(&accuracy),
+                accuracy,
+            }
+        })
+        .collect();
     let means: Vec<f64> = rows.iter().map(|row| row.mean_accuracy).collect();
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
-        data: format!("{}/{}", args.data.name(), Split::Test),
-        images: data.len(),
+        assumptions: samples.assumptions(&classifier),
+        data: samples.name.clone(),
+        images_sha256: samples.images_sha256.clone(),
+        classes: samples.classes.clone(),
+        skipped: samples.skipped.clone(),
+        images: samples.len(),
         seed: args.seed,
         severities: args.severity.clone(),
-        clean_accuracy,
+        clean_accuracy: share(clean),
         mean_accuracy: mean(&means),
         corruptions: rows,
     };
-    output.print(&report, describe)
+    let notes = samples.notes(&classifier);
+    output.print(&report, |report| describe(report, &notes))
+}
+
+/// The samples corrupted, each as its id says, by as many threads as there are cores.
+fn corrupted(
+    part: &Samples,
+    corruption: Corruption,
+    severity: Severity,
+    seed: u64,
+) -> Result<Samples> {
+    let (count, channels, height, width) = part.images.dim();
+    let images: Vec<(u64, Vec<f32>)> = part
+        .ids
+        .iter()
+        .zip(part.images.axis_iter(Axis(0)))
+        .map(|(&id, image)| (id, image.iter().copied().collect()))
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
+    let share = count.div_ceil(threads).max(1);
+    let parts: Vec<Result<Vec<f32>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = images
+            .chunks(share)
+            .map(|mine| {
+                scope.spawn(move || -> Result<Vec<f32>> {
+                    let mut pixels = Vec::new();
+                    for (id, image) in mine {
+                        let shape = [channels, height, width];
+                        pixels.extend(corrupt(image, shape, corruption, severity, seed, *id)?);
+                    }
+                    Ok(pixels)
+                })
+            })
+            .collect();
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.map(|end| end.unwrap_or_else(|_| bail!("a thread that corrupts images failed")))
+            .collect()
+    });
+    let mut pixels = Vec::with_capacity(part.images.len());
+    for part in parts {
+        pixels.extend(part?);
+    }
+    Ok(Samples {
+        images: Array4::from_shape_vec((count, channels, height, width), pixels)?,
+        ..part.clone()
+    })
 }
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, notes: &[String]) -> String {
     let severities: Vec<String> = report.severities.iter().map(Severity::to_string).collect();
     let mut header = vec!["corruption"];
     header.extend(severities.iter().map(String::as_str));
@@ -142,12 +211,19 @@ fn describe(report: &Report) -> String {
         cells.push(percent(row.mean_accuracy));
         cells
     });
-    format!(
+    let mut text = format!(
         "{} images of {}, clean accuracy {}, mean under corruptions {}\n{}",
         report.images,
         report.data,
         percent(report.clean_accuracy),
         percent(report.mean_accuracy),
         table(&header, rows)
-    )
+    );
+    for note in notes {
+        text.push_str(&format!("\n{note}"));
+    }
+    for assumption in &report.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
+    }
+    text
 }

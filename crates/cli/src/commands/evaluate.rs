@@ -1,17 +1,20 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use buckler_attack::{AnyAttack, AttackKind, Epsilon, Evaluation};
-use buckler_data::{DataSource, Split};
-use buckler_report::{Entry, Folder, Plan, Report, RunProgress, Subject, images_sha256};
+use anyhow::{Result, anyhow, bail};
+use buckler_attack::{AnyAttack, AttackKind, Epsilon, Evaluation, SampleSource};
+use buckler_data::MatchedBy;
+use buckler_report::{
+    Entry, Expected, Folder, Plan, Report, ReportError, RunProgress, Subject, Verification, fixed,
+};
 use buckler_runtime::Classifier;
 use tokio::runtime::Runtime;
 
 use crate::attack_args::AttackOptions;
-use crate::evaluation::samples;
+use crate::measured_card::MeasuredCard;
 use crate::model_args::ModelArgs;
-use crate::output::{Output, percent, table};
-use crate::{evaluation, publish};
+use crate::output::{Output, percent, printable, table};
+use crate::test_set::{TestSet, TestSetArgs};
+use crate::{command_line, evaluation};
 
 /// Measure accuracy on a test set, clean and under attack
 ///
@@ -26,9 +29,8 @@ use crate::{evaluation, publish};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Data set as NAME[:DIR]
-    #[arg(long)]
-    data: DataSource,
+    #[command(flatten)]
+    test_set: TestSetArgs,
     /// Radii of the ball in pixel units, separated by commas
     #[arg(long, value_delimiter = ',', required_unless_present = "verify")]
     eps: Vec<Epsilon>,
@@ -46,16 +48,14 @@ pub struct Args {
     /// Also compare, at every radius, the rise of the loss that the gradient predicts with that under PGD
     #[arg(long)]
     linearity: bool,
-    /// Only the first so many test images
-    #[arg(long)]
-    limit: Option<usize>,
     /// Write report.json, report.md, report.html and the adversarial images here, and keep the state of the run meanwhile
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Go on with the run that was interrupted
     #[arg(long, requires = "report")]
     resume: bool,
-    /// Recompute the claims of a report.json from the adversarial images saved beside it; measures nothing new
+    /// Recompute the claims of a report.json from the model, the data and the adversarial images saved beside it, and list what cannot
+    /// be verified; measures nothing new
     #[arg(long, value_name = "FILE", conflicts_with_all = ["eps", "report", "min_eps", "linearity", "limit", "write_card"])]
     verify: Option<PathBuf>,
     /// Add the figures to the model's card, inside the model and beside it, replacing those of the same attack
@@ -72,20 +72,17 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let classifier = args.model.load()?;
     let plan = plan(args, &classifier)?;
-    let samples = samples(&evaluation::test_set(&args.data, &classifier, args.limit)?)?;
-    let data = format!("{}/{}", args.data.name(), Split::Test);
+    let card = match args.write_card {
+        true => Some(MeasuredCard::new(&args.model.model, &classifier)?),
+        false => None,
+    };
+    let samples = args.test_set.load(&classifier)?;
     let subject = Subject {
-        buckler: env!("CARGO_PKG_VERSION").to_owned(),
-        model: args.model.model.display().to_string(),
-        sha256: classifier.sha256().to_owned(),
-        assumptions: classifier.assumptions().to_vec(),
-        normalization: args.model.normalization(),
-        data,
-        images_sha256: images_sha256(&samples),
-        command: command_line(args),
+        command: command_line::repeatable(),
+        ..subject(args, &classifier, &samples)
     };
     let folder = match &args.report {
-        Some(path) => Some(Folder::open(path, &subject, &plan, args.resume)?),
+        Some(path) => Some(open(path, &subject, &plan, args.resume)?),
         None => None,
     };
     let bar = evaluation::bar(plan.entries.len() * samples.len());
@@ -109,13 +106,44 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     ));
     bar.finish_and_clear();
     let report = report?;
+    // What was measured is shown before anything else can fail.
+    let notes = samples.notes(&classifier);
+    output.print(&report, |report| describe(report, &notes))?;
     if let Some(folder) = &folder {
         buckler_report::write(folder, &report, &samples, classifier.class_names())?;
     }
-    if args.write_card {
-        write_card(args, &report)?;
+    if let Some(card) = card {
+        let evaluations = report.evaluations.iter().map(|m| &m.evaluation);
+        let evaluations: Vec<&Evaluation> = evaluations.collect();
+        let Subject { data, command, .. } = &report.subject;
+        let measured = evaluation::measurements(data, command, &evaluations);
+        card.write(measured, args.model.normalization())?;
     }
-    output.print(&report, describe)
+    Ok(())
+}
+
+/// The model and the data at hand.
+fn subject(args: &Args, classifier: &Classifier, samples: &TestSet) -> Subject {
+    Subject {
+        buckler: env!("CARGO_PKG_VERSION").to_owned(),
+        model: args.model.model.display().to_string(),
+        sha256: classifier.sha256().to_owned(),
+        assumptions: samples.assumptions(classifier),
+        normalization: args.model.normalization(),
+        data: samples.name.clone(),
+        images_sha256: samples.images_sha256.clone(),
+        classes: Some(samples.classes.clone()),
+        files: samples.files.clone(),
+        skipped: samples.skipped.clone(),
+        command: String::new(),
+    }
+}
+
+fn open(path: &Path, subject: &Subject, plan: &Plan, resume: bool) -> Result<Folder> {
+    Folder::open(path, subject, plan, resume).map_err(|error| match error {
+        ReportError::Unfinished(_) => anyhow!("{error} (`--resume` goes on with it)"),
+        error => error.into(),
+    })
 }
 
 /// Every attack at every radius, and where it was asked for the smallest radius of each image.
@@ -171,7 +199,7 @@ fn list(attacks: &[AttackKind]) -> String {
     names.join(", ")
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, notes: &[String]) -> String {
     let rows = report.evaluations.iter().map(|measured| {
         let evaluation = &measured.evaluation;
         let images = evaluation.images.max(1) as f64;
@@ -211,9 +239,21 @@ fn describe(report: &Report) -> String {
     for linearity in &report.linearity {
         let (ball, mean) = (&linearity.parameters, &linearity.mean);
         text.push_str(&format!(
-            "\nloss in {} {}: {:.4}, rises by {:.4} as the gradient predicts ({:.4} within [0, 1]), by {:.4} after that step, by {:.4} under PGD",
-            ball.norm, ball.eps, mean.loss, mean.predicted, mean.predicted_in_box, mean.one_step, mean.iterated
+            "\nloss in {} {}: {}, rises by {} as the gradient predicts ({} within [0, 1]), by {} after that step, by {} under PGD",
+            ball.norm,
+            ball.eps,
+            fixed(mean.loss, 4),
+            fixed(mean.predicted, 4),
+            fixed(mean.predicted_in_box, 4),
+            fixed(mean.one_step, 4),
+            fixed(mean.iterated, 4)
         ));
+    }
+    for note in notes {
+        text.push_str(&format!("\n{note}"));
+    }
+    for assumption in &report.subject.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
     }
     for flag in &report.flags {
         text.push_str(&format!("\nflag: {flag}"));
@@ -224,107 +264,78 @@ fn describe(report: &Report) -> String {
 /// Exits with a failure when a claim does not hold.
 fn verify(args: &Args, path: &Path, output: Output) -> Result<()> {
     let report = Report::read(path)?;
-    let classifier = args
-        .model
-        .load_normalized(report.subject.normalization.clone())?;
-    let samples = samples(&evaluation::test_set(
-        &args.data,
-        &classifier,
-        Some(report.images),
-    )?)?;
-    let verification = Runtime::new()?.block_on(buckler_report::verify(
-        &classifier,
-        classifier.sha256(),
-        &samples,
-        path,
-    ))?;
-    output.print(&verification, |verification| {
-        let rows = verification.claims.iter().map(|claim| {
-            vec![
-                claim.what.clone(),
-                percent(claim.stated),
-                percent(claim.recomputed),
-                if claim.holds() { "holds" } else { "DIFFERS" }.to_owned(),
-            ]
-        });
-        let mut text = table(&["claim", "stated", "recomputed", ""], rows);
-        for problem in &verification.problems {
-            text.push_str(&format!("\n{problem}"));
-        }
-        text
-    })?;
+    let stated = &report.subject;
+    let classifier = args.model.load_normalized(stated.normalization.clone())?;
+    let measured = command_line::parse(&stated.command);
+    let planned = match &measured {
+        Ok(measured) => plan(measured, &classifier).map_err(|error| format!("{error:#}")),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let test_set = TestSetArgs {
+        limit: match &measured {
+            Ok(measured) => measured.test_set.limit,
+            Err(_) => Some(report.images + stated.skipped.len()),
+        },
+        skip_broken: args.test_set.skip_broken || !stated.skipped.is_empty(),
+        ..args.test_set.clone()
+    };
+    let given = stated.classes.as_ref();
+    let given = given.filter(|map| map.by == MatchedBy::Given && args.test_set.class_map.is_none());
+    let samples = match given {
+        Some(map) => test_set.load_with(&classifier, &map.to_given())?,
+        None => test_set.load(&classifier)?,
+    };
+    let normalization = args.model.normalization();
+    let subject = Subject {
+        normalization: normalization.clone().or(stated.normalization.clone()),
+        ..subject(args, &classifier, &samples)
+    };
+    let expected = Expected {
+        subject: &subject,
+        plan: planned.as_ref().map_err(Clone::clone),
+        no_gradient: classifier.can_attack().err(),
+    };
+    let verification = buckler_report::verify(&classifier, &expected, &samples, path);
+    let mut verification = Runtime::new()?.block_on(verification)?;
+    if let Ok(measured) = &measured
+        && measured.model.normalization() != stated.normalization
+    {
+        verification
+            .problems
+            .push("the normalisation that the report states is not that of its command".to_owned());
+    }
+    if stated.normalization.is_some() && normalization.is_none() {
+        verification.not_verified.push(
+            "normalisation: the model was given its pixels as the report says; `--mean` and `--std` hold it against others".to_owned(),
+        );
+    }
+    if given.is_some() {
+        verification.not_verified.push(
+            "classes: matched with the model's as the report gives them; `--class-map FILE` holds them against a file".to_owned(),
+        );
+    }
+    output.print(&verification, describe_verification)?;
     if !verification.holds() {
         bail!("the report does not hold");
     }
     Ok(())
 }
 
-fn write_card(args: &Args, report: &Report) -> Result<()> {
-    let dir = args
-        .model
-        .model
-        .parent()
-        .context("the model's path has no folder")?;
-    let mut card = buckler_onnx::Model::read(&args.model.model)?
-        .card()?
-        .unwrap_or_default();
-    if let Some(normalization) = args.model.normalization() {
-        card.input.normalization = Some(normalization);
+fn describe_verification(verification: &Verification) -> String {
+    let rows = verification.claims.iter().map(|claim| {
+        vec![
+            printable(&claim.what),
+            percent(claim.stated),
+            percent(claim.recomputed),
+            if claim.holds() { "holds" } else { "DIFFERS" }.to_owned(),
+        ]
+    });
+    let mut text = table(&["claim", "stated", "recomputed", ""], rows);
+    for problem in &verification.problems {
+        text.push_str(&format!("\nproblem: {}", printable(problem)));
     }
-    let evaluations: Vec<&Evaluation> = report.evaluations.iter().map(|m| &m.evaluation).collect();
-    let Subject { data, command, .. } = &report.subject;
-    for measured in evaluation::measurements(data, command, &evaluations) {
-        card.measured.retain(|old| {
-            (&old.data, &old.attack, old.images)
-                != (&measured.data, &measured.attack, measured.images)
-        });
-        card.measured.push(measured);
+    for line in &verification.not_verified {
+        text.push_str(&format!("\nnot verified: {}", printable(line)));
     }
-    publish::update_card(dir, &card)
-}
-
-/// What measures the same again, with the data set's name alone: where its files lie is nobody's business.
-fn command_line(args: &Args) -> String {
-    let eps: Vec<String> = args.eps.iter().map(Epsilon::to_string).collect();
-    let attacks: Vec<&str> = args.attack.iter().map(|kind| kind.name()).collect();
-    let options = &args.options;
-    let mut line = format!(
-        "buckler evaluate {} --data {} --attack {} --eps {} --seed {}",
-        args.model.model.display(),
-        args.data.name(),
-        attacks.join(","),
-        eps.join(","),
-        options.seed
-    );
-    let mut add = |flag: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line.push_str(&format!(" --{flag} {value}"));
-        }
-    };
-    let normalization = args.model.normalization();
-    let numbers = |values: &[f32]| {
-        let values: Vec<String> = values.iter().map(f32::to_string).collect();
-        values.join(",")
-    };
-    add("mean", normalization.as_ref().map(|n| numbers(&n.mean)));
-    add("std", normalization.as_ref().map(|n| numbers(&n.std)));
-    add("norm", options.norm.map(|norm| norm.to_string()));
-    add(
-        "objective",
-        options.objective.map(|objective| objective.to_string()),
-    );
-    add(
-        "variants",
-        options.variants.map(|variants| variants.to_string()),
-    );
-    add("steps", options.steps.map(|n| n.to_string()));
-    add("step-size", options.step_size.map(|size| size.to_string()));
-    add("restarts", options.restarts.map(|n| n.to_string()));
-    add("limit", args.limit.map(|n| n.to_string()));
-    for (flag, given) in [("min-eps", args.min_eps), ("linearity", args.linearity)] {
-        if given {
-            line.push_str(&format!(" --{flag}"));
-        }
-    }
-    line
+    text
 }

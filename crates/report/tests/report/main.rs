@@ -1,15 +1,20 @@
 //! Runs, interruptions, reports and their verification, against a victim known in closed form.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod memory;
 mod pages;
 mod resume;
+mod tampering;
 mod verification;
 mod victim;
 
 use std::path::Path;
 
 use buckler_attack::{AttackConfig, Limits, Norm, Pgd, Samples, Threat};
-use buckler_report::{Entry, Folder, Plan, Report, Subject, images_sha256, run, write};
+use buckler_report::{
+    Entry, Expected, Folder, Plan, Report, ReportError, Subject, Verification, images_sha256, run,
+    verify, write,
+};
 
 use crate::victim::{INPUT, Linear, samples};
 
@@ -41,7 +46,7 @@ fn subject(samples: &Samples) -> Subject {
         model: "models/<linear>.onnx".to_owned(),
         sha256: "abc".to_owned(),
         data: "noise/test".to_owned(),
-        images_sha256: images_sha256(samples),
+        images_sha256: images_sha256(samples).unwrap(),
         command: "buckler evaluate models/<linear>.onnx".to_owned(),
         ..Subject::default()
     }
@@ -79,9 +84,31 @@ async fn finished(path: &Path) -> (Linear, Samples, Report) {
 /// What does not depend on the clock.
 fn timeless(mut report: Report) -> Report {
     report.seconds = 0.0;
+    report.content_sha256 = None;
     for measured in &mut report.evaluations {
         measured.seconds = 0.0;
         measured.adversarials.clear();
     }
     report
+}
+
+/// Verifies the report in a folder, which is about a model and so many images.
+async fn verified(dir: &Path, sha256: &str, images: usize) -> Result<Verification, ReportError> {
+    let (samples, plan) = (samples(images), plan());
+    let subject = Subject {
+        sha256: sha256.to_owned(),
+        ..subject(&samples)
+    };
+    let expected = Expected {
+        subject: &subject,
+        plan: Ok(&plan),
+        no_gradient: None,
+    };
+    verify(
+        &Linear::new(),
+        &expected,
+        &samples,
+        &dir.join("report.json"),
+    )
+    .await
 }

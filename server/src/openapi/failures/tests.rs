@@ -55,9 +55,10 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
         }),
         E::Attack(AttackError::NotFinite { .. }) | E::NotFinite { .. } => Some(LOGITS),
         E::Timeout(_) => Some(TIME),
-        E::Attack(AttackError::Smoothing(_) | AttackError::Answer { .. }) | E::Internal(_) => {
-            Some(ANY)
-        }
+        E::Attack(
+            AttackError::Smoothing(_) | AttackError::Answer { .. } | AttackError::Read(_),
+        )
+        | E::Internal(_) => Some(ANY),
     }
 }
 

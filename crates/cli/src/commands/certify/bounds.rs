@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AttackConfig, AttackKind, Epsilon, Evaluation, Norm, Samples};
-use buckler_data::Split;
+use buckler_attack::{AttackConfig, AttackKind, Epsilon, Evaluation, Norm, SampleSource};
+use buckler_data::ClassMap;
 use buckler_onnx::Bounding;
+use buckler_report::Skipped;
 use buckler_runtime::{Certifier, Classifier};
 use indicatif::ProgressBar;
 use ndarray::Axis;
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::evaluation;
 use crate::output::{Output, percent, table};
+use crate::test_set::TestSet;
 
 #[derive(clap::Args)]
 pub struct BoundsArgs {
@@ -39,6 +41,10 @@ struct Report {
     sha256: String,
     assumptions: Vec<String>,
     data: String,
+    images_sha256: String,
+    /// Class of the model for each class of the data set.
+    classes: ClassMap,
+    skipped: Vec<Skipped>,
     images: usize,
     clean_accuracy: f64,
     radii: Vec<Row>,
@@ -65,10 +71,9 @@ struct Certified {
 
 pub fn run(args: &super::Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let samples = args.samples(&classifier)?;
     let certifiers = certifiers(args)?;
+    let samples = args.test_set.load(&classifier)?;
     let runtime = Runtime::new()?;
-    let data = format!("{}/{}", args.data.name(), Split::Test);
     let bar = evaluation::bar(args.bounds.eps.len() * certifiers.len() * samples.len());
     let mut all_certified = Vec::new();
     for &eps in &args.bounds.eps {
@@ -99,13 +104,20 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
         sha256: classifier.sha256().to_owned(),
         assumptions: certifiers
             .first()
-            .map_or_else(Vec::new, |first| first.assumptions().to_vec()),
-        data,
+            .map_or_else(Vec::new, |first| first.assumptions().to_vec())
+            .into_iter()
+            .chain(samples.classes.assumption.clone())
+            .collect(),
+        data: samples.name.clone(),
+        images_sha256: samples.images_sha256.clone(),
+        classes: samples.classes.clone(),
+        skipped: samples.skipped.clone(),
         images: samples.len(),
         clean_accuracy: clean.map_or(0.0, |evaluation| evaluation.clean_accuracy),
         radii,
     };
-    output.print(&report, describe)
+    let notes = samples.notes(&classifier);
+    output.print(&report, |report| describe(report, &notes))
 }
 
 /// Those that were asked for, or else those that the model admits.
@@ -131,7 +143,7 @@ fn certifiers(args: &super::Args) -> Result<Vec<Certifier>> {
 
 async fn certify(
     certifier: &Certifier,
-    samples: &Samples,
+    samples: &TestSet,
     eps: Epsilon,
     bar: &ProgressBar,
 ) -> Result<Certified> {
@@ -139,7 +151,7 @@ async fn certify(
     let radius = eps.value();
     let mut images = Vec::new();
     for start in (0..samples.len()).step_by(BATCH) {
-        let part = samples.range(start..start + BATCH);
+        let part = samples.block(start..start + BATCH)?;
         // Rounded outwards, so that the box holds the ball.
         let lower = part.images.mapv(|x| (x - radius).next_down().max(0.0));
         let upper = part.images.mapv(|x| (x + radius).next_up().min(1.0));
@@ -166,7 +178,7 @@ fn attacked(
     args: &super::Args,
     runtime: &Runtime,
     classifier: &Classifier,
-    samples: &Samples,
+    samples: &TestSet,
     eps: Epsilon,
 ) -> Result<Vec<Evaluation>> {
     let attacks = args.bounds.attack.iter().map(|&attack| {
@@ -178,7 +190,7 @@ fn attacked(
             ..AttackConfig::default()
         };
         let attack = evaluation::checked(classifier, &config)?;
-        evaluation::run(runtime, args.data.name(), classifier, samples, &attack)
+        evaluation::run(runtime, &samples.name, classifier, samples, &attack)
     });
     attacks.collect()
 }
@@ -200,7 +212,7 @@ fn refute(certified: &Certified, attacked: &[Evaluation]) -> Result<()> {
     Ok(())
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, notes: &[String]) -> String {
     let first = report.radii.first();
     let methods = first.map_or_else(Vec::new, |row| {
         let methods = row.certified.iter();
@@ -241,6 +253,12 @@ fn describe(report: &Report) -> String {
         text.push_str(
             "\nnothing is certified: `--method crown` is far tighter, and takes seconds per image",
         );
+    }
+    for note in notes {
+        text.push_str(&format!("\n{note}"));
+    }
+    for assumption in &report.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
     }
     text
 }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use buckler_attack::{Certification, Smoothing};
-use buckler_data::Split;
-use buckler_report::certified_curve;
+use buckler_attack::{Certification, SampleSource, Smoothing};
+use buckler_data::ClassMap;
+use buckler_report::{Skipped, certified_curve};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::evaluation;
-use crate::output::{Output, percent, table};
+use crate::output::{Output, check_writable, percent, table};
 
 #[derive(clap::Args)]
 pub struct SmoothingArgs {
@@ -28,11 +28,19 @@ pub struct SmoothingArgs {
     alpha: f64,
 }
 
+/// Images that are held at a time.
+const BLOCK: usize = 128;
+
 #[derive(Serialize)]
 struct Report {
     model: PathBuf,
     sha256: String,
+    assumptions: Vec<String>,
     data: String,
+    images_sha256: String,
+    /// Class of the model for each class of the data set.
+    classes: ClassMap,
+    skipped: Vec<Skipped>,
     #[serde(flatten)]
     certification: Certification,
 }
@@ -48,31 +56,48 @@ pub fn run(args: &super::Args, sigma: f64, output: Output) -> Result<()> {
     };
     smoothing.check()?;
     let classifier = args.model.load()?;
-    let samples = args.samples(&classifier)?;
+    let samples = args.test_set.load(&classifier)?;
+    if let Some(path) = &args.curve {
+        check_writable(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let runtime = Runtime::new()?;
+    let each = (n0 as u64).saturating_add(n as u64);
     let bar = evaluation::bar(0);
+    bar.set_length(each.saturating_mul(samples.len() as u64));
     bar.set_prefix(format!("smoothing sigma={sigma}"));
-    let certified =
-        Runtime::new()?.block_on(smoothing.certify(&classifier, &samples, |progress| {
-            bar.set_length(progress.draws);
-            bar.set_position(progress.done);
-        }));
+    let mut certified = Vec::with_capacity(samples.len());
+    for start in (0..samples.len()).step_by(BLOCK) {
+        let part = samples.block(start..start + BLOCK)?;
+        let done = each.saturating_mul(start as u64);
+        certified.extend(
+            runtime.block_on(smoothing.certify(&classifier, &part, |progress| {
+                bar.set_position(done.saturating_add(progress.done));
+            }))?,
+        );
+    }
     bar.finish_and_clear();
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
-        data: format!("{}/{}", args.data.name(), Split::Test),
-        certification: Certification::new(&smoothing, certified?),
+        assumptions: samples.assumptions(&classifier),
+        data: samples.name.clone(),
+        images_sha256: samples.images_sha256.clone(),
+        classes: samples.classes.clone(),
+        skipped: samples.skipped.clone(),
+        certification: Certification::new(&smoothing, certified),
     };
+    let notes = samples.notes(&classifier);
+    output.print(&report, |report| describe(report, &notes))?;
     if let Some(path) = &args.curve {
         let svg = certified_curve(&report.certification)?;
         buckler_onnx::write_atomic(path, svg.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    output.print(&report, describe)
+    Ok(())
 }
 
 /// Quarters of sigma, as the paper's tables have them.
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, notes: &[String]) -> String {
     let certification = &report.certification;
     let sigma = certification.smoothing.sigma;
     let rows = (0..=12).map(|step| 0.25 * sigma * f64::from(step));
@@ -82,7 +107,7 @@ fn describe(report: &Report) -> String {
             percent(certification.accuracy_at(radius)),
         ]
     });
-    format!(
+    let mut text = format!(
         "{} images of {}, sigma {sigma}, {} + {} draws each, alpha {}\nsmoothed accuracy {}, abstained {}, average certified radius {:.4}\n{}",
         certification.images,
         report.data,
@@ -93,5 +118,12 @@ fn describe(report: &Report) -> String {
         percent(certification.abstained),
         certification.average_certified_radius,
         table(&["l2 radius", "certified accuracy"], rows)
-    )
+    );
+    for note in notes {
+        text.push_str(&format!("\n{note}"));
+    }
+    for assumption in &report.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
+    }
+    text
 }

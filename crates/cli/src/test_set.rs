@@ -1,0 +1,327 @@
+//! Labelled test images as a model takes them, read block by block.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, ensure};
+use buckler_attack::{AttackError, InputSpec, SampleError, SampleSource, Samples};
+use buckler_data::{
+    ClassMap, DataError, DataSource, Dataset, GivenClasses, LoadOptions, MatchedBy, ModelClasses,
+    Split,
+};
+use buckler_report::{Skipped, images_sha256};
+use buckler_runtime::Classifier;
+use indicatif::ProgressBar;
+use ndarray::Array4;
+
+use crate::class_map;
+use crate::evaluation::bar;
+
+/// Images read at once.
+const BLOCK: usize = 128;
+
+/// Classes that are listed with their indices.
+const LISTED: usize = 12;
+
+/// Files left out that are listed.
+const SHOWN: usize = 20;
+
+/// What is measured on.
+#[derive(Clone, clap::Args)]
+pub struct TestSetArgs {
+    /// Data set as NAME[:DIR]
+    #[arg(long)]
+    pub data: DataSource,
+    /// Only the first LIMIT test images
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Leave out image files that cannot be read, and list them
+    #[arg(long)]
+    pub skip_broken: bool,
+    /// File with the model's class for classes of the data set, by name or index: JSON, TOML (`tabby = "cat"`), or lines (`tabby
+    /// cat`); the other classes are matched by name
+    #[arg(long, value_name = "FILE")]
+    pub class_map: Option<PathBuf>,
+}
+
+/// Test images with the model's class for each.
+pub struct TestSet {
+    data: Dataset,
+    /// Rows of the data set that are used, which are the images' ids.
+    rows: Vec<u64>,
+    labels: Vec<usize>,
+    reading: Option<ProgressBar>,
+    /// The data set and split, such as `mnist/test`.
+    pub name: String,
+    /// Class of the model for each class of the data set.
+    pub classes: ClassMap,
+    /// File of each image, relative to the data set's folder; empty where images are not files.
+    pub files: Vec<String>,
+    /// Files that cannot be read.
+    pub skipped: Vec<Skipped>,
+    /// SHA-256 over pixels and labels.
+    pub images_sha256: String,
+}
+
+impl TestSetArgs {
+    /// The test images, each read once: to know that it can be, and for the checksum.
+    pub fn load(&self, classifier: &Classifier) -> Result<TestSet> {
+        let given = match &self.class_map {
+            Some(path) => class_map::read(path)?,
+            None => GivenClasses::new(),
+        };
+        self.load_with(classifier, &given)
+    }
+
+    /// As [`TestSetArgs::load`], with classes given.
+    pub fn load_with(&self, classifier: &Classifier, given: &GivenClasses) -> Result<TestSet> {
+        let data = self.dataset(classifier)?;
+        ensure!(
+            !data.is_empty(),
+            "no images: an accuracy needs at least one"
+        );
+        let InputSpec {
+            channels,
+            height,
+            width,
+        } = classifier.input();
+        let [c, h, w] = data.shape();
+        if (c, h, w) != (channels, height, width) {
+            return Err(SampleError::Shape {
+                got: [c, h, w],
+                expected: [channels, height, width],
+            }
+            .into());
+        }
+        let model = ModelClasses {
+            count: classifier.classes(),
+            names: &classifier.card().classes,
+        };
+        let classes = ClassMap::new(data.classes(), model, given).map_err(|error| {
+            anyhow!("{error}; or say which class is which in a file, with `--class-map FILE`")
+        })?;
+        let mut set = TestSet {
+            name: format!("{}/{}", name(&self.data), Split::Test),
+            rows: (0..data.len() as u64).collect(),
+            labels: Vec::new(),
+            reading: None,
+            classes,
+            files: Vec::new(),
+            skipped: Vec::new(),
+            images_sha256: String::new(),
+            data,
+        };
+        set.describe_rows(&self.data);
+        set.read_all(&self.data, self.skip_broken)?;
+        if let Some(assumption) = &set.classes.assumption {
+            tracing::warn!("{assumption}");
+        }
+        Ok(set)
+    }
+
+    /// The images alone, of the size that the model takes.
+    pub fn dataset(&self, classifier: &Classifier) -> Result<Dataset> {
+        let options = LoadOptions {
+            size: self.limit,
+            // Other data sets have the size that they have.
+            image_size: matches!(self.data, DataSource::Folder { .. })
+                .then(|| classifier.input().height),
+            ..LoadOptions::default()
+        };
+        Ok(self.data.load(Split::Test, &options)?)
+    }
+}
+
+impl TestSet {
+    /// What was assumed about the model and its classes.
+    pub fn assumptions(&self, classifier: &Classifier) -> Vec<String> {
+        let model = classifier.assumptions().iter().cloned();
+        model.chain(self.classes.assumption.clone()).collect()
+    }
+
+    /// What was not taken as it comes, one line each.
+    pub fn notes(&self, classifier: &Classifier) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (data, model) = (self.classes.classes.len(), classifier.classes());
+        let plain = matches!(self.classes.by, MatchedBy::Name | MatchedBy::Number);
+        if data != model || !plain {
+            let by = match self.classes.by {
+                MatchedBy::Name => "by name",
+                MatchedBy::Number => "by number",
+                MatchedBy::Wordnet => "by WordNet's ids",
+                MatchedBy::Order => "in their order",
+                MatchedBy::Given => "as given",
+            };
+            let mut note =
+                format!("classes: {data} of the data set, matched with the model's {model} {by}");
+            if data <= LISTED {
+                let pairs = self.classes.classes.iter();
+                let pairs: Vec<String> = pairs
+                    .map(|(class, index)| format!("{} -> {index}", class.escape_debug()))
+                    .collect();
+                note.push_str(&format!(": {}", pairs.join(", ")));
+            }
+            notes.push(note);
+        }
+        notes.extend(left_out(&self.skipped));
+        notes
+    }
+
+    /// Labels and files of the rows that are used.
+    fn describe_rows(&mut self, source: &DataSource) {
+        let of_class = self.classes.labels(self.data.classes());
+        let rows = self.rows.iter().map(|&row| row as usize);
+        let label = |row| of_class.get(usize::from(self.data.label(row)?)).copied();
+        self.labels = rows.clone().filter_map(label).collect();
+        let file = |row| self.data.path(row).map(|path| relative(path, source));
+        self.files = rows.filter_map(file).collect();
+    }
+
+    /// Reads every image, leaves out those that cannot be read if asked to, and makes the checksum.
+    fn read_all(&mut self, source: &DataSource, skip_broken: bool) -> Result<()> {
+        match self.checksum() {
+            Ok(sha256) => {
+                self.images_sha256 = sha256;
+                return Ok(());
+            }
+            Err(AttackError::Read(error)) if is_broken_image(error.as_ref()) => {
+                if !skip_broken {
+                    return Err(anyhow!(
+                        "{error}; `--skip-broken` leaves out files that cannot be read, and lists them"
+                    ));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.skipped = self.broken(source)?;
+        self.describe_rows(source);
+        ensure!(
+            !self.rows.is_empty(),
+            "none of the {} images can be read{}",
+            self.skipped.len(),
+            left_out(&self.skipped)
+                .map(|line| format!(": {line}"))
+                .unwrap_or_default()
+        );
+        if let Some(line) = left_out(&self.skipped) {
+            tracing::warn!("{line}");
+        }
+        self.images_sha256 = self.checksum()?;
+        Ok(())
+    }
+
+    fn checksum(&mut self) -> Result<String, AttackError> {
+        let bar = bar(self.rows.len());
+        bar.set_prefix("reading");
+        self.reading = Some(bar);
+        let result = images_sha256(&*self);
+        if let Some(bar) = self.reading.take() {
+            bar.finish_and_clear();
+        }
+        result
+    }
+
+    /// Takes the rows out whose images cannot be read.
+    fn broken(&mut self, source: &DataSource) -> Result<Vec<Skipped>> {
+        let mut skipped = Vec::new();
+        let mut good = Vec::with_capacity(self.rows.len());
+        for block in self.rows.chunks(BLOCK) {
+            match self.data.to_f32(block.iter().map(|&row| row as usize)) {
+                Ok(_) => {
+                    good.extend_from_slice(block);
+                    continue;
+                }
+                Err(DataError::Image { .. }) => (),
+                Err(error) => return Err(error.into()),
+            }
+            for &row in block {
+                match self.data.to_f32([row as usize]) {
+                    Ok(_) => good.push(row),
+                    Err(DataError::Image { path, reason }) => skipped.push(Skipped {
+                        file: relative(&path, source),
+                        reason,
+                    }),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        self.rows = good;
+        Ok(skipped)
+    }
+}
+
+impl SampleSource for TestSet {
+    fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    fn ids(&self) -> &[u64] {
+        &self.rows
+    }
+
+    fn block(&self, rows: Range<usize>) -> Result<Samples, AttackError> {
+        let end = rows.end.min(self.rows.len());
+        let start = rows.start.min(end);
+        let ids = self.rows.get(start..end).unwrap_or_default();
+        let read = |error| AttackError::Read(Box::new(error));
+        let pixels = self.data.to_f32(ids.iter().map(|&row| row as usize));
+        let pixels = pixels.map_err(read)?;
+        let [channels, height, width] = self.data.shape();
+        let images = Array4::from_shape_vec((ids.len(), channels, height, width), pixels);
+        let images = images.map_err(|error| AttackError::Read(Box::new(error)))?;
+        if let Some(bar) = &self.reading {
+            bar.inc(ids.len() as u64);
+        }
+        let labels = self.labels.get(start..end).unwrap_or_default().to_vec();
+        Ok(Samples::new(images, labels).with_ids(ids.to_vec()))
+    }
+}
+
+/// The name of a data set with that of its folder, for those that are nothing but a folder.
+fn name(source: &DataSource) -> String {
+    let folder = match source {
+        DataSource::Folder { dir } => dir.file_name(),
+        _ => None,
+    };
+    match folder {
+        Some(folder) => format!("{}:{}", source.name(), folder.to_string_lossy()),
+        None => source.name().to_owned(),
+    }
+}
+
+/// A file without the folder of its data set.
+fn relative(path: &Path, source: &DataSource) -> String {
+    let dir = match source {
+        DataSource::Folder { dir } => dir.as_path(),
+        _ => Path::new(""),
+    };
+    let path = path.strip_prefix(dir).unwrap_or(path);
+    path.to_string_lossy().into_owned()
+}
+
+fn is_broken_image(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref::<DataError>(),
+        Some(DataError::Image { .. })
+    )
+}
+
+fn left_out(skipped: &[Skipped]) -> Option<String> {
+    let shown: Vec<String> = skipped
+        .iter()
+        .take(SHOWN)
+        .map(|Skipped { file, reason }| format!("{} ({reason})", file.escape_debug()))
+        .collect();
+    match skipped.len() {
+        0 => None,
+        count if count > SHOWN => Some(format!(
+            "left out: {count} files that cannot be read: {} and {} more",
+            shown.join(", "),
+            count - SHOWN
+        )),
+        count => Some(format!(
+            "left out: {count} files that cannot be read: {}",
+            shown.join(", ")
+        )),
+    }
+}

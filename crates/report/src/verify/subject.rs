@@ -1,0 +1,136 @@
+//! What was measured: model, data and attacks as the report states them, against those at hand.
+
+use buckler_attack::Attack;
+
+use super::{Expected, Verification};
+use crate::{Report, Skipped};
+
+pub(super) fn check(report: &Report, expected: &Expected<'_>, checked: &mut Verification) {
+    let (stated, here) = (&report.subject, expected.subject);
+    if stated.data != here.data {
+        let line = format!("the data is {}, the report says {}", here.data, stated.data);
+        // A folder may have another name elsewhere; what it holds is in the images' SHA-256.
+        match is_folder(&stated.data) && is_folder(&here.data) {
+            true => checked.not_verified.push(format!("data: {line}")),
+            false => checked.problem(line),
+        }
+    }
+    if stated.normalization != here.normalization {
+        checked.problem(format!(
+            "the normalisation is {:?}, the report says {:?}",
+            here.normalization, stated.normalization
+        ));
+    }
+    match (&stated.classes, &here.classes) {
+        (None, _) => checked.not_verified.push(
+            "classes: the report does not say which class of the data set is which of the model; the labels are part of the images' SHA-256".to_owned(),
+        ),
+        (Some(stated), Some(here)) if stated.classes == here.classes => (),
+        (Some(_), _) => checked.problem(
+            "the classes of the data set are matched with the model's in another way".to_owned(),
+        ),
+    }
+    if stated.files != here.files {
+        checked.problem("the images' files are others, or in another order".to_owned());
+    }
+    let names = |skipped: &[Skipped]| -> Vec<String> {
+        skipped.iter().map(|skipped| skipped.file.clone()).collect()
+    };
+    if names(&stated.skipped) != names(&here.skipped) {
+        checked.problem(format!(
+            "the files that cannot be read are {:?}, the report leaves out {:?}",
+            names(&here.skipped),
+            names(&stated.skipped)
+        ));
+    }
+    assumptions(report, expected, checked);
+    plan(report, expected, checked);
+}
+
+fn is_folder(data: &str) -> bool {
+    data.starts_with("folder:") || data.starts_with("folder/")
+}
+
+/// A report without a checksum may be of an earlier version, which put assumptions in other words.
+fn assumptions(report: &Report, expected: &Expected<'_>, checked: &mut Verification) {
+    let (stated, here) = (&report.subject.assumptions, &expected.subject.assumptions);
+    let sealed = report.content_sha256.is_some();
+    let without = |from: &[String], others: &[String]| -> Vec<String> {
+        let left = from.iter().filter(|one| !others.contains(one));
+        left.cloned().collect()
+    };
+    for (line, text) in without(here, stated)
+        .into_iter()
+        .map(|line| (line, "the report does not state the assumption"))
+        .chain(
+            without(stated, here)
+                .into_iter()
+                .map(|line| (line, "the report states an assumption that nothing needs")),
+        )
+    {
+        match sealed {
+            true => checked.problem(format!("{text}: {line}")),
+            false => checked.not_verified.push(format!(
+                "assumptions: {text}: {line}; another version may have put it in other words"
+            )),
+        }
+    }
+}
+
+/// Whether the attacks of the report are those that its command stands for.
+fn plan(report: &Report, expected: &Expected<'_>, checked: &mut Verification) {
+    let plan = match &expected.plan {
+        Ok(plan) => plan,
+        Err(reason) => {
+            checked.problem(format!(
+                "the attacks that the report's command stands for cannot be told: {reason}"
+            ));
+            return;
+        }
+    };
+    let planned = plan.entries.iter().map(|entry| entry.parameters());
+    let balls = plan.linearity.iter().map(|pgd| pgd.parameters());
+    let measured = report.evaluations.iter();
+    let measured = measured.map(|measured| measured.evaluation.parameters.clone());
+    let looked_at = report.linearity.iter().map(|l| l.parameters.clone());
+    for (what, planned, stated) in [
+        (
+            "an evaluation",
+            planned.collect::<Vec<_>>(),
+            measured.collect::<Vec<_>>(),
+        ),
+        ("the linearity", balls.collect(), looked_at.collect()),
+    ] {
+        for at in 0..planned.len().max(stated.len()) {
+            match (planned.get(at), stated.get(at)) {
+                (Some(planned), Some(stated)) if planned == stated => (),
+                (Some(planned), Some(stated)) => checked.problem(format!(
+                    "the command stands for {what} under {planned}, the report has one under {stated}"
+                )),
+                (Some(planned), None) => checked.problem(format!(
+                    "the command stands for {what} under {planned}, which the report does not have"
+                )),
+                (None, Some(stated)) => checked.problem(format!(
+                    "the report has {what} under {stated}, which its command does not stand for"
+                )),
+                (None, None) => (),
+            }
+        }
+    }
+}
+
+/// What nothing at hand can confirm.
+pub(super) fn list_unverified(report: &Report, checked: &mut Verification) {
+    let mut add = |line: &str| checked.not_verified.push(line.to_owned());
+    add(
+        "searches: that images with `not_found` were searched as stated, with these steps, restarts, step sizes and seed, leaves no trace; run the command again, its records are the same",
+    );
+    add(
+        "counts of single images (gradients, forward passes), their losses, zero gradients, dropped adversarials, the attack of an ensemble that found an adversarial: only what cannot be is noticed",
+    );
+    if !report.linearity.is_empty() {
+        add("linearity: the largest rise under PGD was not searched for again");
+    }
+    add("seconds: only that they add up");
+    add("version of buckler, name of the model's file: as the report says");
+}
