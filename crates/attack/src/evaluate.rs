@@ -139,36 +139,19 @@ pub async fn evaluate_batch<V: Victim, A: Attack, O: Observer>(
     attack: &A,
     observer: &O,
 ) -> Result<Vec<Evaluated>, AttackError> {
-    let run = async |part: &Samples| run_and_recheck(victim, part, attack, observer).await;
-    sparing(victim, samples, run).await
-}
-
-/// Runs an attack on the samples that have a prediction, and records the others as what they are.
-pub(crate) async fn sparing<V: Victim>(
-    victim: &V,
-    samples: &Samples,
-    run: impl AsyncFn(&Samples) -> Result<Vec<Checked>, AttackError>,
-) -> Result<Vec<Evaluated>, AttackError> {
-    // Attacks look at the clean images first, so that this costs one forward pass where there is such a sample and none elsewhere.
-    match run(samples).await {
-        Err(AttackError::NotFinite { .. }) => (),
-        checked => return Ok(Evaluated::all(samples, checked?)),
+    match run_and_recheck(victim, samples, attack, observer).await {
+        // Attacks look at the clean images first: this costs a forward pass, and only where there is such a sample.
+        Err(AttackError::NotFinite { .. }) => {
+            let rows = with_prediction(victim, samples).await?;
+            let part = samples.rows(&rows);
+            let checked = match part.is_empty() {
+                true => Vec::new(),
+                false => run_and_recheck(victim, &part, attack, observer).await?,
+            };
+            Ok(Evaluated::of_rows(samples, &rows, checked))
+        }
+        checked => Ok(Evaluated::all(samples, checked?)),
     }
-    let rows = with_prediction(victim, samples).await?;
-    let part = samples.rows(&rows);
-    let checked = match rows.is_empty() {
-        true => Vec::new(),
-        false => run(&part).await?,
-    };
-    let mut attacked = Evaluated::all(&part, checked).into_iter();
-    let all = (0..samples.len()).filter_map(|row| match rows.binary_search(&row) {
-        Ok(_) => attacked.next(),
-        Err(_) => Some(Evaluated {
-            record: SampleRecord::without_prediction(samples, row)?,
-            adversarial: None,
-        }),
-    });
-    Ok(all.collect())
 }
 
 /// The rows whose clean logits are finite, ascending.
@@ -197,6 +180,19 @@ impl Samples {
 }
 
 impl Evaluated {
+    /// One for each of the samples, in their order: `checked` belong to some ascending rows, the other samples have no prediction.
+    pub(crate) fn of_rows(samples: &Samples, rows: &[usize], checked: Vec<Checked>) -> Vec<Self> {
+        let mut attacked = Self::all(&samples.rows(rows), checked).into_iter();
+        let all = (0..samples.len()).filter_map(|row| match rows.binary_search(&row) {
+            Ok(_) => attacked.next(),
+            Err(_) => Some(Self {
+                record: SampleRecord::without_prediction(samples, row)?,
+                adversarial: None,
+            }),
+        });
+        all.collect()
+    }
+
     /// One for each of the samples, in their order.
     pub(crate) fn all(samples: &Samples, checked: Vec<Checked>) -> Vec<Self> {
         let rows = checked.into_iter().enumerate();

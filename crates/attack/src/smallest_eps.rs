@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attack, AttackError, Checked, Epsilon, Evaluated, Norm, Observer, Samples, Status, Victim,
-    evaluate::{run_and_recheck, sparing},
+    evaluate::{run_and_recheck, with_prediction},
 };
 
 /// Finer than single precision resolves radii.
@@ -55,12 +55,22 @@ pub async fn smallest_eps<V: Victim, A: Attack, O: Observer>(
     attack_at: impl Fn(Epsilon) -> A + Sync,
     observer: &O,
 ) -> Result<Vec<Evaluated>, AttackError> {
-    let run = async |part: &Samples| {
-        let found = bisect(victim, part, largest, halvings, &attack_at, observer).await?;
-        let checked = found.into_iter().map(|smallest| smallest.checked);
-        Ok(checked.collect())
-    };
-    sparing(victim, samples, run).await
+    match bisect(victim, samples, largest, halvings, &attack_at, observer).await {
+        Err(AttackError::NotFinite { .. }) => {
+            let rows = with_prediction(victim, samples).await?;
+            let part = samples.rows(&rows);
+            let found = match part.is_empty() {
+                true => Vec::new(),
+                false => bisect(victim, &part, largest, halvings, &attack_at, observer).await?,
+            };
+            let checked = found.into_iter().map(|smallest| smallest.checked);
+            Ok(Evaluated::of_rows(samples, &rows, checked.collect()))
+        }
+        found => {
+            let checked = found?.into_iter().map(|smallest| smallest.checked);
+            Ok(Evaluated::all(samples, checked.collect()))
+        }
+    }
 }
 
 pub(crate) async fn bisect<V: Victim, A: Attack, O: Observer>(

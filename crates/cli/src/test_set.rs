@@ -140,20 +140,12 @@ impl TestSet {
     }
 
     /// What was not taken as it comes, one line each.
-    pub fn notes(&self, classifier: &Classifier) -> Vec<String> {
+    pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let (data, model) = (self.classes.classes.len(), classifier.classes());
+        let data = self.classes.classes.len();
         let plain = matches!(self.classes.by, MatchedBy::Name | MatchedBy::Number);
-        if data != model || !plain {
-            let by = match self.classes.by {
-                MatchedBy::Name => "by name",
-                MatchedBy::Number => "by number",
-                MatchedBy::Wordnet => "by WordNet's ids",
-                MatchedBy::Order => "in their order",
-                MatchedBy::Given => "as given",
-            };
-            let mut note =
-                format!("classes: {data} of the data set, matched with the model's {model} {by}");
+        if data != self.classes.of || !plain {
+            let mut note = format!("classes: {}", self.classes.summary());
             if data <= LISTED {
                 let pairs = self.classes.classes.iter();
                 let pairs: Vec<String> = pairs

@@ -18,6 +18,8 @@ const AGREEING: f64 = 0.9;
 pub struct ClassMap {
     /// How the classes were matched.
     pub by: MatchedBy,
+    /// Number of classes of the model.
+    pub of: usize,
     /// Index of the model's class for each class of the data set.
     pub classes: BTreeMap<String, usize>,
     /// What was assumed; `None` where the names leave no doubt.
@@ -173,6 +175,7 @@ impl ClassMap {
         }
         Ok(Self {
             by: MatchedBy::Given,
+            of: model.count,
             classes: fixed,
             assumption: None,
         })
@@ -184,6 +187,22 @@ impl ClassMap {
         classes
             .filter_map(|class| self.classes.get(class).copied())
             .collect()
+    }
+
+    /// How many classes were matched with how many, and how.
+    pub fn summary(&self) -> String {
+        let by = match self.by {
+            MatchedBy::Name => "by name",
+            MatchedBy::Number => "by number",
+            MatchedBy::Wordnet => "by WordNet's ids",
+            MatchedBy::Order => "in their order",
+            MatchedBy::Given => "as given",
+        };
+        let count = self.classes.len();
+        format!(
+            "{count} of the data set, matched with the model's {} {by}",
+            self.of
+        )
     }
 
     /// The classes as somebody could have given them.
@@ -257,7 +276,7 @@ fn by_name(data: &[String], names: &[String], all: &[String]) -> Result<ClassMap
         .map(|class| named(class, names))
         .collect::<Result<Vec<_>, _>>();
     if let Ok(direct) = &direct
-        && let Some(map) = complete(data, direct, MatchedBy::Name)?
+        && let Some(map) = complete(data, direct, (MatchedBy::Name, names.len()))?
     {
         return Ok(map);
     }
@@ -266,7 +285,7 @@ fn by_name(data: &[String], names: &[String], all: &[String]) -> Result<ClassMap
     if ids.iter().all(Option::is_some)
         && names.len() == synsets.len()
         && synsets.agreement(names) >= AGREEING
-        && let Some(map) = complete(data, &ids, MatchedBy::Wordnet)?
+        && let Some(map) = complete(data, &ids, (MatchedBy::Wordnet, synsets.len()))?
     {
         let assumption = "the data set's classes are WordNet ids: the model's 1000 classes are taken for ImageNet's in the order of their ids, as their names suggest";
         return Ok(ClassMap {
@@ -278,7 +297,7 @@ fn by_name(data: &[String], names: &[String], all: &[String]) -> Result<ClassMap
         .iter()
         .map(|class| synsets.class_of(class, names))
         .collect();
-    if let Some(map) = complete(data, &words, MatchedBy::Wordnet)? {
+    if let Some(map) = complete(data, &words, (MatchedBy::Wordnet, names.len()))? {
         return Ok(map);
     }
     let direct = direct?;
@@ -314,7 +333,7 @@ fn by_position(data: &[String], count: usize) -> Result<ClassMap, ClassMapError>
     let synsets = Synsets::new();
     let ids: Vec<Option<usize>> = data.iter().map(|class| synsets.position(class)).collect();
     if count == synsets.len()
-        && let Some(map) = complete(data, &ids, MatchedBy::Wordnet)?
+        && let Some(map) = complete(data, &ids, (MatchedBy::Wordnet, synsets.len()))?
     {
         let assumption = "the model names no classes: its 1000 are taken for ImageNet's in the order of their WordNet ids";
         return Ok(ClassMap {
@@ -335,6 +354,7 @@ fn by_position(data: &[String], count: usize) -> Result<ClassMap, ClassMapError>
     };
     Ok(ClassMap {
         by: MatchedBy::Order,
+        of: count,
         classes,
         assumption: Some(format!(
             "the model names no classes: the data set's {count} are taken for them in their order, {} to {}",
@@ -357,6 +377,7 @@ fn by_number(data: &[String], count: usize) -> Option<ClassMap> {
     let different: HashSet<usize> = numbers.iter().copied().collect();
     (different.len() == numbers.len()).then(|| ClassMap {
         by: MatchedBy::Number,
+        of: count,
         classes: data.iter().cloned().zip(numbers).collect(),
         assumption: None,
     })
@@ -366,7 +387,7 @@ fn by_number(data: &[String], count: usize) -> Option<ClassMap> {
 fn complete(
     data: &[String],
     indices: &[Option<usize>],
-    by: MatchedBy,
+    (by, of): (MatchedBy, usize),
 ) -> Result<Option<ClassMap>, ClassMapError> {
     let Some(indices) = indices.iter().copied().collect::<Option<Vec<usize>>>() else {
         return Ok(None);
@@ -383,6 +404,7 @@ fn complete(
     }
     Ok(Some(ClassMap {
         by,
+        of,
         classes: data.iter().cloned().zip(indices).collect(),
         assumption: None,
     }))

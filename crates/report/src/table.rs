@@ -52,6 +52,9 @@ pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             format!("(pixel - mean) / std before the graph, mean {mean:?}, std {std:?}"),
         ));
     }
+    if let Some(classes) = &subject.classes {
+        facts.push(("classes", classes.summary()));
+    }
     let assumed = subject.assumptions.iter();
     facts.extend(assumed.map(|assumption| ("assumed", assumption.clone())));
     let skipped = subject.skipped.len();

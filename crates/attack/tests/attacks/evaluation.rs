@@ -401,8 +401,10 @@ async fn an_image_without_finite_logits_counts_as_broken_and_the_others_are_atta
 async fn images_without_any_finite_logits_are_all_broken() {
     let (victim, mut samples) = subject();
     samples.images.fill(0.0);
-    let evaluation = evaluate(&Blind(victim), &samples, &pgd(Norm::L2, 0.1), 16, |_| ());
-    let evaluation = evaluation.await.unwrap();
+    let (victim, attack) = (Blind(victim), pgd(Norm::L2, 0.1));
+    let evaluation = evaluate(&victim, &samples, &attack, 16, |_| ())
+        .await
+        .unwrap();
     assert_eq!(
         (evaluation.clean_accuracy, evaluation.accuracy_under_attack),
         (0.0, 0.0)

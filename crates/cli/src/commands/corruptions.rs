@@ -148,7 +148,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         mean_accuracy: mean(&means),
         corruptions: rows,
     };
-    let notes = samples.notes(&classifier);
+    let notes = samples.notes();
     output.print(&report, |report| describe(report, &notes))
 }
 

@@ -107,7 +107,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     bar.finish_and_clear();
     let report = report?;
     // What was measured is shown before anything else can fail.
-    let notes = samples.notes(&classifier);
+    let notes = samples.notes();
     output.print(&report, |report| describe(report, &notes))?;
     if let Some(folder) = &folder {
         buckler_report::write(folder, &report, &samples, classifier.class_names())?;

@@ -540,7 +540,7 @@ const DOCTORINGS: &[Doctoring] = &[
     ),
     (
         "classes",
-        |r, _| r["classes"] = json!({"by": "given", "classes": {"a": 1}}),
+        |r, _| r["classes"] = json!({"by": "given", "of": 3, "classes": {"a": 1}}),
         Found("matched with the model's in another way"),
     ),
     (

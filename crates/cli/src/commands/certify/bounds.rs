@@ -116,7 +116,7 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
         clean_accuracy: clean.map_or(0.0, |evaluation| evaluation.clean_accuracy),
         radii,
     };
-    let notes = samples.notes(&classifier);
+    let notes = samples.notes();
     output.print(&report, |report| describe(report, &notes))
 }
 

@@ -86,7 +86,7 @@ pub fn run(args: &super::Args, sigma: f64, output: Output) -> Result<()> {
         skipped: samples.skipped.clone(),
         certification: Certification::new(&smoothing, certified),
     };
-    let notes = samples.notes(&classifier);
+    let notes = samples.notes();
     output.print(&report, |report| describe(report, &notes))?;
     if let Some(path) = &args.curve {
         let svg = certified_curve(&report.certification)?;
