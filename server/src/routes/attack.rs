@@ -68,10 +68,6 @@ pub(crate) async fn attack(
     let wish = Wish::of(request.headers());
     let (accepted, job) = prepare(&app, &caller, start, wish, request).await?;
     let (sender, seen) = watch::channel(None);
-    let single = job.is_single();
-    if wish == Wish::Png && !single {
-        return Err(ApiError::OnePicture);
-    }
     let tally = Tally::of(&app.metrics, &job);
     let ended = app.attacks.spawn(async move {
         let results = job.run(sender).await?;
@@ -85,7 +81,8 @@ pub(crate) async fn attack(
     })
 }
 
-/// Everything up to the attack itself, in an order in which a request that is refused has cost little.
+/// Everything up to the attack itself, in an order in which a request that is refused has cost little. The key's budget is
+/// charged last: a request that cannot be answered costs nothing of it.
 async fn prepare(
     app: &App,
     caller: &Caller,
@@ -99,6 +96,9 @@ async fn prepare(
     let classifier = chosen.classifier();
     let mut wanted = Wanted::of(&parameters, classifier, &app.config)?;
     wanted.image |= wish == Wish::Png;
+    if wish == Wish::Png && (images.len() > 1 || wanted.radii().len() > 1) {
+        return Err(ApiError::OnePicture);
+    }
     let cost = wanted.price(images.len(), classifier.classes(), app.config.max_cost)?;
     if let Err(reason) = classifier.can_attack()
         && wanted.needs_gradients
@@ -121,8 +121,8 @@ async fn prepare(
         return Err(ApiError::Stopping);
     }
     let ticket = app.admission.admit(work, caller.deadline.left())?;
-    caller.tenant.charge_attack(cost)?;
     let images = app.decode(classifier, images).await?;
+    caller.tenant.charge_attack(cost)?;
     let accepted = Accepted {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),

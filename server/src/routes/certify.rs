@@ -78,8 +78,8 @@ pub(crate) async fn certify(
     }
     let queries = work.queries;
     let ticket = app.admission.admit(work, caller.deadline.left())?;
-    caller.tenant.charge_attack(queries)?;
     let images = app.decode(chosen.classifier(), images).await?;
+    caller.tenant.charge_attack(queries)?;
     // No label is known, and none is needed: a certificate is about whatever class is seen.
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
     let samples = Samples::new(images, labels).with_content_ids();
