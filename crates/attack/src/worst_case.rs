@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{BALL_TOLERANCE, Epsilon, Evaluation, Norm};
+use crate::{Epsilon, Evaluation, Norm};
 
 /// Several evaluations of one model on the same images, taken together: an image is broken at a radius when any attack found an
 /// adversarial that close, whatever radius it was asked for.
@@ -47,8 +47,7 @@ impl WorstCase {
     /// The share of images that no attack breaks within a radius, for any radius. Where the attacks looked no further than the
     /// largest radius evaluated, more says nothing beyond it.
     pub fn accuracy_at(&self, eps: f32) -> f64 {
-        let reach = f64::from(eps) + BALL_TOLERANCE;
-        let broken = |record: &&WorstRecord| record.smallest.is_some_and(|d| f64::from(d) <= reach);
+        let broken = |record: &&WorstRecord| record.smallest.is_some_and(|d| d <= eps);
         let broken = self.samples.iter().filter(broken).count();
         (self.samples.len() - broken) as f64 / self.samples.len().max(1) as f64
     }

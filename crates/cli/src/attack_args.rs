@@ -1,13 +1,16 @@
-use buckler_attack::{AttackConfig, AttackKind, Epsilon, Norm, ObjectiveKind, Variants};
+use buckler_attack::{
+    AttackConfig, AttackKind, AttackSpec, Epsilon, Norm, ObjectiveKind, Variants,
+};
 use clap::Args;
 
 /// An attack as flags; the same names as in the server's requests.
 #[derive(Args, Clone)]
 pub struct AttackArgs {
     /// `fgsm`, `pgd`, `mim`, `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, `cw`, `deepfool`, `multi-targeted`, `feature`
-    /// (on data sets alone), `spsa`, `autoattack`, `autoattack-plus` or `autoattack-rand`
-    #[arg(long, default_value = "pgd")]
-    pub attack: AttackKind,
+    /// (on data sets alone), `spsa`, `autoattack`, `autoattack-plus` or `autoattack-rand`; options may stand with it, such as
+    /// `pgd:steps=50:step_size=2/255` or `square:queries=5000`
+    #[arg(long, default_value = "pgd", value_name = "ATTACK[:OPTION=VALUE...]")]
+    pub attack: AttackSpec,
     #[command(flatten)]
     pub options: AttackOptions,
 }
