@@ -65,6 +65,8 @@ impl Epsilon {
         text: impl Fn() -> String,
     ) -> Result<Self, ParseEpsilonError> {
         if value.is_finite() && value >= 0.0 {
+            // -0 becomes 0.
+            let value = value + 0.0;
             Ok(Self { value, fraction })
         } else {
             Err(ParseEpsilonError(text()))
@@ -168,6 +170,7 @@ mod tests {
         assert_eq!(fraction.value(), 8.0 / 255.0);
         assert_eq!(fraction.to_string(), "8/255");
         assert_eq!("0.031".parse::<Epsilon>().unwrap().to_string(), "0.031");
+        assert_eq!("-0.0".parse::<Epsilon>().unwrap().to_string(), "0");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct SampleRecord {
     pub demoted: Option<String>,
 }
 
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Checked, Distances, Flag, Inspection, MinEps, Norm, ObjectiveKind, Parameters, Prediction,
-    Status, flags::shortfalls, logits::possible_classes,
+    Status, flags::shortfalls, logits::possible_classes, record::is_zero,
 };
 
 /// What an attack did to one image: the answer of the attack endpoint and of the command line.
@@ -41,13 +41,13 @@ pub struct AttackReport {
     pub forward_evaluations: u64,
     /// The objective had no gradient at some point: finding nothing says little.
     pub zero_gradient: bool,
-    /// Values of the gradients, over all of them, that were NaN or infinite and counted as 0.
-    #[serde(default)]
+    /// Values of the gradients, over all of them, that were NaN or infinite and counted as 0; left out when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub non_finite_gradient: u64,
     /// What the outcome means, in plain words; the warnings are part of it.
     pub note: String,
-    /// What makes the outcome doubtful, a sentence or two each; empty when nothing does.
-    #[serde(default)]
+    /// What makes the outcome doubtful, a sentence or two each; left out when nothing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 

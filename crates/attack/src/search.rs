@@ -230,3 +230,98 @@ fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Option<Standin
         confidence: best.map(|best| best.confidence),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gradient, InputSpec, Norm, Threat, VictimError};
+    use ndarray::{Array2, Array4};
+
+    /// A search that waits for something that never comes.
+    #[derive(Clone)]
+    struct Waiting;
+
+    fn whole() -> Threat {
+        Threat {
+            norm: Norm::Linf,
+            epsilon: crate::Epsilon::whole(1),
+        }
+    }
+
+    impl Attack for Waiting {
+        fn name(&self) -> &'static str {
+            "waiting"
+        }
+
+        fn threat(&self) -> Threat {
+            whole()
+        }
+
+        fn parameters(&self) -> Parameters {
+            Parameters::new(self.name(), whole(), 1, 0)
+        }
+
+        fn most_queries(&self, _: usize) -> u64 {
+            1
+        }
+
+        async fn run<V: Victim, O: Observer>(
+            &self,
+            victim: &V,
+            samples: &Samples,
+            observer: &O,
+        ) -> Result<Vec<Outcome>, AttackError> {
+            run(self, victim, samples, observer).await
+        }
+    }
+
+    impl Search for Waiting {
+        fn judge(&self) -> ObjectiveKind {
+            ObjectiveKind::Margin
+        }
+
+        fn max_batch(&self) -> usize {
+            1
+        }
+
+        async fn search(&self, _: &mut Case) -> Result<(), Stop> {
+            std::future::pending().await
+        }
+    }
+
+    struct Constant;
+
+    impl Victim for Constant {
+        fn input(&self) -> InputSpec {
+            InputSpec {
+                channels: 1,
+                height: 1,
+                width: 1,
+            }
+        }
+
+        fn classes(&self) -> usize {
+            2
+        }
+
+        async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+            let rows = images.dim().0;
+            Ok(Array2::from_shape_fn((rows, 2), |(_, class)| class as f32))
+        }
+
+        async fn gradient(
+            &self,
+            _: Array4<f32>,
+            _: Vec<Objective>,
+        ) -> Result<Gradient, VictimError> {
+            Err(VictimError::Closed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_that_waits_for_no_answer_ends_with_an_error() {
+        let samples = Samples::new(Array4::zeros((1, 1, 1, 1)), vec![1]);
+        let error = Waiting.run(&Constant, &samples, &()).await.unwrap_err();
+        assert!(matches!(error, AttackError::Stalled("waiting")), "{error}");
+    }
+}

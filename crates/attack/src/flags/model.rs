@@ -35,7 +35,7 @@ pub async fn probe<V: Victim>(
     for _ in 1..PASSES {
         let again = queries.logits(&rows).await?;
         for ((differs, a), b) in differing.iter_mut().zip(&first).zip(&again) {
-            *differs |= a != b;
+            *differs |= differ(a, b);
         }
     }
     let mut flags = Vec::new();
@@ -51,6 +51,12 @@ pub async fn probe<V: Victim>(
         flags.extend(unbounded(victim, &part).await?);
     }
     Ok(flags)
+}
+
+/// NaN does not differ from NaN.
+fn differ(a: &[f32], b: &[f32]) -> bool {
+    let mut pairs = a.iter().zip(b);
+    pairs.any(|(a, b)| a != b && !(a.is_nan() && b.is_nan()))
 }
 
 fn are_probabilities(logits: &[f32]) -> bool {
