@@ -200,15 +200,16 @@ async fn an_adversarial_beyond_its_radius_by_a_rounding_error_is_demoted() {
 
 #[tokio::test]
 async fn a_picture_is_judged_by_its_grey_levels() {
-    // Eight levels are within 8/255 however the numbers are rounded, and nine are not.
-    for (levels, radius, within) in [
-        (8.0, "8/255", true),
-        (9.0, "8/255", false),
-        (8.0, "0.03137255", true),
-        (8.0, "0.0313", false),
-        (1.0, "1/255", true),
-        (51.0, "0.2", true),
+    // Eight levels are within 8/255 however the numbers are rounded.
+    for (shift, radius, within) in [
+        (7.7f32, "8/255", true),
+        (8.6, "0.0338", false),
+        (7.7, "0.03137255", true),
+        (7.7, "0.0313", false),
+        (0.7, "1/255", true),
+        (50.7, "0.2", true),
     ] {
+        let levels = shift.round();
         let epsilon: buckler_attack::Epsilon = radius.parse().unwrap();
         let threat = buckler_attack::Threat {
             norm: Norm::Linf,
@@ -216,9 +217,8 @@ async fn a_picture_is_judged_by_its_grey_levels() {
         };
         for level in [3.0f32, 77.0, 100.0, 150.0, 200.0] {
             let (victim, samples) = grey_at(level, 0.3);
-            // A little less than the levels that rounding makes of it.
             let image = samples.images.index_axis(Axis(0), 0).to_owned();
-            let image = image.mapv(|_| (level + levels - 0.3) / 255.0);
+            let image = image.mapv(|_| (level + shift) / 255.0);
             let outcome = Outcome {
                 adversarial: Some(image),
                 ..honest().await.2

@@ -149,9 +149,9 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
     let largest = largest.max_by(|a, b| a.value().total_cmp(&b.value()));
     for spec in &args.attack {
         let entry = |eps, halvings| -> Result<Entry> {
-            let (shared, _) = args.options.config(spec.attack(), eps).fitted();
+            let config = args.options.fitted(spec, eps);
             Ok(Entry {
-                attack: evaluation::checked(classifier, &spec.over(shared))?,
+                attack: evaluation::checked(classifier, &config)?,
                 halvings,
             })
         };
@@ -167,8 +167,7 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
     let pgd = specs.find(|spec| spec.attack() == AttackKind::Pgd).cloned();
     let pgd = pgd.unwrap_or_else(|| AttackKind::Pgd.into());
     for &eps in args.eps.iter().filter(|_| args.linearity) {
-        let (shared, _) = args.options.config(AttackKind::Pgd, Some(eps)).fitted();
-        let config = pgd.over(shared);
+        let config = args.options.fitted(&pgd, Some(eps));
         if let AnyAttack::Pgd(pgd) = evaluation::checked(classifier, &config)? {
             linearity.push(pgd);
         }
