@@ -3,6 +3,7 @@ use crate::{
     Square, Threat, Victim,
     case::Case,
     desk::{Plan, Stop},
+    parameters::STAGES,
     pgd::DEFAULT_MAX_BATCH,
     search::{self, Search},
 };
@@ -161,7 +162,7 @@ impl Attack for AutoAttack {
         let restarts = stages.iter().map(|stage| stage.parameters().restarts);
         Parameters {
             restarts: restarts.max().unwrap_or(1),
-            options: Options::from([("stages".into(), stages.len() as f64)]),
+            options: Options::from([(STAGES.into(), stages.len() as f64)]),
             ..Parameters::new(self.name(), self.threat, 100, self.seed)
         }
     }

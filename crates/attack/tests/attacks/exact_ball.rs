@@ -203,3 +203,24 @@ async fn the_worst_case_counts_an_adversarial_at_its_radius_and_not_below() {
     assert_eq!(worst.accuracy_at(distance), 0.0);
     assert_eq!(worst.accuracy_at(distance.next_down()), 1.0);
 }
+
+#[tokio::test]
+async fn an_old_report_whose_adversarials_are_rounded_keeps_its_worst_case() {
+    let epsilon: Epsilon = "0.2".parse().unwrap();
+    let (victim, samples) = close(Norm::Linf, epsilon, 6);
+    let config = AttackConfig {
+        eps: Some(epsilon),
+        ..AttackConfig::default()
+    };
+    let attack = config.validate(&Limits::for_input(SMALL)).unwrap();
+    let mut evaluation = buckler_attack::evaluate(&victim, &samples, &attack, 8, |_| ())
+        .await
+        .unwrap();
+    evaluation.samples[0].linf = Some(epsilon.value().next_up());
+    let worst = worst_cases(&[&evaluation]).unwrap().remove(0);
+    assert_eq!(worst.curve[0].accuracy, 0.0);
+    // Beyond what rounding does, nothing counts.
+    evaluation.samples[0].linf = Some(0.2001);
+    let worst = worst_cases(&[&evaluation]).unwrap().remove(0);
+    assert_eq!(worst.curve[0].accuracy, 1.0);
+}
