@@ -64,10 +64,12 @@ struct Row {
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let attack = evaluation::checked(
-        &classifier,
-        &args.attack.options.config(args.attack.attack, args.eps),
-    )?;
+    let AttackArgs {
+        attack: spec,
+        options,
+    } = &args.attack;
+    let config = spec.over(options.config(spec.attack(), args.eps));
+    let attack = evaluation::checked(&classifier, &config)?;
     let images = load_images(&classifier, &args.images)?;
     let class = |text: &Option<String>| {
         text.as_deref()
