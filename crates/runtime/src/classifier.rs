@@ -19,7 +19,7 @@ use std::{
 };
 
 use buckler_attack::{InputSpec, VictimError};
-use buckler_onnx::{Card, Layout, Normalization};
+use buckler_onnx::{Card, ChannelOrder, Layout, Normalization};
 use ndarray::{Array2, Array3, Array4, ArrayD};
 use serde::Deserialize;
 
@@ -55,6 +55,17 @@ pub struct LoadOptions {
     /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
     /// [`VictimError::Overloaded`].
     pub queue_bytes: usize,
+    /// A [`Repository`](crate::Repository) serves models whose files are links out of its directory.
+    pub follow_links: bool,
+    /// Name of the output with the logits or probabilities, instead of the card's.
+    #[serde(skip)]
+    pub output: Option<String>,
+    /// Height and width of the images, for graphs that leave them open, instead of the card's.
+    #[serde(skip)]
+    pub size: Option<(usize, usize)>,
+    /// Order of the channels that the graph takes, instead of the card's.
+    #[serde(skip)]
+    pub channel_order: Option<ChannelOrder>,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
     #[serde(skip)]
     pub normalization: Option<Normalization>,
@@ -89,6 +100,10 @@ impl Default for LoadOptions {
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,
+            follow_links: false,
+            output: None,
+            size: None,
+            channel_order: None,
             normalization: None,
             gradient_cache: None,
             separate_attacks: false,
