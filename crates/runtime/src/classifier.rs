@@ -8,6 +8,7 @@ mod form;
 mod forward;
 mod gradient;
 mod load;
+mod preprocessing;
 mod probe;
 mod terms;
 
@@ -19,8 +20,9 @@ use std::{
 };
 
 use buckler_attack::{InputSpec, VictimError};
+use buckler_data::{Prepared, Preprocessing};
 use buckler_onnx::{Card, ChannelOrder, Layout, Normalization};
-use ndarray::{Array2, Array3, Array4, ArrayD};
+use ndarray::{Array2, Array4, ArrayD};
 use serde::Deserialize;
 
 pub use self::attacker::Attacker;
@@ -35,7 +37,6 @@ use crate::{
     ImageError, ImageLimits, RuntimeError,
     batch::{self, Column},
     engine::{Answered, Engine, Lane, Timing, Watch},
-    image,
     session::{Placement, Provider},
 };
 
@@ -207,23 +208,18 @@ impl Classifier {
         self.0.terms.as_ref().map(|_| ()).map_err(String::as_str)
     }
 
+    /// What turns images into the pixels that this model takes: as its card states it, else both sides stretched and
+    /// transparency laid over black.
+    pub fn preprocessing(&self) -> Preprocessing {
+        preprocessing::of(self.card(), self.input())
+    }
+
     /// Decodes an image as this model takes it: pixels in `[0, 1]`, `[channels, height, width]`. Blocking.
     ///
     /// # Errors
-    /// As [`crate::decode`].
-    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Array3<f32>, ImageError> {
-        image::decode(
-            bytes,
-            self.input(),
-            self.0
-                .card
-                .input
-                .preprocessing
-                .as_ref()
-                .map(|preprocessing| preprocessing.resize)
-                .unwrap_or_default(),
-            limits,
-        )
+    /// As [`buckler_data::decode`] and [`buckler_data::Picture::prepare`].
+    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Prepared, ImageError> {
+        buckler_data::decode(bytes, limits)?.prepare(&self.preprocessing())
     }
 
     /// The graph's own input and output, for those who send tensors instead of images.
