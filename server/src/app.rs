@@ -73,6 +73,7 @@ impl App {
         let metrics = Arc::new(Metrics::new()?);
         let options = LoadOptions {
             separate_attacks: true,
+            all_outputs: true,
             gradient_cache: config.gradient_cache.clone(),
             watch: Some(metrics.watch()),
             ..config.load.clone()

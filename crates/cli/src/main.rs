@@ -3,6 +3,7 @@ mod attack_args;
 mod commands;
 mod environment;
 mod evaluation;
+mod failure;
 mod images;
 mod model_args;
 mod output;
@@ -126,7 +127,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", output::error_text(&error));
+            eprintln!("error: {}", failure::describe(&error));
             ExitCode::FAILURE
         }
     }

@@ -59,50 +59,12 @@ pub fn port(port: &Port) -> String {
     printable(&format!("{} {} {shape}", port.name, port.dtype)).into_owned()
 }
 
-/// An error with its causes, none of which is said twice.
-pub fn error_text(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        // Many errors end with their cause, which then follows in the chain as well.
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    printable_lines(&text).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use anyhow::{Context, anyhow};
-
     use super::*;
 
     #[test]
-    fn a_cause_that_ends_an_error_is_not_said_again() {
-        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let cause = source.to_string();
-        let read = buckler_onnx::Error::Io {
-            path: "card.json".into(),
-            source,
-        };
-        let error = Err::<(), _>(read).context("cannot load m").unwrap_err();
-        assert_eq!(
-            error_text(&error),
-            format!("cannot load m: card.json: {cause}")
-        );
-        let plain = anyhow!("b").context("a");
-        assert_eq!(error_text(&plain), "a: b");
-    }
-
-    #[test]
     fn nothing_that_is_printed_is_obeyed_by_a_terminal() {
-        assert_eq!(
-            error_text(&anyhow!("file `\u{1b}[2J\u{9b}`\nnext")),
-            "file `\\u{1b}[2J\\u{9b}`\nnext"
-        );
         let rows = [vec!["a\nb".to_owned(), "\u{202e}c\0".to_owned()]];
         let text = table(&["x", "y"], rows);
         assert_eq!(text.lines().count(), 2, "{text}");

@@ -110,6 +110,14 @@ pub enum Error {
     /// Inputs or outputs are not those of an image classifier.
     #[error("{0}")]
     Interface(String),
+    /// The size of images is not known, or what is known contradicts itself.
+    #[error("{0}")]
+    ImageSize(String),
+    /// Several outputs could hold the logits; the text lists all outputs.
+    #[error(
+        "several outputs could hold the logits, and nothing decides between them: choose one of {0}"
+    )]
+    AmbiguousOutput(String),
     /// The graph cannot be brought into clean form.
     #[error("cannot clean the exported graph: {0}")]
     Clean(String),

@@ -21,7 +21,6 @@ mod emitter;
 mod error;
 mod extent;
 mod external;
-mod flat_logits;
 mod flops;
 mod follow;
 mod free_batch;
@@ -56,13 +55,15 @@ pub use card::{
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
 pub use error::{Error, Obstacle};
-pub use flat_logits::flat_logits;
 pub use free_batch::free_batch;
 pub use gradient_info::GradientInfo;
-pub use interface::Layout;
+pub use interface::{
+    Features, ImageInput, Interface, Layout, Origin, OutputInfo, Reading, Wanted, fix_image_size,
+    inspect,
+};
 pub use model::Model;
 pub use ops::operators;
-pub use prepare::without_softmax;
+pub use prepare::classifier_graph;
 pub use printable::{printable, printable_json, printable_lines};
 pub use shape::Dim;
 pub use summary::{Port, Summary};

@@ -3,7 +3,9 @@
 
 mod reference;
 
-use buckler_onnx::{Dim, Model, differentiate, free_batch, proto::AttributeProto, without_softmax};
+use buckler_onnx::{
+    Dim, Model, Wanted, classifier_graph, differentiate, free_batch, inspect, proto::AttributeProto,
+};
 use reference::{
     net::{Net, Random, check},
     run,
@@ -117,9 +119,13 @@ fn a_batch_that_is_open_already_is_left_alone() {
 fn a_model_of_logits_has_no_softmax_to_take_off_and_one_of_probabilities_has() {
     let mut net = Net::new([2, 1, 2, 2], 1);
     let logits = net.op("Flatten", &["image"], []);
-    assert_eq!(without_softmax(&net.finish(&logits, None)).unwrap(), None);
+    let form = |model: &Model| {
+        let interface = inspect(model, &Wanted::default()).unwrap();
+        classifier_graph(model, &interface).unwrap()
+    };
+    assert_eq!(form(&net.finish(&logits, None)), None);
     let soft = net.op("Softmax", &[&logits], []);
-    let model = without_softmax(&net.finish(&soft, None)).unwrap().unwrap();
+    let model = form(&net.finish(&soft, None)).unwrap();
     assert_eq!(model.graph().output[0].name, logits);
     differentiate(&model).unwrap();
 }

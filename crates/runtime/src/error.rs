@@ -32,7 +32,7 @@ pub enum RuntimeError {
     /// A normalisation that is not in units of pixels in `[0, 1]`, or not one for the model's channels.
     #[error(transparent)]
     Normalization(#[from] buckler_onnx::NormalizationError),
-    /// The model is no image classifier.
+    /// The model is not an image classifier.
     #[error(
         "the model is not served as an image classifier: its {what} should be {expected}, but is {got}"
     )]
@@ -42,6 +42,17 @@ pub enum RuntimeError {
         /// What a classifier has.
         expected: String,
         /// What this one has.
+        got: String,
+    },
+    /// The model returns numbers from which no class can be chosen.
+    #[error(
+        "output `{output}` holds {got} for an image of noise in [0, 1], from which no class can be chosen; check what pixels the model expects \
+         (mean, std) and its weights, or export it again in float32"
+    )]
+    NotFinite {
+        /// The output.
+        output: String,
+        /// What it holds.
         got: String,
     },
     /// ONNX Runtime refuses the model or fails to run it.

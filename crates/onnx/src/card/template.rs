@@ -7,7 +7,7 @@ use super::{
     keys::{self, Key, Kind},
 };
 use crate::{
-    Layout, Model, Summary, printable,
+    Model, Summary, Wanted, inspect, printable,
     printable::{is_printable, printable_json},
 };
 
@@ -30,7 +30,7 @@ impl Card {
     ///
     /// [`Card::parse`] reads it.
     pub fn template(&self, model: &Model) -> String {
-        let known = Known::of(model);
+        let known = Known::of(model, &self.wanted());
         let mut card = self.clone();
         let input = &mut card.input;
         let sizes = [&mut input.channels, &mut input.height, &mut input.width];
@@ -69,36 +69,23 @@ struct Known {
 }
 
 impl Known {
-    fn of(model: &Model) -> Self {
-        let summary = Summary::of(model);
-        let image = match summary.inputs.as_slice() {
+    fn of(model: &Model, wanted: &Wanted) -> Self {
+        let interface = inspect(model, wanted).ok();
+        let image = interface.as_ref().and_then(|interface| {
+            let image = interface.image_input(model, wanted).ok()?;
             // Rows of pixels say nothing about height and width.
-            [input] if input.shape.as_ref().is_some_and(|shape| shape.len() == 4) => {
-                let sizes = input.shape.iter().flatten();
-                let sizes: Vec<Option<u64>> = sizes.map(|size| size.parse().ok()).collect();
-                Layout::of(&sizes).map(|(_, image)| image)
-            }
-            _ => None,
-        };
-        let outputs: Vec<String> = summary
-            .outputs
-            .iter()
-            .map(|port| port.name.clone())
-            .collect();
-        let output = match summary.outputs.as_slice() {
-            [output] => Some(output),
-            several => several.iter().find(|output| output.name == "logits"),
-        };
-        // Behind the classes stand axes of size 1, if any.
-        let classes = output.and_then(|output| match output.shape.as_deref()? {
-            [_, classes, rest @ ..] if rest.iter().all(|size| size == "1") => classes.parse().ok(),
-            _ => None,
+            let told = image.row.len() == 3;
+            told.then_some([image.channels, image.height, image.width])
         });
+        let classes = interface
+            .as_ref()
+            .and_then(|interface| usize::try_from(interface.classes).ok());
+        let outputs = Summary::of(model).outputs;
         Self {
             image: image.unwrap_or_default(),
-            classes: classes.filter(|count| *count > 1),
-            output: output.map(|output| output.name.clone()),
-            outputs,
+            classes,
+            output: interface.map(|interface| interface.output),
+            outputs: outputs.into_iter().map(|port| port.name).collect(),
         }
     }
 
@@ -336,7 +323,7 @@ mod tests {
         let text = Card::default().template(&Model::from_proto(proto).unwrap());
         let listed = format!("// Outputs of this model: `{}`, `{}`.", names[0], names[1]);
         assert!(
-            text.contains(&listed) && !text.contains("// \"output\""),
+            text.contains(&listed) && text.contains(&format!("// \"output\": \"{}\"", names[1])),
             "{text}"
         );
         Card::parse(&uncommented(&text), "card.json").unwrap();
