@@ -7,6 +7,7 @@ mod command_line;
 mod commands;
 mod environment;
 mod evaluation;
+mod failure;
 mod images;
 mod measured_card;
 mod model_args;
@@ -81,6 +82,7 @@ enum Command {
     Export(commands::export::Args),
     Differentiate(commands::differentiate::Args),
     Info(commands::info::Args),
+    Card(commands::card::Args),
     Predict(commands::predict::Args),
     Attack(commands::attack::Args),
     Evaluate(commands::evaluate::Args),
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args, output),
         Command::Differentiate(args) => commands::differentiate::run(&args, output),
         Command::Info(args) => commands::info::run(&args, output),
+        Command::Card(args) => commands::card::run(&args, output),
         Command::Predict(args) => commands::predict::run(&args, output),
         Command::Attack(args) => commands::attack::run(&args, output),
         Command::Evaluate(args) => commands::evaluate::run(&args, output),
@@ -130,7 +133,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", failure::describe(&error));
             ExitCode::FAILURE
         }
     }

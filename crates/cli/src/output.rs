@@ -1,9 +1,11 @@
+//! How results and errors are printed, with nothing in them that a terminal would obey.
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use buckler_onnx::Port;
+use buckler_onnx::{Port, printable, printable_json, printable_lines};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -17,9 +19,9 @@ impl Output {
     /// The value as JSON, or what `text` makes of it for people.
     pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let printed = if self.json {
-            serde_json::to_string_pretty(value)?
+            printable_json(&serde_json::to_string_pretty(value)?).into_owned()
         } else {
-            text(value)
+            printable_lines(&text(value)).into_owned()
         };
         let mut stdout = std::io::stdout().lock();
         match writeln!(stdout, "{}", printed.trim_end()).and_then(|()| stdout.flush()) {
@@ -38,24 +40,19 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     fs::remove_file(&probe)
 }
 
-/// A plain table; columns after the first are aligned to the right.
+/// A plain table of cells of one line each; columns after the first are aligned to the right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
-    table.add_rows(rows);
+    let shown = |cells: Vec<String>| -> Vec<String> {
+        let cells = cells.iter().map(|cell| printable(cell).into_owned());
+        cells.collect()
+    };
+    table.add_rows(rows.into_iter().map(shown));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
-}
-
-/// A line of a file that somebody else made, without what a terminal would act on.
-pub fn printable(line: &str) -> String {
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().collect(),
-        false => c.to_string(),
-    };
-    line.chars().map(shown).collect()
 }
 
 /// `0.9812` as `98.12 %`.
@@ -69,5 +66,27 @@ pub fn port(port: &Port) -> String {
         .shape
         .as_ref()
         .map_or("[?]".to_owned(), |dims| format!("[{}]", dims.join(", ")));
-    format!("{} {} {shape}", port.name, port.dtype)
+    printable(&format!("{} {} {shape}", port.name, port.dtype)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_printed_is_obeyed_by_a_terminal() {
+        let rows = [vec!["a\nb".to_owned(), "\u{202e}c\0".to_owned()]];
+        let text = table(&["x", "y"], rows);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.contains("a\\nb") && text.contains("\\u{202e}c\\0"),
+            "{text}"
+        );
+        let named = Port {
+            name: "a\r\u{1b}c".into(),
+            dtype: "float32".into(),
+            shape: Some(vec!["n\0".into()]),
+        };
+        assert_eq!(port(&named), "a\\r\\u{1b}c float32 [n\\0]");
+    }
 }

@@ -123,9 +123,9 @@ impl TestSetArgs {
     pub fn dataset(&self, classifier: &Classifier) -> Result<Dataset> {
         let options = LoadOptions {
             size: self.limit,
-            // Other data sets have the size that they have.
-            image_size: matches!(self.data, DataSource::Folder { .. })
-                .then(|| classifier.input().height),
+            // Other data sets have the pixels that they have.
+            preprocessing: matches!(self.data, DataSource::Folder { .. })
+                .then(|| classifier.preprocessing()),
             ..LoadOptions::default()
         };
         Ok(self.data.load(Split::Test, &options)?)

@@ -36,9 +36,10 @@ use crate::{
     differentiate::{active, dependent},
     edit,
     emitter::{Emitter, LARGEST_CONSTANTS},
+    interface::{Interface, Origin, Wanted},
     node::Node,
     order::label,
-    prepare::{Prepared, free, prepare},
+    prepare::{Prepared, classifier_graph, free, prepare},
     proto::{DataType, GraphProto, NodeProto},
     shape::{self, Dim, Facts},
 };
@@ -111,16 +112,19 @@ fn rule(operator: &str) -> Option<&'static Rule> {
 /// [`Error::Interface`] when the model is no image classifier with an open batch; [`Error::NotBounded`] with all nodes that stand
 /// in the way.
 pub fn bound(model: &Model, method: Bounding) -> Result<Model, Error> {
-    bound_for(model, &model.graph_sha256(), method)
+    let interface = Interface::find(model, &Wanted::default(), true).map_err(not_bounded)?;
+    let form = classifier_graph(model, &interface)?;
+    let origin = interface.origin(model, None);
+    bound_for(form.as_ref().unwrap_or(model), &origin, method)
 }
 
-/// As [`bound`], for a model that was brought into another form first: the bounds belong to the model with the graph `origin`, a
-/// [`Model::graph_sha256`].
+/// As [`bound`], for a model in the form of [`classifier_graph`], and perhaps of ONNX Runtime's own optimisation after it: the bounds
+/// belong to the model and the choice that `origin` names.
 ///
 /// # Errors
 /// As [`bound`].
-pub fn bound_for(model: &Model, origin: &str, method: Bounding) -> Result<Model, Error> {
-    let prepared = prepare(model.graph().clone(), model.opset());
+pub fn bound_for(model: &Model, origin: &Origin, method: Bounding) -> Result<Model, Error> {
+    let prepared = prepare(model.graph().clone(), model.opset(), &origin.logits);
     let Prepared {
         mut graph,
         mut interface,
@@ -222,7 +226,7 @@ pub fn bound_for(model: &Model, origin: &str, method: Bounding) -> Result<Model,
         method,
         classes: interface.classes as usize,
         unnormalised,
-        graph_sha256: origin.into(),
+        graph_sha256: origin.graph_sha256.clone(),
     };
     info.store(&mut result)?;
     Ok(result)

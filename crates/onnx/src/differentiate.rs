@@ -1,14 +1,15 @@
+//! The gradient graph of a classifier.
 use std::collections::{HashMap, HashSet};
 
 use crate::{
     Error, GradientInfo, Model, Obstacle, edit,
     emitter::{Emitter, LARGEST_CONSTANTS},
-    interface::Interface,
+    interface::{Interface, Origin, Reading, Wanted},
     model::is_onnx_domain,
     node::Node,
     objective, ops,
     order::{self, label},
-    prepare::{Prepared, prepare},
+    prepare::{Prepared, classifier_graph, prepare},
     proto::{DataType, GraphProto, NodeProto},
     rename,
     shape::{self, Facts},
@@ -59,7 +60,8 @@ const FLAT: &[&str] = &[
 /// * `feature_distance`: `1 - <f, s> / (||f|| ||s||)`, with f the features and s the `source_features`.
 ///
 /// Targeted cross-entropy and margin are the untargeted ones with the target as label and a negative weight.
-/// A softmax at the model's end is left out: the logits are then what goes into it.
+/// The logits are those that [`inspect`](crate::inspect) finds; a softmax at the model's end is left out, and they are then what
+/// goes into it.
 /// [`GradientInfo`] in the metadata says from which model the graph was made, and names all this.
 ///
 /// The operator set is that of the model, and at least 18.
@@ -68,20 +70,23 @@ const FLAT: &[&str] = &[
 /// [`Error::Interface`] when the model is no image classifier (one float input of 2 to 4 axes, logits `[batch, classes]` of at
 /// least two classes); [`Error::NotDifferentiable`] with all nodes that stand in the way.
 pub fn differentiate(model: &Model) -> Result<Model, Error> {
-    differentiate_for(model, &model.graph_sha256())
+    let interface = Interface::find(model, &Wanted::default(), true)?;
+    let form = classifier_graph(model, &interface)?;
+    let origin = interface.origin(model, None);
+    differentiate_for(form.as_ref().unwrap_or(model), &origin)
 }
 
-/// As [`differentiate`], for a model that was brought into another form first, such as by ONNX Runtime's own optimisation:
-/// the gradient graph belongs to the model with the graph `origin`, a [`Model::graph_sha256`].
+/// As [`differentiate`], for a model in the form of [`classifier_graph`], and perhaps of ONNX Runtime's own optimisation after it: the
+/// gradient graph belongs to the model and the choice that `origin` names.
 ///
 /// # Errors
 /// As [`differentiate`].
-pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
+pub fn differentiate_for(model: &Model, origin: &Origin) -> Result<Model, Error> {
     let Prepared {
         graph,
         interface,
         obstacles,
-    } = prepare(model.graph().clone(), model.opset())?;
+    } = prepare(model.graph().clone(), model.opset(), &origin.logits)?;
 
     let mut emit = Emitter::new(edit::names(&graph));
     let seeds = objective::emit(&mut emit, &interface);
@@ -136,11 +141,14 @@ pub fn differentiate_for(model: &Model, origin: &str) -> Result<Model, Error> {
         version: GradientInfo::VERSION,
         image: interface.image,
         logits: interface.logits,
-        probabilities: interface.probabilities,
+        probabilities: (origin.reading == Reading::BeforeSoftmax).then(|| origin.output.clone()),
         features: interface.features.map(|features| features.name),
         objectives: seeds.objectives,
         classes: interface.classes as usize,
-        graph_sha256: origin.into(),
+        graph_sha256: origin.graph_sha256.clone(),
+        output: Some(origin.output.clone()),
+        reading: origin.reading,
+        size: origin.size,
     };
     info.store(&mut result)?;
     Ok(result)

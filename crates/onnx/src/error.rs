@@ -2,7 +2,7 @@ use std::{fmt, io, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::Model;
+use crate::{CardError, Model};
 
 /// What can be wrong with an ONNX file, or stand in the way of editing or differentiating it.
 #[derive(Debug, thiserror::Error)]
@@ -110,10 +110,21 @@ pub enum Error {
     /// Inputs or outputs are not those of an image classifier.
     #[error("{0}")]
     Interface(String),
+    /// The size of images is not known, or what is known contradicts itself.
+    #[error("{0}")]
+    ImageSize(String),
+    /// Several outputs could hold the logits; the text lists all outputs.
+    #[error(
+        "several outputs could hold the logits, and nothing decides between them: choose one of {0}"
+    )]
+    AmbiguousOutput(String),
     /// The graph cannot be brought into clean form.
     #[error("cannot clean the exported graph: {0}")]
     Clean(String),
-    /// JSON inside the metadata, or a card, could not be understood.
+    /// A card says what a card cannot say.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// JSON inside the metadata could not be understood.
     #[error("{what}: {source}")]
     Json {
         /// Where the JSON lies.

@@ -13,7 +13,6 @@ mod atomic;
 mod attribute;
 mod bound;
 mod card;
-mod card_file;
 mod clean;
 mod contradiction;
 mod differentiate;
@@ -22,7 +21,6 @@ mod emitter;
 mod error;
 mod extent;
 mod external;
-mod flat_logits;
 mod flops;
 mod follow;
 mod free_batch;
@@ -34,8 +32,10 @@ mod objective;
 mod ops;
 mod order;
 mod prepare;
+mod printable;
 pub mod proto;
 mod rename;
+mod reshape;
 mod shape;
 mod summary;
 mod tensor;
@@ -49,18 +49,21 @@ mod reference;
 pub use atomic::write_atomic;
 pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
 pub use card::{
-    Card, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization, Preprocessing,
-    Resize, Training,
+    Card, CardError, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization,
+    NormalizationError, Preprocessing, Resize, Training,
 };
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
 pub use error::{Error, Obstacle};
-pub use flat_logits::flat_logits;
 pub use free_batch::free_batch;
 pub use gradient_info::GradientInfo;
-pub use interface::Layout;
+pub use interface::{
+    Features, ImageInput, Interface, Layout, Origin, OutputInfo, Reading, Wanted, fix_image_size,
+    inspect,
+};
 pub use model::Model;
 pub use ops::operators;
-pub use prepare::without_softmax;
+pub use prepare::classifier_graph;
+pub use printable::{printable, printable_json, printable_lines};
 pub use shape::Dim;
 pub use summary::{Port, Summary};

@@ -1,11 +1,13 @@
+//! What comes before differentiation: the part of a graph that leads to its logits, in one form.
 use std::collections::{HashMap, HashSet};
 
 use crate::{
     Error, GradientInfo, Model, Obstacle, contradiction, edit,
-    interface::{self, Interface},
+    emitter::Emitter,
+    interface::{self, Interface, Reading},
     model::is_onnx_domain,
     order,
-    proto::{DataType, GraphProto, ValueInfoProto},
+    proto::{AttributeProto, DataType, GraphProto, ValueInfoProto},
     rename,
     shape::{self, Dim, Facts},
     upgrade,
@@ -25,8 +27,15 @@ pub(crate) struct Prepared {
     pub obstacles: Vec<Obstacle>,
 }
 
-pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Error> {
-    if opset < upgrade::OLDEST {
+/// A graph with its constants stored and its nodes in the form of the current operator set, and what cannot be brought into it.
+///
+/// Not `strict`, nodes that contradict themselves or are too old stay as they are.
+pub(crate) fn understood(
+    mut graph: GraphProto,
+    opset: i64,
+    strict: bool,
+) -> Result<(GraphProto, Vec<Obstacle>), Error> {
+    if opset < upgrade::OLDEST && strict {
         return Err(Error::Interface(format!(
             "the model is written in operator set {opset}; the oldest supported one is {}: convert the model (Python: \
              `onnx.version_converter.convert_version(model, {})`)",
@@ -36,24 +45,37 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     }
     edit::drop_stored_inputs(&mut graph);
     edit::store_constants(&mut graph);
-    // What no runtime would load is no use to differentiate, and everything behind it would be in the way as well.
+    // What no runtime would load cannot be differentiated, and everything after it would be in the way as well.
     let contradictions = contradiction::attributes(&graph);
-    if !contradictions.is_empty() {
+    if !contradictions.is_empty() && strict {
         return Err(Error::NotDifferentiable(contradictions));
     }
-    let mut obstacles = upgrade::upgrade(&mut graph, opset);
+    let mut obstacles = match contradictions.is_empty() && opset >= upgrade::OLDEST {
+        true => upgrade::upgrade(&mut graph, opset),
+        false => contradictions,
+    };
     interface::name_batch(&mut graph);
-
-    let facts = Facts::of(&graph);
-    let contradictions = contradiction::inputs(&graph, &facts);
-    if !contradictions.is_empty() {
-        // An attribute that is missing leaves out the input that it would have become.
-        let named: HashSet<String> = obstacles.iter().map(|own| own.node.clone()).collect();
-        let more = contradictions.into_iter();
-        obstacles.extend(more.filter(|own| !named.contains(&own.node)));
-        return Err(Error::NotDifferentiable(obstacles));
+    if strict {
+        let facts = Facts::of(&graph);
+        let contradictions = contradiction::inputs(&graph, &facts);
+        if !contradictions.is_empty() {
+            // An attribute that is missing leaves out the input that it would have become.
+            let named: HashSet<String> = obstacles.iter().map(|own| own.node.clone()).collect();
+            let more = contradictions.into_iter();
+            obstacles.extend(more.filter(|own| !named.contains(&own.node)));
+            return Err(Error::NotDifferentiable(obstacles));
+        }
     }
-    let interface = Interface::of(&graph, &facts)?;
+    Ok((graph, obstacles))
+}
+
+/// The part of a graph that leads to the tensor `logits`, `[batch, classes]`.
+pub(crate) fn prepare(graph: GraphProto, opset: i64, logits: &str) -> Result<Prepared, Error> {
+    let (mut graph, mut obstacles) = understood(graph, opset, true)?;
+    let interface = {
+        let facts = Facts::of(&graph);
+        Interface::exactly(&graph, &facts, logits)?
+    };
     let features = interface.features.as_ref().map(|features| &features.name);
     let ports = [&interface.image, &interface.logits].into_iter();
     let ports: Vec<_> = ports.chain(features).collect();
@@ -96,25 +118,74 @@ pub(crate) fn prepare(mut graph: GraphProto, opset: i64) -> Result<Prepared, Err
     })
 }
 
-/// The part of a model that leads to its logits, where it returns their softmax; `None` where it returns logits.
+/// The part of a model that leads to its logits `[batch, classes]`, as its interface says they are taken from its outputs: the only
+/// output beside `features`. `None` where the model returns that and nothing else.
 ///
 /// # Errors
-/// As [`differentiate`](crate::differentiate), where the model is no image classifier.
-pub fn without_softmax(model: &Model) -> Result<Option<Model>, Error> {
-    let Prepared {
-        graph, interface, ..
-    } = prepare(model.graph().clone(), model.opset())?;
-    if interface.probabilities.is_none() {
+/// When the interface belongs to another model.
+pub fn classifier_graph(model: &Model, interface: &Interface) -> Result<Option<Model>, Error> {
+    let mut graph = model.graph().clone();
+    let keeps = |output: &ValueInfoProto| {
+        output.name == interface.logits || Some(output.name.as_str()) == interface.features_output()
+    };
+    let appended = interface.flat || interface.reading == Reading::LogOfProbabilities;
+    let same = graph.output.iter().all(keeps)
+        && graph
+            .output
+            .iter()
+            .any(|output| output.name == interface.logits);
+    if same && !appended {
         return Ok(None);
     }
-    let mut proto = model.to_proto();
-    for import in &mut proto.opset_import {
-        if is_onnx_domain(&import.domain) {
-            import.version = import.version.max(upgrade::TARGET);
-        }
+    edit::drop_stored_inputs(&mut graph);
+    let mut emit = Emitter::with_prefix(edit::names(&graph), "buckler");
+    let last = logits_name(interface);
+    let mut tensor = interface.logits.clone();
+    if interface.flat {
+        tensor = match interface.reading {
+            Reading::LogOfProbabilities => emit.node("Flatten", &[&tensor], []),
+            _ => {
+                emit.node_named("Flatten", &[&tensor], [], &last);
+                last.clone()
+            }
+        };
     }
+    if interface.reading == Reading::LogOfProbabilities {
+        // Nothing below is told apart from zero, whose logarithm no gradient survives.
+        let smallest = f32::MIN_POSITIVE;
+        let positive = match model.opset() {
+            ..11 => emit.node("Clip", &[&tensor], [AttributeProto::float("min", smallest)]),
+            _ => {
+                let smallest = emit.float(smallest);
+                emit.node("Max", &[&tensor, &smallest], [])
+            }
+        };
+        emit.node_named("Log", &[&positive], [], &last);
+    }
+    let matrix = [interface.batch(), Dim::Known(interface.classes)];
+    let logits = shape::value_info(&last, DataType::Float, &matrix);
+    let features = graph
+        .output
+        .iter()
+        .filter(|output| output.name != interface.logits);
+    let features: Vec<_> = features.filter(|output| keeps(output)).cloned().collect();
+    graph.output = [logits].into_iter().chain(features).collect();
+    graph.node.extend(emit.nodes);
+    graph.initializer.extend(emit.initializers);
+    edit::prune(&mut graph);
+    let mut proto = model.to_proto();
     proto.graph = Some(graph);
-    Ok(Some(Model::from_proto(proto)?))
+    Model::from_proto(proto).map(Some)
+}
+
+/// The output of [`classifier_graph`] with the logits.
+pub(crate) fn logits_name(interface: &Interface) -> String {
+    let Interface { logits, .. } = interface;
+    match (interface.reading, interface.flat) {
+        (Reading::LogOfProbabilities, _) => format!("{logits}.buckler.log"),
+        (_, true) => format!("{logits}.buckler.flat"),
+        _ => logits.clone(),
+    }
 }
 
 /// Logits, and features where there are some.

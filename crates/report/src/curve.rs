@@ -1,8 +1,6 @@
 //! The accuracy over the radius, as a drawing: a falling step for every attack and for the worst case.
 
-use buckler_attack::{
-    BALL_TOLERANCE, Certification, Evaluation, WorstCase, WorstCaseError, worst_cases,
-};
+use buckler_attack::{Certification, Evaluation, WorstCase, WorstCaseError, worst_cases};
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
@@ -153,11 +151,10 @@ fn steps(worst: &WorstCase, right: f64) -> Vec<(f64, f64)> {
     distances.sort_by(f64::total_cmp);
     let mut corners = vec![(0.0, 1.0)];
     for (broken, &distance) in distances.iter().enumerate() {
-        // Rounding takes some a hair beyond the radius that they were found at, to which they count.
-        let x = match distance - right {
-            beyond if beyond > BALL_TOLERANCE => break,
-            _ => distance.min(right),
-        };
+        if distance > right {
+            break;
+        }
+        let x = distance;
         let below = 1.0 - (broken + 1) as f64 / images;
         let above = 1.0 - broken as f64 / images;
         match corners.last_mut() {

@@ -1,5 +1,6 @@
 //! A model that answers: for images with logits, for objectives with gradients.
 mod adapt;
+mod assumptions;
 mod attacker;
 mod cache;
 mod certifier;
@@ -8,6 +9,10 @@ mod form;
 mod forward;
 mod gradient;
 mod load;
+mod look;
+mod opened;
+mod outputs;
+mod preprocessing;
 mod probe;
 mod terms;
 
@@ -19,23 +24,28 @@ use std::{
 };
 
 use buckler_attack::{InputSpec, VictimError};
-use buckler_onnx::{Card, Layout, Normalization};
-use ndarray::{Array2, Array3, Array4, ArrayD};
+use buckler_data::{Prepared, Preprocessing};
+use buckler_onnx::{Card, ChannelOrder, Interface, Layout, Normalization, Obstacle};
+use ndarray::{Array4, ArrayD};
 use serde::Deserialize;
 
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
-pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
+pub use self::differentiate::{
+    Differentiated, Verification, differentiate, differentiate_file, differentiate_with,
+};
+pub use self::outputs::{OutputPort, OutputTensor};
 use self::{
     attacker::{expected, nobody},
     form::Form,
+    load::NoGradient,
+    outputs::Outputs,
     terms::Terms,
 };
 use crate::{
     ImageError, ImageLimits, RuntimeError,
-    batch::{self, Column},
-    engine::{Answered, Engine, Lane, Timing, Watch},
-    image,
+    batch::Column,
+    engine::{Engine, Lane, Timing, Watch},
     session::{Placement, Provider},
 };
 
@@ -55,9 +65,25 @@ pub struct LoadOptions {
     /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
     /// [`VictimError::Overloaded`].
     pub queue_bytes: usize,
+    /// A [`Repository`](crate::Repository) serves models whose files are links out of its directory.
+    pub follow_links: bool,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
     #[serde(skip)]
     pub normalization: Option<Normalization>,
+    /// Name of the output with the logits or probabilities, instead of the card's.
+    #[serde(skip)]
+    pub output: Option<String>,
+    /// Height and width of images, instead of the card's; graphs that state them must agree.
+    #[serde(skip)]
+    pub size: Option<(usize, usize)>,
+    /// Order of the channels that the graph takes, instead of the card's. Images, gradients, `mean` and `std` are in the order RGB all the
+    /// same: pixels are normalised first, and then brought to the graph's order.
+    #[serde(skip)]
+    pub channel_order: Option<ChannelOrder>,
+    /// Keeps what [`Classifier::infer`] needs for outputs other than the one with the logits: the bytes of the model, and a session once
+    /// one is asked for.
+    #[serde(skip)]
+    pub all_outputs: bool,
     /// Where gradient graphs that had to be made at load are kept for the next time; nowhere without it.
     #[serde(skip)]
     pub gradient_cache: Option<PathBuf>,
@@ -89,7 +115,12 @@ impl Default for LoadOptions {
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,
+            follow_links: false,
             normalization: None,
+            output: None,
+            size: None,
+            channel_order: None,
+            all_outputs: false,
             gradient_cache: None,
             separate_attacks: false,
             watch: None,
@@ -110,14 +141,14 @@ struct Inner {
     card: Card,
     sha256: String,
     form: Form,
-    /// The names of the graph's input and output.
-    names: (String, String),
+    interface: Interface,
+    outputs: Arc<Outputs>,
     class_names: Vec<String>,
     assumptions: Vec<String>,
     predict: Engine,
     attack: Option<AttackLane>,
     /// What gradients can be asked for; without them, the reason.
-    terms: Result<Terms, String>,
+    terms: Result<Terms, NoGradient>,
 }
 
 /// The lane of attacks. There is none where a model has no gradients and its forward passes are all asked of the other lane.
@@ -179,7 +210,7 @@ impl Classifier {
         &self.0.class_names
     }
 
-    /// What was assumed because the model does not say it, one line each, to be stated with every answer.
+    /// What was decided and assumed about the model beyond what it says itself, one sentence each, to be stated with every answer.
     pub fn assumptions(&self) -> &[String] {
         &self.0.assumptions
     }
@@ -189,60 +220,95 @@ impl Classifier {
     /// # Errors
     /// The reason why not.
     pub fn can_attack(&self) -> Result<(), &str> {
-        self.0.terms.as_ref().map(|_| ()).map_err(String::as_str)
+        let terms = self.0.terms.as_ref();
+        terms.map(|_| ()).map_err(|error| error.reason.as_str())
+    }
+
+    /// The operators that stand in the way of gradients; none where there are gradients.
+    pub fn obstacles(&self) -> &[Obstacle] {
+        match &self.0.terms {
+            Ok(_) => &[],
+            Err(error) => &error.obstacles,
+        }
+    }
+
+    /// What was decided about the graph: its input, the output with the logits and why that one, features.
+    pub fn interface(&self) -> &Interface {
+        &self.0.interface
+    }
+
+    /// What turns images into the pixels that this model takes: as its card states it, else both sides stretched and
+    /// transparency laid over black.
+    pub fn preprocessing(&self) -> Preprocessing {
+        preprocessing::of(self.card(), self.input())
     }
 
     /// Decodes an image as this model takes it: pixels in `[0, 1]`, `[channels, height, width]`. Blocking.
     ///
     /// # Errors
-    /// As [`crate::decode`].
-    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Array3<f32>, ImageError> {
-        image::decode(
-            bytes,
-            self.input(),
-            self.0
-                .card
-                .input
-                .preprocessing
-                .as_ref()
-                .map(|preprocessing| preprocessing.resize)
-                .unwrap_or_default(),
-            limits,
-        )
+    /// As [`buckler_data::decode`] and [`buckler_data::Picture::prepare`].
+    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Prepared, ImageError> {
+        buckler_data::decode(bytes, limits)?.prepare(&self.preprocessing())
     }
 
-    /// The graph's own input and output, for those who send tensors instead of images.
+    /// The graph's own input and outputs, for those who send tensors instead of images.
     pub fn tensors(&self) -> Tensors<'_> {
-        let (input, output) = &self.0.names;
         Tensors {
-            input,
+            input: &self.0.interface.image,
             row: self.0.form.row(),
             layout: self.0.form.layout(),
-            output,
+            outputs: &self.0.outputs.ports,
+            output: &self.0.interface.output,
             classes: self.classes(),
         }
     }
 
-    /// The logits `[batch, classes]` of tensors `[batch, ...]` as the graph takes them ([`Classifier::tensors`]): nothing is
-    /// normalised. With them, where the time went.
+    /// The model's own outputs of these names, as its file has them, to tensors `[batch, ...]` as the graph takes them
+    /// ([`Classifier::tensors`]): nothing is normalised. With them, where the time went.
+    ///
+    /// The output with the logits comes from the lane of predictions, the others from a session that is made when one is asked for; see
+    /// [`LoadOptions::all_outputs`].
     ///
     /// # Errors
-    /// When the rows are not of the graph's shape, or the model fails.
-    pub async fn infer(&self, rows: ArrayD<f32>) -> Result<(Array2<f32>, Timing), VictimError> {
-        if rows.ndim() == 0 || rows.shape().get(1..) != Some(self.0.form.row()) {
+    /// When the rows are not of the graph's shape, there is no such output, or the model fails.
+    pub async fn infer(
+        &self,
+        rows: ArrayD<f32>,
+        outputs: &[String],
+    ) -> Result<(Vec<OutputTensor>, Timing), VictimError> {
+        if rows.ndim() == 0 || rows.is_empty() || rows.shape().get(1..) != Some(self.0.form.row()) {
             return Err(VictimError::Query {
                 what: "tensor",
-                expected: format!("[any] + {:?}", self.0.form.row()),
+                expected: format!("[1 or more] + {:?}", self.0.form.row()),
                 got: format!("{:?}", rows.shape()),
             });
         }
-        if rows.is_empty() {
-            return Ok((Array2::zeros((0, self.classes())), Timing::default()));
+        let ports = &self.0.outputs.ports;
+        let interface = &self.0.interface;
+        if let Some(other) = outputs
+            .iter()
+            .find(|name| !ports.iter().any(|port| port.name == **name))
+        {
+            return Err(VictimError::Query {
+                what: "output",
+                expected: "one of the model's".to_owned(),
+                got: other.clone(),
+            });
         }
-        let rows = vec![Column::Float(rows)];
-        let Answered { outputs, timing } = self.0.predict.ask(&nobody(), 0, rows).await?;
-        let logits = expected(outputs.into_iter().next().and_then(batch::with_axes))?;
-        Ok((logits, timing))
+        let is_predicted = |name: &String| outputs::is_predicted(interface, ports, name);
+        if outputs.iter().all(is_predicted) {
+            let rows = vec![Column::Float(rows)];
+            let answered = self.0.predict.ask(&nobody(), 0, rows).await?;
+            let timing = answered.timing;
+            let tensors = outputs
+                .iter()
+                .map(|name| outputs::predicted(interface, ports, name, &answered.outputs));
+            return Ok((expected(tensors.collect())?, timing));
+        }
+        let (own, names) = (Arc::clone(&self.0.outputs), outputs.to_vec());
+        tokio::task::spawn_blocking(move || own.run(rows, &names))
+            .await
+            .unwrap_or(Err(VictimError::Closed))
     }
 
     /// A view of this classifier for one attack: its queries wait in the lane of attacks, and take turns with those of other tenants
@@ -282,18 +348,20 @@ impl Classifier {
     }
 }
 
-/// The input and the output of a model's graph, all of 32-bit floats.
+/// The input of a model's graph, of 32-bit floats, and its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tensors<'a> {
     /// The input's name.
     pub input: &'a str,
-    /// The axes of the input behind the batch.
+    /// The axes of the input after the batch.
     pub row: &'a [usize],
     /// Where the channels are; `None` where rows are not images.
     pub layout: Option<Layout>,
-    /// The output's name.
+    /// All outputs, in the model's order.
+    pub outputs: &'a [OutputPort],
+    /// The one from which classes are read.
     pub output: &'a str,
-    /// The output is `[batch, classes]`.
+    /// The number of classes.
     pub classes: usize,
 }
 

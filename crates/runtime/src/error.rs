@@ -19,7 +19,20 @@ pub enum RuntimeError {
     /// The file is no ONNX model, or one that cannot be understood.
     #[error(transparent)]
     Onnx(#[from] buckler_onnx::Error),
-    /// The model is no image classifier.
+    /// A file of a model that is served lies outside of the directory of models.
+    #[error(
+        "`{path}` leads out of the directory of models, to `{target}`: copy the file there, or set `follow_links`"
+    )]
+    Outside {
+        /// The file in the directory.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A normalisation that is not in units of pixels in `[0, 1]`, or not one for the model's channels.
+    #[error(transparent)]
+    Normalization(#[from] buckler_onnx::NormalizationError),
+    /// The model is not an image classifier.
     #[error(
         "the model is not served as an image classifier: its {what} should be {expected}, but is {got}"
     )]
@@ -29,6 +42,17 @@ pub enum RuntimeError {
         /// What a classifier has.
         expected: String,
         /// What this one has.
+        got: String,
+    },
+    /// The model returns numbers from which no class can be chosen.
+    #[error(
+        "output `{output}` holds {got} for an image of noise in [0, 1], from which no class can be chosen; check what pixels the model expects \
+         (mean, std) and its weights, or export it again in float32"
+    )]
+    NotFinite {
+        /// The output.
+        output: String,
+        /// What it holds.
         got: String,
     },
     /// ONNX Runtime refuses the model or fails to run it.

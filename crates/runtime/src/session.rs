@@ -125,6 +125,8 @@ pub(crate) struct Graph {
     outputs: Vec<String>,
     options: Arc<RunOptions<NoSelectedOutputs>>,
     sizes: Vec<usize>,
+    /// A row's answer depends on the others of its batch, which are therefore copies of it.
+    alone: bool,
     pace: Option<f64>,
 }
 
@@ -142,13 +144,15 @@ impl Terminator {
 
 impl Graph {
     /// `inputs` and `outputs` are names; the columns of a run come in the same order. `sample` makes `n` rows of
-    /// input, with which the batch sizes up to `max_batch` are tried out; a graph whose batch is `fixed` has that one.
+    /// input, with which the batch sizes up to `max_batch` are tried out; a graph whose batch is `fixed` has that one. No batch holds
+    /// two different rows where they are to be `alone`.
     pub fn new(
         session: Session,
         inputs: Vec<String>,
         outputs: Vec<String>,
         sample: impl Fn(usize) -> Vec<Column>,
         fixed: Option<usize>,
+        alone: bool,
         max_batch: usize,
     ) -> Result<Self, RuntimeError> {
         let options = RunOptions::new().map_err(RuntimeError::runtime("set up a run"))?;
@@ -158,6 +162,7 @@ impl Graph {
             outputs,
             options: Arc::new(options),
             sizes: Vec::new(),
+            alone,
             pace: None,
         };
         graph.sizes = match fixed {
@@ -165,25 +170,33 @@ impl Graph {
                 graph.run_batch(&sample(size))?;
                 vec![size]
             }
+            None if alone => {
+                graph.run_batch(&sample(1))?;
+                vec![1]
+            }
             None => calibrate::sizes(|batch| graph.run_batch(batch), sample, max_batch)?,
         };
         Ok(graph)
     }
 
-    /// With the first input and all float outputs, to be run with [`Graph::run_batch`].
-    pub fn of_floats(session: Session) -> Result<Self, RuntimeError> {
+    /// With the first input and one output, to be run with [`Graph::run_batch`].
+    pub fn bare(session: Session, output: &str) -> Result<Self, RuntimeError> {
         let inputs = session.inputs().iter().take(1);
-        let outputs = session.outputs().iter();
-        let outputs = outputs.filter(|output| float_shape(output).is_some());
         let options = RunOptions::new().map_err(RuntimeError::runtime("set up a run"))?;
         Ok(Self {
             inputs: inputs.map(|input| input.name().to_owned()).collect(),
-            outputs: outputs.map(|output| output.name().to_owned()).collect(),
+            outputs: vec![output.to_owned()],
             session,
             options: Arc::new(options),
             sizes: Vec::new(),
+            alone: false,
             pace: None,
         })
+    }
+
+    /// The session alone.
+    pub fn into_session(self) -> Session {
+        self.session
     }
 
     /// The shape that the session states for its first input.
@@ -197,7 +210,10 @@ impl Graph {
 
     /// The most rows that one batch holds.
     pub fn max_batch(&self) -> usize {
-        self.sizes.last().copied().unwrap_or(1)
+        match self.alone {
+            true => 1,
+            false => self.sizes.last().copied().unwrap_or(1),
+        }
     }
 
     /// What a row takes: the mean of the runs so far, the latest weighing most. 0 before the first.
@@ -210,7 +226,11 @@ impl Graph {
         let rows = inputs.first().map_or(0, Column::rows);
         let mut parts: Vec<Vec<ArrayD<f32>>> = self.outputs.iter().map(|_| Vec::new()).collect();
         let mut start = 0;
-        for (rows, size) in batch::plan(rows, &self.sizes) {
+        let plan = match self.alone {
+            true => vec![(1, self.sizes.last().copied().unwrap_or(1)); rows],
+            false => batch::plan(rows, &self.sizes),
+        };
+        for (rows, size) in plan {
             let padded: Option<Vec<Column>> = inputs
                 .iter()
                 .map(|column| column.padded(start..start + rows, size))

@@ -80,34 +80,54 @@ fn shape(model: Tensors<'_>) -> String {
     format!("[-1{}]", row.concat())
 }
 
-/// How the model's only output is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How one of the model's outputs is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    pub name: String,
     pub binary: bool,
     pub classes: Option<usize>,
 }
 
-/// `binary` is for the outputs that do not say it.
+/// The outputs that are asked for, or all; `binary` is for those that do not say it.
 pub(crate) fn wanted(
     outputs: &[RequestedOutput<'_>],
     binary: bool,
     model: Tensors<'_>,
-) -> Result<Wanted, ProtocolError> {
-    if let Some(other) = outputs.iter().find(|output| output.name != model.output) {
-        return Err(ProtocolError::UnknownOutput {
-            name: other.name.clone().into_owned(),
-            expected: model.output.to_owned(),
-        });
-    }
-    match outputs {
-        [] => Ok(Wanted {
+) -> Result<Vec<Wanted>, ProtocolError> {
+    let known = model.outputs.iter();
+    if outputs.is_empty() {
+        let all = known.map(|port| Wanted {
+            name: port.name.clone(),
             binary,
             classes: None,
-        }),
-        [output] => Ok(Wanted {
+        });
+        return Ok(all.collect());
+    }
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        if !model.outputs.iter().any(|port| port.name == output.name) {
+            let names: Vec<_> = known.map(|port| format!("`{}`", port.name)).collect();
+            return Err(ProtocolError::UnknownOutput {
+                name: output.name.clone().into_owned(),
+                expected: names.join(", "),
+            });
+        }
+        if wanted.iter().any(|known| known.name == output.name) {
+            return Err(ProtocolError::RepeatedOutput(
+                output.name.clone().into_owned(),
+            ));
+        }
+        if output.classes.is_some() && output.name != model.output {
+            return Err(ProtocolError::NotClasses {
+                name: output.name.clone().into_owned(),
+                expected: model.output.to_owned(),
+            });
+        }
+        wanted.push(Wanted {
+            name: output.name.clone().into_owned(),
             binary: output.binary.unwrap_or(binary),
             classes: output.classes,
-        }),
-        _ => Err(ProtocolError::RepeatedOutput(model.output.to_owned())),
+        });
     }
+    Ok(wanted)
 }

@@ -45,6 +45,23 @@ impl Datatype {
             .find(|datatype| datatype.name() == name)
     }
 
+    /// Of a model's output, by the name of its elements as Python's libraries write it; other types are not given.
+    pub fn of_elements(name: &str) -> Self {
+        match name {
+            "bool" => Self::Bool,
+            "uint8" => Self::Uint8,
+            "uint16" => Self::Uint16,
+            "uint32" => Self::Uint32,
+            "uint64" => Self::Uint64,
+            "int8" => Self::Int8,
+            "int16" => Self::Int16,
+            "int32" => Self::Int32,
+            "int64" => Self::Int64,
+            "float64" => Self::Fp64,
+            _ => Self::Fp32,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Bool => "BOOL",

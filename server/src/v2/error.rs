@@ -53,8 +53,10 @@ pub(crate) enum ProtocolError {
         got: usize,
         expected: usize,
     },
-    #[error("the model has no output `{name}`: it answers with `{expected}` alone")]
+    #[error("the model has no output `{name}`: ask for {expected}")]
     UnknownOutput { name: String, expected: String },
+    #[error("output `{name}` does not hold classes: ask for those of `{expected}`")]
+    NotClasses { name: String, expected: String },
     #[error("output `{0}` is asked for twice: ask once")]
     RepeatedOutput(String),
     #[error("`{0}` is to be in shared memory, which is not supported: send and take binary data")]

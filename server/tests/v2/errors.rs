@@ -66,7 +66,7 @@ async fn requests_that_do_not_fit_the_model_are_told_what_it_takes() {
         ),
         (
             outputs(json!([{ "name": "loss" }])),
-            "the model has no output `loss`: it answers with `logits` alone",
+            "the model has no output `loss`: ask for `logits`",
         ),
         (
             outputs(json!([{ "name": "logits" }, { "name": "logits" }])),

@@ -4,6 +4,7 @@ mod compression;
 mod errors;
 mod infer;
 mod metadata;
+mod outputs;
 mod repository;
 mod statistics;
 #[path = "../support/mod.rs"]

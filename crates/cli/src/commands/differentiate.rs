@@ -1,11 +1,13 @@
+//! `buckler differentiate`: the gradient graph of a model, made and verified.
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use buckler_onnx::{Card, Model, Port, Summary};
-use buckler_runtime::{LoadOptions, Verification};
+use buckler_runtime::Verification;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::model_args::ModelArgs;
 use crate::output::{Output, port};
 
 /// Write the gradient graph of an ONNX classifier, and verify it
@@ -17,8 +19,8 @@ use crate::output::{Output, port};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  buckler differentiate model.onnx --out gradient.onnx")]
 pub struct Args {
-    /// The classifier
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Where to write [default: gradient.onnx beside the model]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -28,23 +30,23 @@ pub struct Args {
 struct Report {
     gradient: PathBuf,
     summary: Summary,
-    changes: Vec<String>,
+    assumptions: Vec<String>,
     verification: Verification,
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let model = Model::read(&args.model)?;
-    let made = buckler_runtime::differentiate(&model, &LoadOptions::default())?;
+    let model = &args.model.model;
+    let made = buckler_runtime::differentiate_file(model, &args.model.options(None))?;
     let out = args
         .out
         .clone()
-        .unwrap_or_else(|| args.model.with_file_name("gradient.onnx"));
+        .unwrap_or_else(|| model.with_file_name("gradient.onnx"));
     made.gradient.write(&out)?;
     update_checksum(&out, &made.gradient)?;
     let report = Report {
         gradient: out,
         summary: Summary::of(&made.gradient),
-        changes: made.changes,
+        assumptions: made.assumptions,
         verification: made.verification,
     };
     output.print(&report, text)
@@ -83,9 +85,9 @@ fn text(report: &Report) -> String {
     ];
     lines.extend(
         report
-            .changes
+            .assumptions
             .iter()
-            .map(|change| format!("note: {change}")),
+            .map(|assumption| format!("assumption: {assumption}")),
     );
     lines.join("\n")
 }

@@ -4,8 +4,8 @@
 mod mutation;
 
 use buckler_onnx::{
-    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, flat_logits,
-    free_batch, without_softmax,
+    CleanNames, GradientInfo, Model, Summary, Wanted, check, clean, classifier_graph, differentiate,
+    fix_image_size, free_batch, inspect,
 };
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
@@ -30,11 +30,18 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some((free, _)) = free_batch(&model) {
         _ = check(&free);
     }
-    if let Some(flat) = flat_logits(&model) {
-        _ = check(&flat);
+    let wanted = Wanted {
+        size: Some((8, 8)),
+        ..Wanted::default()
+    };
+    if let Ok(Some(fixed)) = fix_image_size(&model, &wanted) {
+        _ = check(&fixed);
     }
-    if let Ok(Some(logits)) = without_softmax(&model) {
-        _ = check(&logits);
+    if let Ok(interface) = inspect(&model, &Wanted::default()) {
+        _ = interface.image_input(&model, &wanted);
+        if let Ok(Some(form)) = classifier_graph(&model, &interface) {
+            _ = check(&form);
+        }
     }
     if let Ok(clean) = clean(model, &CleanNames::default()) {
         Model::from_bytes(&clean.to_bytes()).expect("a clean graph is a model");

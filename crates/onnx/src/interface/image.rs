@@ -1,11 +1,10 @@
-use super::{is_float, kind};
+//! The image that goes in: which input, of what size, and where its channels are.
+use std::collections::HashSet;
+
+use super::{Wanted, is_float, kind};
 use crate::{
     Error,
-    proto::{
-        GraphProto,
-        tensor_shape_proto::{Dimension, dimension},
-        type_proto,
-    },
+    proto::{GraphProto, NodeProto},
     shape::{self, Dim},
 };
 
@@ -19,35 +18,324 @@ pub enum Layout {
     ChannelsLast,
 }
 
-impl Layout {
-    /// The layout of an input of this shape with its batch axis, and channels, height and width; 0 for sizes that the shape
-    /// leaves open. `None` where no image has this shape.
-    ///
-    /// Four axes are channels first, unless only the last one can be channels (1, 3 or 4). Rows of `n * n` values are grey
-    /// squares, of `3 * n * n` colour ones.
-    pub fn of(shape: &[Option<u64>]) -> Option<(Self, [usize; 3])> {
-        let size = |dim: &Option<u64>| dim.map_or(Some(0), |size| usize::try_from(size).ok());
-        let sizes: Vec<usize> = shape.iter().skip(1).map(size).collect::<Option<_>>()?;
-        let channels = |size: &usize| matches!(size, 1 | 3 | 4);
-        match sizes.as_slice() {
-            [height, width, last] if channels(last) && !channels(height) => {
-                Some((Self::ChannelsLast, [*last, *height, *width]))
-            }
-            [first, height, width] => Some((Self::ChannelsFirst, [*first, *height, *width])),
-            [values, 1] | [1, values] | [values] => Some((Self::ChannelsFirst, square(*values)?)),
-            [height, width] => Some((Self::ChannelsFirst, [1, *height, *width])),
-            _ => None,
-        }
+/// Sides below which rows of values, which say nothing about height and width, are not taken for images.
+const MIN_SQUARE: usize = 8;
+
+/// Values of one image.
+const MAX_VALUES: usize = 1 << 26;
+
+/// Images in one batch that a file fixes.
+const MAX_FIXED_BATCH: u64 = 4096;
+
+/// The images that a model takes, and how they lie in its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInput {
+    /// Where the channels are.
+    pub layout: Layout,
+    /// 1 for grey, 3 for colour.
+    pub channels: usize,
+    /// Pixels.
+    pub height: usize,
+    /// Pixels.
+    pub width: usize,
+    /// The sizes of the input's axes after the batch.
+    pub row: Vec<usize>,
+    /// What was assumed, one sentence each.
+    pub assumptions: Vec<String>,
+    /// Whether the graph leaves sizes open, which were fixed.
+    pub open: bool,
+}
+
+/// The layout of four axes, with channels, height and width, of which some may be open.
+fn layout(
+    graph: &GraphProto,
+    name: &str,
+    axes: [Option<usize>; 3],
+) -> (Layout, [Option<usize>; 3]) {
+    let [first, second, third] = axes;
+    let is_channels = |size: Option<usize>| matches!(size, Some(1 | 3 | 4));
+    let last = match (is_channels(first), is_channels(third)) {
+        (false, true) => true,
+        (true, false) => false,
+        _ => is_transposed_first(graph, name),
+    };
+    match last {
+        true => (Layout::ChannelsLast, [third, first, second]),
+        false => (Layout::ChannelsFirst, axes),
     }
 }
 
-/// The square image with so many values.
-fn square(values: usize) -> Option<[usize; 3]> {
-    [1, 3].into_iter().find_map(|channels| {
-        let side = (values / channels).isqrt();
-        let fits = side > 0 && side.checked_mul(side)?.checked_mul(channels)? == values;
-        fits.then_some([channels, side, side])
-    })
+/// Whether all that reads the image brings its channels to the front.
+fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
+    let mut readers = graph
+        .node
+        .iter()
+        .filter(|node| node.input.iter().any(|input| input == name))
+        .peekable();
+    let to_front = |node: &NodeProto| {
+        let perm = node.attribute.iter().find(|found| found.name == "perm");
+        node.op_type == "Transpose" && perm.is_some_and(|perm| perm.ints == [0, 3, 1, 2])
+    };
+    readers.peek().is_some() && readers.all(to_front)
+}
+
+/// The channels that the first convolution after the image takes, with only elementwise operators before it.
+fn convolved_channels(graph: &GraphProto, name: &str) -> Option<usize> {
+    let mut reached = HashSet::from([name]);
+    for node in &graph.node {
+        let [first, ..] = node.input.as_slice() else {
+            continue;
+        };
+        if !node
+            .input
+            .iter()
+            .any(|input| reached.contains(input.as_str()))
+        {
+            continue;
+        }
+        match node.op_type.as_str() {
+            "Conv" if reached.contains(first.as_str()) => {
+                let weight = node.input.get(1)?;
+                let weight = graph
+                    .initializer
+                    .iter()
+                    .find(|stored| stored.name == *weight)?;
+                let group = node.attribute.iter().find(|found| found.name == "group");
+                let group = group.and_then(|group| group.i).unwrap_or(1);
+                let channels = weight.dims.get(1)?.checked_mul(group)?;
+                return usize::try_from(channels)
+                    .ok()
+                    .filter(|&channels| channels > 0);
+            }
+            "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" | "Clip" | "Pad" => {
+                reached.extend(node.output.iter().map(String::as_str));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Channels, height and width, from the shape of the input and from what else is known.
+pub(super) fn decide(
+    graph: &GraphProto,
+    name: &str,
+    shape: &[Dim],
+    wanted: &Wanted,
+) -> Result<ImageInput, Error> {
+    if let Some(Dim::Known(batch)) = shape.first()
+        && !(1..=MAX_FIXED_BATCH).contains(batch)
+    {
+        return Err(Error::Interface(format!(
+            "input `{name}` has a fixed batch of {batch} images; at most {MAX_FIXED_BATCH} are run at once: export the model with an open \
+             or smaller batch"
+        )));
+    }
+    let mut axes = Vec::new();
+    for dim in shape.iter().skip(1) {
+        axes.push(match dim {
+            Dim::Known(size) => Some(usize::try_from(*size).unwrap_or(usize::MAX)),
+            Dim::Symbol(_) => None,
+        });
+    }
+    let open = axes.contains(&None);
+    let input = Input {
+        graph,
+        name,
+        shape,
+        wanted,
+    };
+    let mut decided = match axes.as_slice() {
+        &[first, second, third] => input.of_four_axes([first, second, third])?,
+        [Some(values), Some(1)] | [Some(1), Some(values)] | [Some(values)] => {
+            input.of_values(*values, &axes)?
+        }
+        [height, width] => input.grey(*height, *width)?,
+        _ => return Err(input.not_an_image()),
+    };
+    decided.open = open;
+    let values = [decided.channels, decided.height, decided.width]
+        .into_iter()
+        .try_fold(1usize, |product, size| product.checked_mul(size));
+    match values {
+        Some(1..=MAX_VALUES) => Ok(decided),
+        _ => Err(Error::ImageSize(format!(
+            "images of {} are too large or empty: at most {MAX_VALUES} values are taken",
+            decided.size()
+        ))),
+    }
+}
+
+struct Input<'a> {
+    graph: &'a GraphProto,
+    name: &'a str,
+    shape: &'a [Dim],
+    wanted: &'a Wanted,
+}
+
+impl Input<'_> {
+    fn of_four_axes(&self, axes: [Option<usize>; 3]) -> Result<ImageInput, Error> {
+        let (layout, [channels, height, width]) = layout(self.graph, self.name, axes);
+        let wanted = self.wanted.size.unzip();
+        let height = self.agreed("height", height, wanted.0)?;
+        let width = self.agreed("width", width, wanted.1)?;
+        let mut assumptions = Vec::new();
+        let channels = match (channels, self.wanted.channels) {
+            (None, None) => {
+                let convolved = convolved_channels(self.graph, self.name);
+                if convolved.is_none() {
+                    assumptions.push(format!(
+                        "input `{}` leaves the number of channels open: 3 are assumed",
+                        self.name
+                    ));
+                }
+                Some(convolved.unwrap_or(3))
+            }
+            (graph, wanted) => self.agreed("channels", graph, wanted)?,
+        };
+        let (Some(channels), Some(height), Some(width)) = (channels, height, width) else {
+            return Err(Error::ImageSize(format!(
+                "input `{}` has shape {}, which leaves the size of images open: state it",
+                self.name,
+                shape::display(self.shape)
+            )));
+        };
+        if self.wanted.size.is_none() && (height == 1 || width == 1) {
+            return Err(self.not_an_image());
+        }
+        let row = match layout {
+            Layout::ChannelsFirst => vec![channels, height, width],
+            Layout::ChannelsLast => vec![height, width, channels],
+        };
+        Ok(ImageInput {
+            layout,
+            channels,
+            height,
+            width,
+            row,
+            assumptions,
+            open: false,
+        })
+    }
+
+    /// All values of an image in a row.
+    fn of_values(&self, values: usize, axes: &[Option<usize>]) -> Result<ImageInput, Error> {
+        let row = axes.iter().map(|size| size.unwrap_or(1)).collect();
+        let image = |[channels, height, width]: [usize; 3], assumptions| ImageInput {
+            layout: Layout::ChannelsFirst,
+            channels,
+            height,
+            width,
+            row,
+            assumptions,
+            open: false,
+        };
+        if let Some((height, width)) = self.wanted.size {
+            let pixels = height.checked_mul(width).filter(|&pixels| pixels > 0);
+            let channels = self.wanted.channels;
+            let channels = channels.or_else(|| pixels.map(|pixels| values / pixels));
+            let product = pixels.zip(channels).and_then(|(a, b)| a.checked_mul(b));
+            return match channels {
+                Some(channels) if product == Some(values) && channels > 0 => {
+                    Ok(image([channels, height, width], vec![]))
+                }
+                _ => Err(Error::ImageSize(format!(
+                    "input `{}` takes {values} values, which images of {} do not have",
+                    self.name,
+                    stated(self.wanted)
+                ))),
+            };
+        }
+        let square = [1, 3].into_iter().find_map(|channels| {
+            let side = (values / channels).isqrt();
+            let fits =
+                side >= MIN_SQUARE && side.checked_mul(side)?.checked_mul(channels)? == values;
+            fits.then_some([channels, side, side])
+        });
+        let square = square.filter(|[channels, ..]| {
+            let wanted = self.wanted.channels;
+            wanted.is_none_or(|wanted| wanted == *channels)
+        });
+        let [channels, side, _] = square.ok_or_else(|| self.not_an_image())?;
+        let colour = match channels {
+            1 => "a grey",
+            _ => "a colour",
+        };
+        let assumption = format!(
+            "the {values} values of input `{}` are taken as {colour} image of {side}x{side}",
+            self.name
+        );
+        Ok(image([channels, side, side], vec![assumption]))
+    }
+
+    /// Rows of a grey image.
+    fn grey(&self, height: Option<usize>, width: Option<usize>) -> Result<ImageInput, Error> {
+        let wanted = self.wanted.size.unzip();
+        let sizes = self
+            .agreed("height", height, wanted.0)?
+            .zip(self.agreed("width", width, wanted.1)?);
+        self.agreed("channels", Some(1), self.wanted.channels)?;
+        let (height, width) = sizes.ok_or_else(|| self.not_an_image())?;
+        let mut assumptions = Vec::new();
+        if self.wanted.size.is_none() {
+            if height.min(width) < MIN_SQUARE {
+                return Err(self.not_an_image());
+            }
+            assumptions.push(format!(
+                "input `{}` {} is taken as a grey image of {height}x{width}",
+                self.name,
+                shape::display(self.shape)
+            ));
+        }
+        Ok(ImageInput {
+            layout: Layout::ChannelsFirst,
+            channels: 1,
+            height,
+            width,
+            row: vec![height, width],
+            assumptions,
+            open: false,
+        })
+    }
+
+    /// A size that the graph and others state, or one of them.
+    fn agreed(
+        &self,
+        what: &str,
+        graph: Option<usize>,
+        wanted: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        match (graph, wanted) {
+            (Some(graph), Some(wanted)) if graph != wanted => Err(Error::ImageSize(format!(
+                "the {what} of images is {graph} in the graph, whose input `{}` has shape {}, and {wanted} as stated: state {graph}, or \
+                 nothing",
+                self.name,
+                shape::display(self.shape)
+            ))),
+            (graph, wanted) => Ok(graph.or(wanted)),
+        }
+    }
+
+    fn not_an_image(&self) -> Error {
+        Error::ImageSize(format!(
+            "input `{}` has shape {}, which is not an image: state the size of the images if it is one",
+            self.name,
+            shape::display(self.shape)
+        ))
+    }
+}
+
+impl ImageInput {
+    /// `3x224x224`: channels, height and width.
+    pub fn size(&self) -> String {
+        format!("{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+fn stated(wanted: &Wanted) -> String {
+    let channels = wanted.channels.map(|channels| format!("{channels}x"));
+    let (height, width) = wanted.size.unwrap_or_default();
+    format!("{}{height}x{width}", channels.unwrap_or_default())
 }
 
 /// The only input, with its shape.
@@ -86,81 +374,5 @@ pub(super) fn find(graph: &GraphProto) -> Result<(&str, Vec<Dim>), Error> {
     Ok((name, shape))
 }
 
-/// Gives the first axis of the inputs a name where it has neither name nor size.
-pub(crate) fn name_batch(graph: &mut GraphProto) {
-    let is_batch = |dim: &Dimension| dim.value == Some(dimension::Value::DimParam("batch".into()));
-    for input in &mut graph.input {
-        let Some(type_proto::Value::TensorType(tensor)) =
-            input.r#type.as_mut().and_then(|kind| kind.value.as_mut())
-        else {
-            continue;
-        };
-        let Some(shape) = &mut tensor.shape else {
-            continue;
-        };
-        let taken = shape.dim.iter().any(is_batch);
-        if let Some(first) = shape.dim.first_mut().filter(|_| !taken) {
-            let open = match &first.value {
-                None => true,
-                Some(dimension::Value::DimParam(name)) => name.is_empty() || name.starts_with('?'),
-                Some(dimension::Value::DimValue(size)) => *size < 0,
-            };
-            if open {
-                first.value = Some(dimension::Value::DimParam("batch".into()));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout(shape: &[i64]) -> Option<(Layout, [usize; 3])> {
-        let shape: Vec<_> = shape.iter().map(|&size| u64::try_from(size).ok()).collect();
-        Layout::of(&shape)
-    }
-
-    #[test]
-    fn four_axes_are_channels_first_unless_only_the_last_can_be_channels() {
-        let first = |sizes| Some((Layout::ChannelsFirst, sizes));
-        let last = |sizes| Some((Layout::ChannelsLast, sizes));
-        assert_eq!(layout(&[-1, 3, 32, 24]), first([3, 32, 24]));
-        assert_eq!(layout(&[-1, 32, 24, 3]), last([3, 32, 24]));
-        assert_eq!(layout(&[1, 28, 28, 1]), last([1, 28, 28]));
-        assert_eq!(layout(&[1, 1, 28, 1]), first([1, 28, 1]));
-        assert_eq!(layout(&[1, 3, 3, 3]), first([3, 3, 3]));
-        assert_eq!(layout(&[-1, -1, -1, 3]), last([3, 0, 0]));
-        assert_eq!(layout(&[-1, 3, -1, -1]), first([3, 0, 0]));
-    }
-
-    #[test]
-    fn fewer_axes_are_rows_of_squares_or_grey_images() {
-        for shape in [&[1, 784][..], &[-1, 784, 1], &[-1, 1, 784], &[-1, 28, 28]] {
-            assert_eq!(
-                layout(shape),
-                Some((Layout::ChannelsFirst, [1, 28, 28])),
-                "{shape:?}"
-            );
-        }
-        assert_eq!(
-            layout(&[-1, 3072]),
-            Some((Layout::ChannelsFirst, [3, 32, 32]))
-        );
-    }
-
-    #[test]
-    fn other_shapes_are_none_of_an_image() {
-        for shape in [
-            &[][..],
-            &[4],
-            &[-1, 10],
-            &[-1, -1],
-            &[1, 0],
-            &[1, 2, 3, 4, 5],
-            &[1, i64::MAX],
-        ] {
-            assert_eq!(layout(shape), None, "{shape:?}");
-        }
-    }
-}
+mod tests;

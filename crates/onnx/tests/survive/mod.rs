@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use buckler_onnx::{
-    CleanNames, GradientInfo, Model, Summary, check, clean, differentiate, flat_logits, free_batch,
-    without_softmax,
+    CleanNames, GradientInfo, Model, Summary, Wanted, check, classifier_graph, clean,
+    differentiate, fix_image_size, free_batch, inspect,
 };
 
 /// Returns what is said about the bytes: nothing where they are a classifier with a gradient.
@@ -18,11 +18,18 @@ pub fn survive(bytes: &[u8]) -> Option<String> {
         GradientInfo::of(&model),
         model.graph_sha256(),
     );
-    _ = (
-        free_batch(&model),
-        flat_logits(&model),
-        without_softmax(&model),
-    );
+    _ = free_batch(&model);
+    let wanted = Wanted {
+        size: Some((8, 8)),
+        ..Wanted::default()
+    };
+    if let Ok(Some(fixed)) = fix_image_size(&model, &wanted) {
+        _ = check(&fixed);
+    }
+    if let Ok(interface) = inspect(&model, &Wanted::default()) {
+        _ = interface.image_input(&model, &wanted);
+        _ = classifier_graph(&model, &interface);
+    }
     if let Ok(clean) = clean(model.clone(), &CleanNames::default()) {
         _ = check(&clean);
     }

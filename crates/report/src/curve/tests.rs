@@ -64,10 +64,3 @@ fn the_line_has_level_and_upright_parts_alone_and_goes_through_what_was_measured
         );
     }
 }
-
-#[test]
-fn an_adversarial_that_rounding_takes_beyond_the_last_radius_still_counts_there() {
-    let worst = worst(&[Some(0.3 + 1e-7), None], &["0.3"]);
-    let corners = steps(&worst, f64::from(0.3f32));
-    assert_eq!(corners.last(), Some(&(f64::from(0.3f32), 0.5)));
-}

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use buckler_attack::{
-    Attack, AttackKind, BALL_TOLERANCE, Distances, Evaluation, Norm, SampleRecord, SampleSource,
-    Samples, Status, Victim, predictions, round_to_8_bits,
+    Attack, AttackKind, Distances, Evaluation, Norm, SampleRecord, SampleSource, Samples, Status,
+    Victim, predictions, round_to_8_bits,
 };
 use ndarray::{Array3, ArrayView3, Axis, stack};
 
@@ -31,6 +31,8 @@ pub(super) struct Check<'a> {
     stated: &'a Evaluation,
     /// The first record of each image, by its id.
     records: HashMap<u64, &'a SampleRecord>,
+    /// How far adversarials may lie beyond the radius.
+    tolerance: f64,
     /// Queries of one image at most.
     most: Option<u64>,
     /// What an image that is searched to the end takes, where the attack always makes as many queries.
@@ -50,7 +52,7 @@ impl<'a> Check<'a> {
     /// for here.
     pub(super) fn new<S: SampleSource>(
         stated: &'a Evaluation,
-        (entry, classes): (Option<&Entry>, usize),
+        (entry, classes, tolerance): (Option<&Entry>, usize, f64),
         samples: &S,
         checked: &mut Verification,
     ) -> Self {
@@ -105,6 +107,7 @@ impl<'a> Check<'a> {
         Self {
             stated,
             records,
+            tolerance,
             most,
             effort,
         }
@@ -259,6 +262,7 @@ impl<'a> Check<'a> {
         if stated.outcome == Status::MisclassifiedClean {
             let quiet = (gradients, forward) == (0, 1)
                 && !stated.zero_gradient
+                && stated.non_finite_gradient == 0
                 && stated.prediction == stated.clean_prediction;
             return (!quiet).then(|| {
                 "it was misclassified as it is, and the report speaks of an attack on it".to_owned()
@@ -301,7 +305,7 @@ impl<'a> Check<'a> {
         let parameters = &self.stated.parameters;
         let distances = Distances::between(truth.image, image);
         let distance = distances.in_norm(parameters.norm);
-        if !(distance <= f64::from(parameters.eps.value()) + BALL_TOLERANCE) {
+        if !(distance <= f64::from(parameters.eps.value()) + self.tolerance) {
             let eps = parameters.eps;
             return Err(format!(
                 "the saved image is {distance} away, outside eps {eps}"
@@ -379,6 +383,11 @@ impl<'a> Check<'a> {
                 count(made.zero_gradients),
             ),
             (
+                "images with gradients that are not finite",
+                count(stated.non_finite_gradients),
+                count(made.non_finite_gradients),
+            ),
+            (
                 "gradients",
                 stated.gradient_evaluations,
                 made.gradient_evaluations,
@@ -410,10 +419,10 @@ impl<'a> Check<'a> {
     /// Attacks that always make the same number of queries on an image that holds must have made it.
     fn exhausted(&self, made: &Evaluation, checked: &mut Verification) {
         let attack = &made.parameters;
-        let held = made
-            .samples
-            .iter()
-            .filter(|r| r.outcome == Status::NotFound && !r.zero_gradient && r.demoted.is_none());
+        let held = made.samples.iter().filter(|record| {
+            let smooth = !record.zero_gradient && record.non_finite_gradient == 0;
+            record.outcome == Status::NotFound && smooth && record.demoted.is_none()
+        });
         let held: Vec<u64> = held
             .map(|r| r.gradient_evaluations.saturating_add(r.forward_evaluations))
             .collect();
@@ -477,6 +486,7 @@ impl Truth<'_> {
             gradient_evaluations: 0,
             forward_evaluations: 0,
             zero_gradient: false,
+            non_finite_gradient: 0,
             demoted: None,
         }
     }

@@ -1,5 +1,5 @@
 //! Brings a model into the form in which it is run and differentiated.
-use buckler_onnx::{Model, flat_logits, free_batch, without_softmax};
+use buckler_onnx::{Model, free_batch};
 use ndarray::ArrayD;
 
 use super::probe;
@@ -15,52 +15,28 @@ const TOLERANCE: f32 = 1e-4;
 /// Rows with which a freed batch is tried.
 const ROWS: usize = 3;
 
-/// A model as it is run.
-pub(super) struct Adapted {
-    pub model: Model,
-    /// What was changed, for people; the model is as it came where this is empty.
-    pub changes: Vec<String>,
-}
-
-/// Frees a fixed batch where rows run together give what they give alone, drops axes of size 1 behind the classes, and takes a
-/// softmax off the end.
-pub(super) fn adapt(original: &Model, threads: usize) -> Result<Adapted, RuntimeError> {
-    let mut adapted = Adapted {
-        model: original.clone(),
-        changes: vec![],
+/// Frees a fixed batch where rows run together give in one output what they give alone; says what was done.
+pub(super) fn open_batch(model: Model, output: &str, threads: usize) -> (Model, Option<String>) {
+    let Some((free, size)) = free_batch(&model) else {
+        return (model, None);
     };
-    if let Some((free, size)) = free_batch(original) {
-        let agreement = agree(&original.to_bytes(), size, &free.to_bytes(), threads);
-        adapted.changes.push(match agreement {
-            Ok(()) => {
-                adapted.model = free;
-                format!(
-                    "the file fixes the batch at {size}: rows are run together, which was seen to give what they give alone"
-                )
-            }
-            Err(reason) => {
-                tracing::debug!(%reason, "the batch cannot be freed");
-                format!(
+    match agree(&model, size, &free, output, threads) {
+        Ok(()) => (
+            free,
+            Some(format!(
+                "the file fixes the batch at {size}: rows are run together, which was seen to give what they give alone"
+            )),
+        ),
+        Err(reason) => {
+            tracing::debug!(%reason, "the batch cannot be freed");
+            (
+                model,
+                Some(format!(
                     "the file fixes the batch at {size}, and no other size works: images are run {size} at a time"
-                )
-            }
-        });
+                )),
+            )
+        }
     }
-    if let Some(flat) = flat_logits(&adapted.model) {
-        adapted.model = flat;
-        adapted.changes.push(
-            "the model returns logits with further axes of size 1, which are dropped: [batch, classes]".to_owned(),
-        );
-    }
-    // A model that is no image classifier is refused later, with the reason.
-    if let Ok(Some(logits)) = without_softmax(&adapted.model) {
-        adapted.model = logits;
-        adapted.changes.push(
-            "the model returns probabilities; the softmax at its end is left out, and what goes into it are the logits"
-                .to_owned(),
-        );
-    }
-    Ok(adapted)
 }
 
 /// The form that ONNX Runtime's basic optimisation gives a model: constants folded, shapes resolved, ONNX's own operators alone.
@@ -77,10 +53,16 @@ pub(super) fn simplify(model: &Model) -> Option<Model> {
 }
 
 /// Whether a model that takes `size` rows gives for each what the freed one gives for several at once.
-fn agree(original: &[u8], size: usize, free: &[u8], threads: usize) -> Result<(), RuntimeError> {
+fn agree(
+    original: &Model,
+    size: usize,
+    free: &Model,
+    output: &str,
+    threads: usize,
+) -> Result<(), RuntimeError> {
     let on_cpu = Placement::on_cpu(threads);
-    let mut alone = Graph::of_floats(session::open(original, on_cpu)?)?;
-    let mut together = Graph::of_floats(session::open(free, on_cpu)?)?;
+    let open = |model: &Model| Graph::bare(session::open(&model.to_bytes(), on_cpu)?, output);
+    let (mut alone, mut together) = (open(original)?, open(free)?);
     let shape = alone.input_shape().unwrap_or_default();
     let row = shape
         .iter()
@@ -101,19 +83,65 @@ fn agree(original: &[u8], size: usize, free: &[u8], threads: usize) -> Result<()
 }
 
 fn close(expected: &ArrayD<f32>, found: &ArrayD<f32>) -> Result<(), RuntimeError> {
-    let largest = expected
-        .iter()
-        .fold(1.0f32, |largest, value| largest.max(value.abs()));
-    let difference = expected
-        .iter()
-        .zip(found)
-        .fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-    if expected.shape() == found.shape() && difference <= TOLERANCE * largest {
+    let difference = difference(expected, found);
+    if difference.is_some_and(|difference| difference <= TOLERANCE * largest(expected)) {
         return Ok(());
     }
     Err(RuntimeError::Unsupported {
         what: "rows run together",
         expected: format!("like rows run alone, {:?}", expected.shape()),
-        got: format!("{:?}, differing by {difference:e}", found.shape()),
+        got: format!(
+            "{:?}, differing by {:e}",
+            found.shape(),
+            difference.unwrap_or(f32::NAN)
+        ),
     })
+}
+
+/// Whether two answers to the same rows agree but for the order in which kernels sum.
+pub(super) fn agrees(expected: &ArrayD<f32>, found: &ArrayD<f32>) -> bool {
+    close(expected, found).is_ok()
+}
+
+/// The largest finite magnitude, and at least 1.
+fn largest(values: &ArrayD<f32>) -> f32 {
+    let finite = values.iter().filter(|value| value.is_finite());
+    finite.fold(1.0f32, |largest, value| largest.max(value.abs()))
+}
+
+/// The largest difference of two elements, infinite where only one is finite or only one is NaN; `None` for other shapes.
+pub(super) fn difference(expected: &ArrayD<f32>, found: &ArrayD<f32>) -> Option<f32> {
+    if expected.shape() != found.shape() {
+        return None;
+    }
+    let pairs = expected.iter().zip(found);
+    let differences = pairs.map(|(&a, &b)| match a == b || a.is_nan() && b.is_nan() {
+        true => 0.0,
+        false if a.is_finite() && b.is_finite() => (a - b).abs(),
+        false => f32::INFINITY,
+    });
+    Some(differences.fold(0.0, f32::max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[f32]) -> ArrayD<f32> {
+        ArrayD::from_shape_vec(vec![1, values.len()], values.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_number_and_none_never_agree() {
+        assert!(agrees(&row(&[1.0, -2.0]), &row(&[1.0, -2.00001])));
+        assert!(!agrees(&row(&[1.0, -2.0]), &row(&[1.0, f32::NAN])));
+        assert!(!agrees(&row(&[f32::NAN]), &row(&[1.0])));
+        assert!(!agrees(&row(&[f32::INFINITY]), &row(&[1.0])));
+        assert!(!agrees(&row(&[f32::INFINITY]), &row(&[f32::NEG_INFINITY])));
+        assert!(agrees(
+            &row(&[f32::NEG_INFINITY]),
+            &row(&[f32::NEG_INFINITY])
+        ));
+        assert!(!agrees(&row(&[1.0]), &row(&[1.0, 1.0])));
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis};
 
-use super::{AttackLane, Classifier, terms::Terms};
+use super::{AttackLane, Classifier, load::NoGradient, terms::Terms};
 use crate::{
     batch::{self, Column},
     engine::{Engine, Flow},
@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
         classifier: &'a Classifier,
         flow: &'a Flow,
     ) -> Result<(Self, &'a Terms), VictimError> {
-        let none = |reason: &String| VictimError::NoGradient(reason.clone());
+        let none = |error: &NoGradient| VictimError::NoGradient(error.reason.clone());
         let terms = classifier.0.terms.as_ref().map_err(none)?;
         let lane = classifier.0.attack.as_ref();
         let graph = |lane: &'a AttackLane| Some((&lane.engine, lane.gradient?));

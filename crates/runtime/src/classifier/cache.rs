@@ -5,20 +5,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use buckler_onnx::Origin;
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-/// `origin` is the checksum of the model's graph; another version of this crate may make another gradient of it.
-fn path(folder: &Path, origin: &str) -> PathBuf {
+/// One file for each model, output and image size; another version of this crate may make another gradient of it.
+fn path(folder: &Path, origin: &Origin) -> PathBuf {
+    let Origin {
+        graph_sha256,
+        output,
+        logits,
+        reading,
+        size,
+    } = origin;
+    let choice = Sha256::digest(format!("{output}\n{logits}\n{reading:?}\n{size:?}"));
+    let choice = format!("{choice:x}");
+    let choice = choice.get(..16).unwrap_or_default();
     folder
         .join(env!("CARGO_PKG_VERSION"))
-        .join(format!("{origin}.onnx"))
+        .join(format!("{graph_sha256}-{choice}.onnx"))
 }
 
-pub(super) fn read(folder: &Path, origin: &str) -> Option<Vec<u8>> {
+pub(super) fn read(folder: &Path, origin: &Origin) -> Option<Vec<u8>> {
     fs::read(path(folder, origin)).ok()
 }
 
-pub(super) fn write(folder: &Path, origin: &str, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(folder: &Path, origin: &Origin, bytes: &[u8]) -> io::Result<()> {
     let path = path(folder, origin);
     let folder = path.parent().unwrap_or(folder);
     fs::create_dir_all(folder)?;

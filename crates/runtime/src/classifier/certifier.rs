@@ -9,13 +9,13 @@ use super::{
     LoadOptions, adapt,
     attacker::{expected, nobody},
     form::Form,
-    probe,
+    load, opened, probe,
 };
 use crate::{
     RuntimeError,
     batch::{self, Column},
     engine::{Engine, Lane, Settings},
-    session::{self, Graph, Placement},
+    session::{self, Graph},
 };
 
 /// A classifier with certified bounds of its margins, see [`buckler_onnx::bound`].
@@ -43,11 +43,7 @@ impl Certifier {
         options: &LoadOptions,
         method: Bounding,
     ) -> Result<Self, RuntimeError> {
-        let beside = model.parent().unwrap_or(Path::new("")).join("card.json");
-        let card = match beside.is_file() {
-            true => Some(Card::read(&beside)?),
-            false => None,
-        };
+        let card = load::card_beside(model)?;
         Self::open(&Model::read(model)?, card, options, method)
     }
 
@@ -69,29 +65,22 @@ impl Certifier {
         options: &LoadOptions,
         method: Bounding,
     ) -> Result<Self, RuntimeError> {
-        let card = model.card()?.or(card);
-        let adapted = adapt::adapt(model, options.threads)?;
-        let origin = model.graph_sha256();
+        let opened = opened::open(model, card, options)?;
         // With constants folded and shapes resolved, more of it is understood.
-        let simplified = adapt::simplify(&adapted.model);
-        let bounds = simplified.map(|model| bound_for(&model, &origin, method));
+        let simplified = adapt::simplify(&opened.runs);
+        let bounds = simplified.map(|model| bound_for(&model, &opened.origin, method));
         let bounds = match bounds {
             Some(Ok(bounds)) => bounds,
-            _ => bound_for(&adapted.model, &origin, method)?,
+            _ => bound_for(&opened.runs, &opened.origin, method)?,
         };
         let info = BoundInfo::of(&bounds)?.ok_or_else(|| RuntimeError::Unsupported {
             what: "graph of bounds",
             expected: "saying so in its metadata".to_owned(),
             got: "one that does not".to_owned(),
         })?;
-        let session = session::open(&bounds.to_bytes(), Placement::on_cpu(options.threads))?;
-        let lower = session
-            .inputs()
-            .iter()
-            .find(|input| input.name() == "lower");
-        let shape = lower.and_then(session::float_shape).unwrap_or_default();
-        let card_input = card.as_ref().map(|card| &card.input);
-        let form = Form::of(&shape, card_input, options.normalization.as_ref())?;
+        let session = session::open(&bounds.to_bytes(), options.placement(Lane::Certify))?;
+        let name = opened.name(options);
+        let (form, mut assumptions) = (opened.form, opened.assumptions);
         let classes = info.classes;
         let sample = |rows| {
             let images = form.column(probe::images(rows, form.spec));
@@ -109,13 +98,9 @@ impl Certifier {
             vec!["margin".to_owned()],
             sample,
             None,
+            opened.alone,
             max_batch,
         )?;
-        let mut assumptions = adapted.changes;
-        if card.is_none() {
-            assumptions
-                .push("the model has no card: its pixels are taken to be in [0, 1]".to_owned());
-        }
         if info.unnormalised {
             assumptions.push(
                 "the model divides its features by their length, which changes no margin's sign: margins are those of features as they are"
@@ -124,7 +109,7 @@ impl Certifier {
         }
         let settings = Settings {
             lane: Lane::Certify,
-            model: card.map(|card| card.name).unwrap_or_default(),
+            model: name,
             queue_bytes: options.queue_bytes,
             watch: options.watch.clone(),
             background: false,

@@ -1,10 +1,18 @@
 //! A gradient graph, made and verified.
+use std::path::Path;
+
 use buckler_attack::Objective;
-use buckler_onnx::{Error, GradientInfo, Model, Obstacle};
+use buckler_onnx::{Card, Error, GradientInfo, Model};
 use ndarray::{Array4, ArrayD, Axis};
 use serde::Serialize;
 
-use super::{LoadOptions, adapt, form::Form, forward, gradient, load, probe};
+use super::{
+    LoadOptions, adapt,
+    form::Form,
+    forward, gradient, load,
+    opened::{self, Opened},
+    probe,
+};
 use crate::{RuntimeError, engine::Lane, session::Graph};
 
 /// Images at which a gradient graph is verified.
@@ -30,8 +38,8 @@ const SLOPE_TOLERANCE: f64 = 0.1;
 pub struct Differentiated {
     /// The graph.
     pub gradient: Model,
-    /// What had to be changed in the model first, for people.
-    pub changes: Vec<String>,
+    /// What was decided and assumed about the model, as [`Classifier::assumptions`](crate::Classifier::assumptions).
+    pub assumptions: Vec<String>,
     /// How it was verified.
     pub verification: Verification,
 }
@@ -49,64 +57,64 @@ pub struct Verification {
 /// Makes the gradient graph of a model and verifies it in the runtime, against the model's own logits and against difference
 /// quotients at images of noise.
 ///
+/// The graph is made for the output and the image size that [`Classifier::load`](crate::Classifier::load) chooses with the same card
+/// and options.
+///
 /// # Errors
-/// When the model is no image classifier, when operators have no gradient rule (all are named), when the graph does not run, and when
-/// it contradicts the model.
+/// When the model is not an image classifier, when operators have no gradient rule (all are named), when the graph does not run, and
+/// when it contradicts the model.
 pub fn differentiate(model: &Model, options: &LoadOptions) -> Result<Differentiated, RuntimeError> {
+    differentiate_with(model, None, options)
+}
+
+/// As [`differentiate`], with the card beside the model, which yields to the one inside it.
+///
+/// # Errors
+/// As [`differentiate`].
+pub fn differentiate_with(
+    model: &Model,
+    card: Option<Card>,
+    options: &LoadOptions,
+) -> Result<Differentiated, RuntimeError> {
     let options = &LoadOptions {
         max_batch: MAX_BATCH.min(options.max_batch),
         ..options.clone()
     };
-    let adapted = adapt::adapt(model, options.threads)?;
-    let gradient = load::make_gradient(&adapted.model, &model.graph_sha256())?;
-    let card = model.card()?;
-    let mut forward = forward::open(
-        &adapted.model.to_bytes(),
-        card.as_ref(),
-        options,
-        Lane::Predict,
-    )?;
+    let opened = opened::open(model, card, options)?;
+    let gradient = load::make_gradient(&opened.runs, &opened.origin)?;
+    let mut forward = forward::open(&opened, &opened.runs.to_bytes(), options, Lane::Predict)?;
     let info = GradientInfo::of(&gradient)?;
     let info =
         info.ok_or_else(|| Error::Interface("the gradient graph lost its metadata".into()))?;
-    let mut backward = gradient::open(
-        &gradient.to_bytes(),
-        &info,
-        &forward.form,
-        forward.classes,
-        options,
-    )?;
-    let verification = verify(&mut forward, &mut backward)?;
+    let mut backward = gradient::open(&gradient.to_bytes(), &info, &opened, options)?;
+    let verification = verify(&opened, &mut forward, &mut backward)?;
     Ok(Differentiated {
         gradient,
-        changes: adapted.changes,
+        assumptions: opened.assumptions,
         verification,
     })
 }
 
-/// Everything that stands in the way of attacking a model, and what has to be changed in it first, for people.
+/// As [`differentiate`], for a file with the `card.json` beside it.
 ///
 /// # Errors
-/// When there is no ONNX Runtime, or it refuses the model.
-pub fn obstacles(
-    model: &Model,
+/// As [`differentiate`], and when a file cannot be read.
+pub fn differentiate_file(
+    model: &Path,
     options: &LoadOptions,
-) -> Result<(Vec<Obstacle>, Vec<String>), RuntimeError> {
-    let adapted = adapt::adapt(model, options.threads)?;
-    let obstacles = match load::make_gradient(&adapted.model, "") {
-        Ok(_) => vec![],
-        Err(error) => error.obstacles(&adapted.model),
-    };
-    Ok((obstacles, adapted.changes))
+) -> Result<Differentiated, RuntimeError> {
+    let card = load::card_beside(model)?;
+    differentiate_with(&Model::read(model)?, card, options)
 }
 
 fn verify(
-    forward: &mut forward::Forward,
+    opened: &Opened,
+    forward: &mut Graph,
     backward: &mut gradient::Gradient,
 ) -> Result<Verification, RuntimeError> {
-    let form = forward.form.clone();
+    let form = &opened.form;
     let images = probe::images(IMAGES, form.spec);
-    let cotangents = signs(&[IMAGES, forward.classes], 1);
+    let cotangents = signs(&[IMAGES, opened.classes()], 1);
     let objectives: Vec<Objective> = cotangents
         .axis_iter(Axis(0))
         .map(|row| Objective::Cotangent(row.iter().copied().collect()))
@@ -123,15 +131,13 @@ fn verify(
         ));
     };
 
-    let own = run(&mut forward.graph, &form, images.clone())?;
+    let own = run(forward, form, images.clone())?;
     let largest = own
         .iter()
+        .filter(|value| value.is_finite())
         .fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
-    let difference = own
-        .iter()
-        .zip(&logits)
-        .fold(0.0f64, |most, (a, b)| most.max(f64::from((a - b).abs())));
-    let logits = difference / largest.max(f64::MIN_POSITIVE);
+    let difference = adapt::difference(&own, &logits).unwrap_or(f32::NAN);
+    let logits = f64::from(difference) / largest.max(f64::MIN_POSITIVE);
     if logits.is_nan() || logits > LOGITS_TOLERANCE {
         return Err(contradiction(
             &format!("the model's logits, to {LOGITS_TOLERANCE:e} of the largest"),
@@ -160,11 +166,7 @@ fn verify(
             let mut moved = |step: f32| {
                 let moved = images.clone().into_dyn() + direction * step;
                 let moved = moved.into_dimensionality();
-                let logits = run(
-                    &mut forward.graph,
-                    &form,
-                    moved.unwrap_or_else(|_| images.clone()),
-                )?;
+                let logits = run(forward, form, moved.unwrap_or_else(|_| images.clone()))?;
                 Ok::<_, RuntimeError>(row_products(&logits, &cotangents))
             };
             let (ahead, behind) = (moved(step)?, moved(-step)?);

@@ -1,6 +1,6 @@
 //! How images become a model's input, and the gradient at its input one with respect to the images.
 use buckler_attack::InputSpec;
-use buckler_onnx::{Input, Layout, Normalization};
+use buckler_onnx::{ChannelOrder, ImageInput, Layout, Normalization};
 use ndarray::{Array4, ArrayD, Axis, CowArray};
 
 use crate::{RuntimeError, batch::Column};
@@ -11,90 +11,41 @@ pub(super) struct Form {
     /// The images.
     pub spec: InputSpec,
     layout: Layout,
-    /// The model's axes behind the batch.
+    /// The model's axes after the batch.
     row: Vec<usize>,
-    /// `(x - mean) / std`, a pair for each channel.
+    /// `(x - mean) / std`, a pair for each channel in the order of the image, RGB.
     normalization: Option<Vec<(f32, f32)>>,
+    /// Whether the graph takes blue first.
+    reversed: bool,
 }
 
 impl Form {
-    /// From the shape of a model's input, where -1 stands for a size left open; what that does not say, from the card.
-    pub fn of(
-        shape: &[i64],
-        card: Option<&Input>,
+    /// For a decided input. Pixels are normalised in the order of the image, RGB, and then brought to the graph's.
+    pub fn new(
+        image: &ImageInput,
         normalization: Option<&Normalization>,
+        order: ChannelOrder,
     ) -> Result<Self, RuntimeError> {
-        let stated = card.map_or([0; 3], |input| [input.channels, input.height, input.width]);
-        let known: Vec<Option<u64>> = shape.iter().map(|&size| u64::try_from(size).ok()).collect();
-        let values = known
-            .iter()
-            .skip(1)
-            .try_fold(1u64, |product, size| product.checked_mul((*size)?));
-        let fits = |sizes: [usize; 3]| {
-            let product = sizes.iter().try_fold(1u64, |a, &b| a.checked_mul(b as u64));
-            product.is_some() && product == values
-        };
-        let (layout, graph) = match Layout::of(&known) {
-            // Rows say nothing about height and width.
-            Some((layout, _)) if shape.len() < 4 && fits(stated) => (layout, stated),
-            Some(found) => found,
-            None if fits(stated) => (Layout::ChannelsFirst, stated),
-            None => {
-                return Err(RuntimeError::Unsupported {
-                    what: "image size",
-                    expected: "told by the graph, or stated in the card (`input`: channels, height, width)"
-                        .to_owned(),
-                    got: format!("{shape:?}"),
-                });
-            }
-        };
-        let mut sizes = [0; 3];
-        for ((size, stated), graph) in sizes.iter_mut().zip(stated).zip(graph) {
-            *size = match (graph, stated) {
-                (0, 0) => {
-                    return Err(RuntimeError::Unsupported {
-                        what: "image size",
-                        expected: "fixed in the graph, or stated in the card (`input`)".to_owned(),
-                        got: format!("{shape:?}, where -1 is open, without such a card"),
-                    });
-                }
-                (0, stated) => stated,
-                (graph, 0) => graph,
-                (graph, stated) if graph == stated => graph,
-                _ => {
-                    return Err(RuntimeError::Unsupported {
-                        what: "card's `input`",
-                        expected: format!("{graph:?} (channels, height, width) as in the graph"),
-                        got: format!("{stated:?}", stated = card),
-                    });
-                }
-            };
+        let reversed = order == ChannelOrder::Bgr;
+        if reversed && image.channels != 3 {
+            return Err(RuntimeError::Unsupported {
+                what: "channel order",
+                expected: "`bgr` for 3 channels alone".to_owned(),
+                got: format!("`bgr` for images of {}", image.size()),
+            });
         }
-        let [channels, height, width] = sizes;
-        let row = match (shape.len(), layout) {
-            (4, Layout::ChannelsFirst) => vec![channels, height, width],
-            (4, Layout::ChannelsLast) => vec![height, width, channels],
-            _ => known
-                .iter()
-                .skip(1)
-                .map(|size| {
-                    size.and_then(|size| usize::try_from(size).ok())
-                        .unwrap_or(1)
-                })
-                .collect(),
-        };
         Ok(Self {
             spec: InputSpec {
-                channels,
-                height,
-                width,
+                channels: image.channels,
+                height: image.height,
+                width: image.width,
             },
-            layout,
-            row,
+            layout: image.layout,
+            row: image.row.clone(),
             normalization: normalization
-                .or(card.and_then(|card| card.normalization.as_ref()))
-                .map(|normalization| per_channel(normalization, channels))
+                .map(|normalization| normalization.per_channel(image.channels))
                 .transpose()?,
+            reversed,
         })
     }
 
@@ -114,6 +65,9 @@ impl Form {
             images
                 .index_axis_mut(Axis(1), channel)
                 .mapv_inplace(|value| (value - mean) / std);
+        }
+        if self.reversed {
+            images.invert_axis(Axis(1));
         }
         let images = match self.layout {
             Layout::ChannelsFirst => images,
@@ -166,6 +120,10 @@ impl Form {
                 first.as_standard_layout().into_owned()
             }
         };
+        if self.reversed {
+            gradient.invert_axis(Axis(1));
+            gradient = gradient.as_standard_layout().into_owned();
+        }
         for (channel, &(_, std)) in self.normalization.iter().flatten().enumerate() {
             gradient
                 .index_axis_mut(Axis(1), channel)
@@ -175,82 +133,31 @@ impl Form {
     }
 }
 
-fn per_channel(
-    normalization: &Normalization,
-    channels: usize,
-) -> Result<Vec<(f32, f32)>, RuntimeError> {
-    let spread = |values: &[f32]| match values {
-        [one] => Some(vec![*one; channels]),
-        values => (values.len() == channels).then(|| values.to_vec()),
-    };
-    let pairs = spread(&normalization.mean).zip(spread(&normalization.std));
-    let usable = |std: &f32| std.is_finite() && *std > 0.0;
-    match pairs {
-        Some((mean, std)) if std.iter().all(usable) && mean.iter().all(|mean| mean.is_finite()) => {
-            Ok(mean.into_iter().zip(std).collect())
-        }
-        _ => Err(RuntimeError::Unsupported {
-            what: "normalization",
-            expected: format!(
-                "a finite mean and a positive std for each of {channels} channel(s), or one for all"
-            ),
-            got: format!("{normalization:?}"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn card(channels: usize, height: usize, width: usize) -> Input {
-        Input {
+    fn image(layout: Layout, [channels, height, width]: [usize; 3], row: &[usize]) -> ImageInput {
+        ImageInput {
+            layout,
             channels,
             height,
             width,
-            ..Input::default()
+            row: row.to_vec(),
+            assumptions: vec![],
+            open: false,
         }
     }
 
-    fn spec(shape: &[i64], card: Option<&Input>) -> Result<InputSpec, RuntimeError> {
-        Form::of(shape, card, None).map(|form| form.spec)
+    fn form(image: &ImageInput) -> Form {
+        Form::new(image, None, ChannelOrder::Rgb).unwrap()
     }
 
-    #[test]
-    fn sizes_come_from_the_graph_and_where_it_is_open_from_the_card() {
-        let expected = InputSpec {
-            channels: 3,
-            height: 32,
-            width: 24,
-        };
-        for (shape, card) in [
-            (&[-1, 3, 32, 24][..], None),
-            (&[1, 3, 32, 24], Some(card(0, 0, 0))),
-            (&[-1, 3, -1, -1], Some(card(3, 32, 24))),
-            (&[-1, 32, 24, 3], None),
-            (&[-1, 3 * 32 * 24], Some(card(3, 32, 24))),
-            (&[-1, 3 * 32 * 24, 1], Some(card(3, 32, 24))),
-        ] {
-            assert_eq!(spec(shape, card.as_ref()).unwrap(), expected, "{shape:?}");
+    fn floats(column: Column) -> ArrayD<f32> {
+        match column {
+            Column::Float(array) => array,
+            Column::Int(_) => panic!("images are floats"),
         }
-    }
-
-    #[test]
-    fn open_sizes_without_a_card_and_contradictions_are_errors() {
-        for shape in [&[-1, 3, -1, -1][..], &[-1, 700]] {
-            let message = spec(shape, None).map(|_| ()).unwrap_err().to_string();
-            assert!(
-                message.contains("-1") && message.contains("card"),
-                "{message}"
-            );
-        }
-        let message = spec(&[-1, 3, 32, 32], Some(&card(3, 28, 28)))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("28") && message.contains("32"),
-            "{message}"
-        );
     }
 
     #[test]
@@ -258,21 +165,19 @@ mod tests {
         let images = Array4::from_shape_fn((2, 3, 6, 5), |(n, c, y, x)| {
             (100 * n + 30 * c + 5 * y + x) as f32
         });
-        for (shape, card) in [
-            (&[-1, 3, 6, 5][..], None),
-            (&[-1, 6, 5, 3], None),
-            (&[-1, 90], Some(card(3, 6, 5))),
+        let last = image(Layout::ChannelsLast, [3, 6, 5], &[6, 5, 3]);
+        for image in [
+            image(Layout::ChannelsFirst, [3, 6, 5], &[3, 6, 5]),
+            last.clone(),
+            image(Layout::ChannelsFirst, [3, 6, 5], &[90]),
         ] {
-            let form = Form::of(shape, card.as_ref(), None).unwrap();
-            let Column::Float(column) = form.column(images.clone()) else {
-                panic!("images are floats")
-            };
-            assert_eq!(form.gradient(column).unwrap(), images);
+            for order in [ChannelOrder::Rgb, ChannelOrder::Bgr] {
+                let form = Form::new(&image, None, order).unwrap();
+                let column = floats(form.column(images.clone()));
+                assert_eq!(form.gradient(column).unwrap(), images);
+            }
         }
-        let form = Form::of(&[-1, 6, 5, 3], None, None).unwrap();
-        let Column::Float(column) = form.column(images.clone()) else {
-            panic!("images are floats")
-        };
+        let column = floats(form(&last).column(images.clone()));
         assert_eq!(column[[1, 2, 3, 0]], images[[1, 0, 2, 3]]);
     }
 
@@ -282,10 +187,9 @@ mod tests {
             mean: vec![0.5, 0.25, 0.0],
             std: vec![0.5],
         };
-        let form = Form::of(&[-1, 3, 1, 1], None, Some(&normalization)).unwrap();
-        let Column::Float(column) = form.column(Array4::from_elem((1, 3, 1, 1), 1.0)) else {
-            panic!("images are floats")
-        };
+        let pixel = image(Layout::ChannelsFirst, [3, 1, 1], &[3, 1, 1]);
+        let form = Form::new(&pixel, Some(&normalization), ChannelOrder::Rgb).unwrap();
+        let column = floats(form.column(Array4::from_elem((1, 3, 1, 1), 1.0)));
         assert_eq!(column.iter().copied().collect::<Vec<_>>(), [1.0, 1.5, 2.0]);
         assert_eq!(form.gradient(column).unwrap()[[0, 2, 0, 0]], 4.0);
         for (mean, std) in [
@@ -294,7 +198,27 @@ mod tests {
             (vec![f32::NAN], vec![1.0]),
         ] {
             let wrong = Normalization { mean, std };
-            assert!(Form::of(&[-1, 3, 1, 1], None, Some(&wrong)).is_err());
+            assert!(Form::new(&pixel, Some(&wrong), ChannelOrder::Rgb).is_err());
         }
+    }
+
+    #[test]
+    fn blue_comes_first_after_normalisation_and_its_gradient_comes_back_last() {
+        let normalization = Normalization {
+            mean: vec![0.5, 0.25, 0.0],
+            std: vec![0.5, 1.0, 2.0],
+        };
+        let pixel = image(Layout::ChannelsFirst, [3, 1, 1], &[3, 1, 1]);
+        let form = Form::new(&pixel, Some(&normalization), ChannelOrder::Bgr).unwrap();
+        let column = floats(form.column(Array4::from_elem((1, 3, 1, 1), 1.0)));
+        assert_eq!(column.iter().copied().collect::<Vec<_>>(), [0.5, 0.75, 1.0]);
+        let slopes = ArrayD::from_shape_vec(vec![1, 3, 1, 1], vec![6.0, 5.0, 4.0]).unwrap();
+        let gradient = form.gradient(slopes).unwrap();
+        assert_eq!(
+            gradient.iter().copied().collect::<Vec<_>>(),
+            [8.0, 5.0, 3.0]
+        );
+        let grey = image(Layout::ChannelsFirst, [1, 1, 1], &[1, 1, 1]);
+        assert!(Form::new(&grey, None, ChannelOrder::Bgr).is_err());
     }
 }

@@ -1,110 +1,47 @@
-//! The forward graph: which input is the image, which output the logits, and what their shapes are.
-use buckler_onnx::Card;
-use ort::session::Session;
-
-use super::{LoadOptions, form::Form, probe};
+//! The forward graph: from images to logits.
+use super::{LoadOptions, opened::Opened, probe};
 use crate::{
     RuntimeError,
     engine::Lane,
     session::{self, Graph},
 };
 
-/// The forward graph with what was learnt about it.
-pub(super) struct Forward {
-    pub graph: Graph,
-    pub form: Form,
-    pub classes: usize,
-    /// The names of the graph's input and output.
-    pub names: (String, String),
-}
-
-/// Opens the model for a lane and tries it out.
+/// Opens the model for a lane and tries batch sizes out. It returns logits, and in the lane of predictions the features that are an
+/// output of the model beside them.
 pub(super) fn open(
-    model: &[u8],
-    card: Option<&Card>,
+    opened: &Opened,
+    bytes: &[u8],
     options: &LoadOptions,
     lane: Lane,
-) -> Result<Forward, RuntimeError> {
-    let session = session::open(model, options.placement(lane))?;
-    let (image, shape) = image_input(&session)?;
-    let logits = logits_output(&session)?;
-    let card = card.map(|card| &card.input);
-    let form = Form::of(&shape, card, options.normalization.as_ref())?;
+) -> Result<Graph, RuntimeError> {
+    let session = session::open(bytes, options.placement(lane))?;
+    let form = &opened.form;
     let sample = |rows| vec![form.column(probe::images(rows, form.spec))];
-    let fixed = fixed_batch(&shape);
+    let mut outputs = vec![opened.origin.logits.clone()];
+    if lane == Lane::Predict && options.all_outputs {
+        outputs.extend(opened.interface.features_output().map(str::to_owned));
+    }
     let mut graph = Graph::new(
         session,
-        vec![image.clone()],
-        vec![logits.clone()],
+        vec![opened.interface.image.clone()],
+        outputs,
         sample,
-        fixed,
+        opened.fixed,
+        opened.alone,
         options.max_batch,
     )?;
     let answer = graph.run(&sample(1))?;
-    match answer.first().map(ndarray::ArrayD::shape) {
-        Some(&[1, classes]) if classes >= 2 => Ok(Forward {
-            graph,
-            form,
-            classes,
-            names: (image, logits),
-        }),
-        shape => Err(RuntimeError::Unsupported {
-            what: "output",
-            expected: "[batch, classes] with at least 2 classes".to_owned(),
-            got: format!(
-                "`{logits}` of shape {:?} for one image",
-                shape.unwrap_or_default()
-            ),
-        }),
-    }
-}
-
-/// A batch size that cannot be chosen.
-pub(super) fn fixed_batch(image_shape: &[i64]) -> Option<usize> {
-    let &batch = image_shape.first()?;
-    usize::try_from(batch).ok().filter(|&batch| batch > 0)
-}
-
-/// The only input: a float tensor with two to four axes.
-fn image_input(session: &Session) -> Result<(String, Vec<i64>), RuntimeError> {
-    let inputs = session.inputs();
-    if let [input] = inputs
-        && let Some(shape) = session::float_shape(input)
-        && (2..=4).contains(&shape.len())
-    {
-        return Ok((input.name().to_owned(), shape));
+    let shape = answer.first().map(ndarray::ArrayD::shape);
+    if shape == Some(&[1, opened.classes()]) {
+        return Ok(graph);
     }
     Err(RuntimeError::Unsupported {
-        what: "input",
-        expected: "one float tensor [batch, channels, height, width], [batch, height, width, channels] or rows of pixels"
-            .to_owned(),
-        got: inputs
-            .iter()
-            .map(|input| format!("`{}` ({})", input.name(), input.dtype()))
-            .collect::<Vec<_>>()
-            .join(", "),
+        what: "output",
+        expected: format!("[batch, classes] with {} classes", opened.classes()),
+        got: format!(
+            "`{}` of shape {:?} for one image",
+            opened.interface.output,
+            shape.unwrap_or_default()
+        ),
     })
-}
-
-/// The output named `logits`, or the first that may have two axes.
-fn logits_output(session: &Session) -> Result<String, RuntimeError> {
-    let outputs = session.outputs();
-    outputs
-        .iter()
-        .find(|output| output.name() == "logits")
-        .or_else(|| {
-            outputs.iter().find(|output| {
-                session::float_shape(output).is_some_and(|shape| matches!(shape.len(), 0 | 2))
-            })
-        })
-        .map(|output| output.name().to_owned())
-        .ok_or_else(|| RuntimeError::Unsupported {
-            what: "output",
-            expected: "a float tensor [batch, classes]".to_owned(),
-            got: outputs
-                .iter()
-                .map(|output| format!("`{}` ({})", output.name(), output.dtype()))
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
 }

@@ -1,7 +1,8 @@
 //! The gradient graph.
+use buckler_attack::Objective;
 use buckler_onnx::GradientInfo;
 
-use super::{LoadOptions, form::Form, forward::fixed_batch, probe, terms::Terms};
+use super::{LoadOptions, opened::Opened, probe, terms::Terms};
 use crate::{
     RuntimeError,
     batch::Column,
@@ -19,10 +20,10 @@ pub(super) struct Gradient {
 pub(super) fn open(
     model: &[u8],
     info: &GradientInfo,
-    form: &Form,
-    classes: usize,
+    opened: &Opened,
     options: &LoadOptions,
 ) -> Result<Gradient, RuntimeError> {
+    let (form, classes) = (&opened.form, opened.classes());
     if info.classes != classes {
         return Err(RuntimeError::Unsupported {
             what: "gradient graph",
@@ -67,6 +68,7 @@ pub(super) fn open(
         outputs.map(str::to_owned).collect(),
         sample,
         fixed,
+        opened.alone,
         options.max_batch,
     )?;
     let answer = graph.run(&sample(1))?;
@@ -87,4 +89,43 @@ pub(super) fn open(
         expected: format!("to answer one image with shapes {expected:?}"),
         got: format!("answering with {shapes:?}"),
     })
+}
+
+/// A batch size that cannot be chosen.
+fn fixed_batch(image_shape: &[i64]) -> Option<usize> {
+    let &batch = image_shape.first()?;
+    usize::try_from(batch).ok().filter(|&batch| batch > 0)
+}
+
+/// How many entries of the gradient of a few images are not finite, and of how many.
+pub(super) fn not_finite(
+    gradient: &mut Gradient,
+    forward: &mut Graph,
+    opened: &Opened,
+) -> Result<(usize, usize), RuntimeError> {
+    let form = &opened.form;
+    let images = probe::varied(form.spec);
+    let images = images.select(ndarray::Axis(0), &[0, probe::VARIED - 1]);
+    let logits = forward.run(&[form.column(images.clone())])?;
+    let objectives: Vec<Objective> = logits
+        .iter()
+        .flat_map(|logits| logits.outer_iter())
+        .map(|row| {
+            let ranked = row
+                .iter()
+                .enumerate()
+                .max_by(|(_, a), (_, b)| a.total_cmp(b));
+            Objective::CrossEntropy {
+                label: ranked.map_or(0, |(class, _)| class),
+            }
+        })
+        .collect();
+    let mut inputs = vec![form.column(images)];
+    inputs.extend(gradient.terms.columns(&objectives).into_iter().flatten());
+    let answer = gradient.graph.run(&inputs)?;
+    let slopes = answer.get(2);
+    let bad = slopes.map_or(0, |slopes| {
+        slopes.iter().filter(|slope| !slope.is_finite()).count()
+    });
+    Ok((bad, slopes.map_or(0, ndarray::ArrayD::len)))
 }

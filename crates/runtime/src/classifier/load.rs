@@ -1,3 +1,4 @@
+//! From a model file and what lies beside it to a classifier.
 use std::{
     borrow::Cow,
     fs, io,
@@ -5,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use buckler_onnx::{Card, Error, GradientInfo, Model, differentiate_for};
+use buckler_onnx::{Card, Error, GradientInfo, Model, Obstacle, Origin, differentiate_for};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AttackLane, Classifier, Inner, LoadOptions, adapt, cache,
-    forward::{self, Forward},
+    AttackLane, Classifier, Inner, LoadOptions, adapt, cache, forward,
     gradient::{self, Gradient},
+    opened::{self, Opened},
+    outputs::Outputs,
 };
 use crate::{
     RuntimeError,
@@ -24,11 +26,7 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
         path: path.to_owned(),
         source: io::ErrorKind::NotFound.into(),
     })?;
-    let card_path = directory.join("card.json");
-    let card = match card_path.is_file() {
-        true => Some(Card::read(&card_path)?),
-        false => None,
-    };
+    let card = card_beside(path)?;
     let gradient = read(&directory.join("gradient.onnx"))?;
     tracing::debug!(model = %path.display(), "loading");
     match Model::from_bytes(&model) {
@@ -65,20 +63,14 @@ fn from_model(
     card: Option<Card>,
     options: &LoadOptions,
 ) -> Result<Classifier, RuntimeError> {
-    let card = model.card()?.or(card);
-    let adapted = adapt::adapt(model, options.threads)?;
-    let runs: Cow<'_, [u8]> = match adapted.changes.is_empty() {
-        true => bytes.into(),
-        false => adapted.model.to_bytes().into(),
+    let opened = opened::open(model, card, options)?;
+    let runs: Cow<'_, [u8]> = match opened.changed {
+        false => bytes.into(),
+        true => opened.runs.to_bytes().into(),
     };
-    let forward = forward::open(&runs, card.as_ref(), options, Lane::Predict)?;
-    let (class_names, mut assumptions) = names_and_assumptions(card.as_ref(), forward.classes)?;
-    assumptions.extend(adapted.changes);
-    let name = options
-        .name
-        .clone()
-        .or_else(|| card.as_ref().map(|card| card.name.clone()))
-        .unwrap_or_default();
+    let mut forward = forward::open(&opened, &runs, options, Lane::Predict)?;
+    let mut assumptions = opened.assumptions.clone();
+    let name = opened.name(options);
     let settings = |lane| Settings {
         lane,
         model: name.clone(),
@@ -86,25 +78,26 @@ fn from_model(
         watch: options.watch.clone(),
         background: options.placement(lane).background,
     };
-    let origin = model.graph_sha256();
-    let graph = gradient_graph(&adapted.model, &origin, gradient, &forward, options);
+    let found = gradient_graph(&opened, gradient, &mut assumptions, options);
     let mut graphs = Vec::new();
     let mut put = |graph| {
         graphs.push(graph);
         graphs.len() - 1
     };
     let own_forward = match options.separate_attacks {
-        true => Some(put(forward::open(
-            &runs,
-            card.as_ref(),
-            options,
-            Lane::Attack,
-        )?
-        .graph)),
+        true => Some(put(forward::open(&opened, &runs, options, Lane::Attack)?)),
         false => None,
     };
-    let (gradient, terms) = match graph {
-        Ok(Gradient { graph, terms }) => (Some(put(graph)), Ok(terms)),
+    let (gradient, terms) = match found {
+        Ok(mut found) => {
+            let (bad, all) = gradient::not_finite(&mut found, &mut forward, &opened)?;
+            if bad > 0 {
+                assumptions.push(format!(
+                    "the gradient is not finite in {bad} of {all} pixels of the images that the model was tried with"
+                ));
+            }
+            (Some(put(found.graph)), Ok(found.terms))
+        }
         Err(reason) => (None, Err(reason)),
     };
     let attack = match graphs.is_empty() {
@@ -115,52 +108,54 @@ fn from_model(
             gradient,
         }),
     };
-    if let Err(reason) = &terms {
+    if let Err(error) = &terms {
         tracing::warn!(
             model = name,
-            reason,
+            reason = error.reason,
             "the model can predict, but not be attacked with gradients"
         );
     }
+    let outputs = Outputs::new(&opened, options);
     Ok(Classifier(Arc::new(Inner {
-        predict: Engine::start(vec![forward.graph], settings(Lane::Predict))?,
+        predict: Engine::start(vec![forward], settings(Lane::Predict))?,
         attack,
         terms,
+        outputs,
         sha256: format!("{:x}", Sha256::digest(bytes)),
-        form: forward.form,
-        names: forward.names,
-        class_names,
+        form: opened.form,
+        class_names: opened.class_names,
         assumptions,
-        card: card.unwrap_or_default(),
+        card: opened.card.unwrap_or_default(),
+        interface: opened.interface,
     })))
 }
 
-/// The stored gradient graph if it belongs to the model with the graph `origin`, else one made now from its adapted form. The
-/// error is the reason why there is none.
+/// The stored gradient graph if it belongs to the model and its choice of output and size, else one made now. The error is the
+/// reason why there is none.
 fn gradient_graph(
-    model: &Model,
-    origin: &str,
+    opened: &Opened,
     stored: Option<&[u8]>,
-    forward: &Forward,
+    assumptions: &mut Vec<String>,
     options: &LoadOptions,
-) -> Result<Gradient, String> {
+) -> Result<Gradient, NoGradient> {
     let open = |bytes: &[u8], info: &GradientInfo| {
-        gradient::open(bytes, info, &forward.form, forward.classes, options)
-            .map_err(|error| error.to_string())
+        gradient::open(bytes, info, opened, options).map_err(|error| error.to_string())
     };
-    match stored.map(|bytes| (bytes, matching_info(origin, bytes))) {
-        Some((bytes, Ok(info))) => match open(bytes, &info) {
-            Ok(graph) => return Ok(graph),
-            Err(reason) => tracing::warn!(
-                reason,
-                "the stored gradient graph does not work; making it anew"
-            ),
-        },
-        Some((_, Err(reason))) => {
+    let origin = &opened.origin;
+    let used = stored.map(|bytes| {
+        let info = matching_info(origin, bytes)?;
+        open(bytes, &info)
+    });
+    match used {
+        Some(Ok(graph)) => return Ok(graph),
+        Some(Err(reason)) => {
             tracing::warn!(
                 reason,
-                "the stored gradient graph is not used; making it anew"
+                "the stored gradient graph is not used; another is made"
             );
+            assumptions.push(format!(
+                "the stored gradient graph is not used, and another was made: {reason}"
+            ));
         }
         None => tracing::debug!("no stored gradient graph"),
     }
@@ -172,7 +167,10 @@ fn gradient_graph(
         return Ok(graph);
     }
     tracing::info!("making the gradient graph");
-    let made = make_gradient(model, origin).map_err(|error| error.to_string())?;
+    let made = make_gradient(&opened.runs, origin).map_err(|error| NoGradient {
+        reason: error.to_string(),
+        obstacles: error.obstacles(&opened.runs),
+    })?;
     let (info, bytes) = (info_of(&made)?, made.to_bytes());
     let graph = open(&bytes, &info)?;
     if let Some(folder) = cache
@@ -183,8 +181,29 @@ fn gradient_graph(
     Ok(graph)
 }
 
+/// Why a model has no gradients.
+#[derive(Debug)]
+pub(super) struct NoGradient {
+    pub reason: String,
+    /// The operators that stand in the way.
+    pub obstacles: Vec<Obstacle>,
+}
+
+impl From<String> for NoGradient {
+    fn from(reason: String) -> Self {
+        Self {
+            obstacles: vec![Obstacle {
+                node: "gradient".into(),
+                operator: "graph".into(),
+                reason: reason.clone(),
+            }],
+            reason,
+        }
+    }
+}
+
 /// Differentiates the form that ONNX Runtime's basic optimisation gives the model, or else the model as it is.
-pub(super) fn make_gradient(model: &Model, origin: &str) -> Result<Model, buckler_onnx::Error> {
+pub(super) fn make_gradient(model: &Model, origin: &Origin) -> Result<Model, buckler_onnx::Error> {
     let simplified = adapt::simplify(model).map(|model| differentiate_for(&model, origin));
     match simplified {
         Some(Ok(gradient)) => Ok(gradient),
@@ -192,25 +211,12 @@ pub(super) fn make_gradient(model: &Model, origin: &str) -> Result<Model, buckle
     }
 }
 
-/// What a gradient graph says about itself, if it was made from this model.
-fn matching_info(origin: &str, gradient: &[u8]) -> Result<GradientInfo, String> {
+/// What a gradient graph says about itself, if it was made from this model for this choice.
+fn matching_info(origin: &Origin, gradient: &[u8]) -> Result<GradientInfo, String> {
     let gradient = Model::from_bytes(gradient).map_err(|error| error.to_string())?;
     let info = info_of(&gradient)?;
-    if info.version != GradientInfo::VERSION {
-        return Err(format!(
-            "it is of version {} instead of {}; write it anew with `buckler differentiate`",
-            info.version,
-            GradientInfo::VERSION
-        ));
-    }
-    if info.graph_sha256 == origin {
-        Ok(info)
-    } else {
-        Err(format!(
-            "it was made from the graph {} instead of {origin}",
-            info.graph_sha256
-        ))
-    }
+    info.check(origin)?;
+    Ok(info)
 }
 
 fn info_of(gradient: &Model) -> Result<GradientInfo, String> {
@@ -219,30 +225,13 @@ fn info_of(gradient: &Model) -> Result<GradientInfo, String> {
         .ok_or_else(|| "it does not say that it is a gradient graph".to_owned())
 }
 
-/// One name per class, and what had to be assumed.
-fn names_and_assumptions(
-    card: Option<&Card>,
-    classes: usize,
-) -> Result<(Vec<String>, Vec<String>), RuntimeError> {
-    let mut assumptions = Vec::new();
-    if card.is_none() {
-        assumptions.push("the model has no card: its pixels are taken to be in [0, 1]".to_owned());
+/// The card beside a model.
+pub(super) fn card_beside(model: &Path) -> Result<Option<Card>, RuntimeError> {
+    let path = model.parent().unwrap_or(Path::new("")).join("card.json");
+    match path.is_file() {
+        true => Ok(Some(Card::read(&path)?)),
+        false => Ok(None),
     }
-    let names = match card.map(|card| card.classes.as_slice()).unwrap_or_default() {
-        [] => {
-            assumptions.push("the model names no classes: they are numbered from 0".to_owned());
-            (0..classes).map(|class| class.to_string()).collect()
-        }
-        names if names.len() == classes => names.to_vec(),
-        names => {
-            return Err(RuntimeError::Unsupported {
-                what: "card's `classes`",
-                expected: format!("{classes} names, one per logit"),
-                got: format!("{} names", names.len()),
-            });
-        }
-    };
-    Ok((names, assumptions))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {

@@ -1,7 +1,7 @@
 //! One network in all the forms in which other people's exporters write it.
 use buckler_attack::{Objective, Victim};
 use buckler_onnx::{Model, Normalization, proto::*};
-use buckler_runtime::{Classifier, LoadOptions, differentiate, obstacles};
+use buckler_runtime::{Classifier, LoadOptions, differentiate};
 use ndarray::{Array2, Array4};
 
 use crate::models::{Batch, smooth_network};
@@ -289,6 +289,6 @@ fn a_gradient_graph_is_verified_before_it_is_given() {
         let made = differentiate(&model, &options()).unwrap();
         assert!(made.verification.slopes < 1e-2, "{:?}", made.verification);
         assert!(made.verification.logits < 1e-5, "{:?}", made.verification);
-        assert_eq!(obstacles(&model, &options()).unwrap().0, []);
+        assert_eq!(loaded(&model).obstacles(), []);
     }
 }

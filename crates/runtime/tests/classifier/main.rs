@@ -1,5 +1,6 @@
 //! A loaded model as a victim, on models made in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod batch;
 mod certifier;
 mod forms;
 mod gradients;
@@ -8,7 +9,11 @@ mod loading;
 mod masked;
 #[path = "../models/mod.rs"]
 mod models;
+mod non_finite;
+mod outputs;
+mod probabilities;
 mod queries;
+mod sizes;
 
 use buckler_attack::InputSpec;
 use buckler_onnx::Model;

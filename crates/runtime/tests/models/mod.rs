@@ -95,18 +95,53 @@ impl Builder {
         });
     }
 
+    /// A node with floats for attributes.
+    pub fn float_node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, f32)],
+    ) {
+        self.node(operator, inputs, output, &[]);
+        let node = self.nodes.last_mut().unwrap();
+        let attributes = attributes.iter();
+        node.attribute
+            .extend(attributes.map(|(name, value)| AttributeProto::float(name, *value)));
+    }
+
     /// `logits` is `[batch, classes]` unless `shape` says otherwise.
     pub fn finish(self, logits_shape: &[i64]) -> Model {
+        self.finish_with(&[("logits", logits_shape)])
+    }
+
+    /// With float outputs, each with its batch axis.
+    pub fn finish_with(self, outputs: &[(&str, &[i64])]) -> Model {
+        let batch = self.fixed();
+        let outputs = outputs.iter();
+        let outputs = outputs
+            .map(|(name, shape)| port(name, batch, shape))
+            .collect();
+        self.finish_as(None, outputs)
+    }
+
+    /// The size of the batch.
+    pub fn fixed(&self) -> Option<i64> {
+        match self.batch {
+            Batch::Any => None,
+            Batch::Fixed(size) => Some(size),
+        }
+    }
+
+    /// With any input called `image`, and any outputs.
+    pub fn finish_as(self, input: Option<ValueInfoProto>, output: Vec<ValueInfoProto>) -> Model {
         let InputSpec {
             channels,
             height,
             width,
         } = self.input;
-        let batch = match self.batch {
-            Batch::Any => None,
-            Batch::Fixed(size) => Some(size),
-        };
         let image = [channels, height, width].map(|size| size as i64);
+        let input = input.unwrap_or_else(|| port("image", self.fixed(), &image));
         Model::from_proto(ModelProto {
             ir_version: 9,
             opset_import: vec![OperatorSetIdProto {
@@ -117,8 +152,8 @@ impl Builder {
                 name: "tiny".into(),
                 node: self.nodes,
                 initializer: self.initializers,
-                input: vec![port("image", batch, &image)],
-                output: vec![port("logits", batch, logits_shape)],
+                input: vec![input],
+                output,
                 ..GraphProto::default()
             }),
             ..ModelProto::default()
@@ -127,7 +162,8 @@ impl Builder {
     }
 }
 
-fn port(name: &str, batch: Option<i64>, rest: &[i64]) -> ValueInfoProto {
+/// A tensor of floats with these sizes after its batch.
+pub fn port(name: &str, batch: Option<i64>, rest: &[i64]) -> ValueInfoProto {
     use tensor_shape_proto::{Dimension, dimension::Value};
     let first = batch.map_or(Value::DimParam("batch".into()), Value::DimValue);
     let dims = std::iter::once(first).chain(rest.iter().map(|&size| Value::DimValue(size)));
@@ -143,6 +179,32 @@ fn port(name: &str, batch: Option<i64>, rest: &[i64]) -> ValueInfoProto {
                             ..Dimension::default()
                         })
                         .collect(),
+                }),
+            })),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// A tensor whose axes are numbers or names, `?` for none.
+pub fn named(name: &str, kind: DataType, axes: &[&str]) -> ValueInfoProto {
+    use tensor_shape_proto::{Dimension, dimension::Value};
+    let dims = axes.iter().map(|axis| Dimension {
+        value: match axis.parse() {
+            Ok(size) => Some(Value::DimValue(size)),
+            Err(_) if *axis == "?" => None,
+            Err(_) => Some(Value::DimParam((*axis).into())),
+        },
+        ..Dimension::default()
+    });
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                elem_type: kind as i32,
+                shape: Some(TensorShapeProto {
+                    dim: dims.collect(),
                 }),
             })),
             ..TypeProto::default()

@@ -5,6 +5,7 @@ use axum::{
     extract::{Path, State},
 };
 use buckler_onnx::Layout;
+use buckler_runtime::OutputPort;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,7 +22,7 @@ pub(crate) struct ModelConfig {
     max_batch_size: usize,
     dynamic_batching: DynamicBatching,
     input: [InputConfig; 1],
-    output: [OutputConfig; 1],
+    output: Vec<OutputConfig>,
 }
 
 /// Rows of all requests are merged, and never waited for.
@@ -51,8 +52,33 @@ enum Format {
 struct OutputConfig {
     name: String,
     data_type: &'static str,
-    /// Of one row.
-    dims: [usize; 1],
+    /// Of one row; -1 stands for any number.
+    dims: Vec<i64>,
+}
+
+impl OutputConfig {
+    fn of(port: &OutputPort) -> Self {
+        let sizes = port.shape.iter().flatten().skip(1);
+        Self {
+            name: port.name.clone(),
+            data_type: match port.dtype {
+                "bool" => "TYPE_BOOL",
+                "uint8" => "TYPE_UINT8",
+                "uint16" => "TYPE_UINT16",
+                "uint32" => "TYPE_UINT32",
+                "uint64" => "TYPE_UINT64",
+                "int8" => "TYPE_INT8",
+                "int16" => "TYPE_INT16",
+                "int32" => "TYPE_INT32",
+                "int64" => "TYPE_INT64",
+                "float64" => "TYPE_FP64",
+                _ => "TYPE_FP32",
+            },
+            dims: sizes
+                .map(|size| size.map_or(-1, |size| size as i64))
+                .collect(),
+        }
+    }
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/config`: what Triton's model configuration says of such a model.
@@ -84,10 +110,6 @@ pub(crate) async fn config(
             },
             dims: tensors.row.to_vec(),
         }],
-        output: [OutputConfig {
-            name: tensors.output.to_owned(),
-            data_type,
-            dims: [tensors.classes],
-        }],
+        output: tensors.outputs.iter().map(OutputConfig::of).collect(),
     }))
 }

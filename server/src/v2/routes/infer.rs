@@ -12,7 +12,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use buckler_runtime::Classifier;
+use buckler_runtime::{Classifier, OutputTensor};
 use ndarray::{Array2, ArrayD};
 
 use super::Named;
@@ -75,8 +75,9 @@ pub(crate) async fn infer(
     let input = read.elapsed();
     let count = query.rows.shape().first().copied().unwrap_or(0);
 
-    let inference = chosen.classifier().infer(query.rows);
-    let (logits, timing) = match query.timeout {
+    let names: Vec<String> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
+    let inference = chosen.classifier().infer(query.rows, &names);
+    let (tensors, timing) = match query.timeout {
         None => inference.await?,
         Some(timeout) => {
             let over = ApiError::Timeout(timeout);
@@ -91,7 +92,7 @@ pub(crate) async fn infer(
     };
 
     let answered = Instant::now();
-    let response = blocking(move || Ok(answer(&chosen, id.as_deref(), wanted, logits)?)).await?;
+    let response = blocking(move || Ok(answer(&chosen, id.as_deref(), &wanted, tensors)?)).await?;
     attempt.succeed(count, timing, input, answered.elapsed());
     Ok(response)
 }
@@ -123,7 +124,7 @@ struct Query {
     id: Option<String>,
     timeout: Option<Duration>,
     rows: ArrayD<f32>,
-    wanted: Wanted,
+    wanted: Vec<Wanted>,
 }
 
 impl Query {
@@ -147,32 +148,30 @@ impl Query {
 fn answer(
     chosen: &Chosen,
     id: Option<&str>,
-    wanted: Wanted,
-    logits: Array2<f32>,
+    wanted: &[Wanted],
+    tensors: Vec<OutputTensor>,
 ) -> Result<Response, ProtocolError> {
-    let classifier = chosen.classifier();
-    let name = classifier.tensors().output;
-    let tensor = match wanted.classes {
-        // Without names in the card the classes' names are their numbers, which are there already.
-        Some(classes) => classification(name, logits.view(), classes, &classifier.card().classes),
-        None => Tensor {
-            name: name.into(),
-            datatype: Datatype::Fp32,
-            shape: logits.shape().to_vec(),
-            data: logits
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        },
-    };
+    let mut outputs = Vec::with_capacity(tensors.len());
+    for (wanted, tensor) in wanted.iter().zip(tensors) {
+        let tensor = match wanted.classes {
+            Some(classes) => ranked(chosen, &wanted.name, &tensor, classes),
+            None => Tensor {
+                name: tensor.name.into(),
+                datatype: Datatype::of_elements(tensor.dtype),
+                shape: tensor.shape,
+                data: tensor.data.into(),
+            },
+        };
+        outputs.push(Output {
+            tensor,
+            binary: wanted.binary,
+        });
+    }
     let response = InferResponse {
         model_name: &chosen.entry.name,
         model_version: &chosen.entry.version,
         id,
-        outputs: &[Output {
-            tensor,
-            binary: wanted.binary,
-        }],
+        outputs: &outputs,
     };
     let (json_length, body) = response.encode()?;
     Ok(match json_length {
@@ -186,4 +185,19 @@ fn answer(
         )
             .into_response(),
     })
+}
+
+/// The highest classes of the output with the logits, whose rows may have axes of size 1 beside the classes.
+fn ranked<'a>(chosen: &Chosen, name: &'a str, tensor: &OutputTensor, classes: usize) -> Tensor<'a> {
+    let (values, _) = tensor.data.as_chunks();
+    let values: Vec<f32> = values
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect();
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    let columns = values.len() / rows.max(1);
+    let rows = Array2::from_shape_vec((rows, columns), values).unwrap_or_default();
+    // Without names in the card the classes' names are their numbers, which are there already.
+    let labels = &chosen.classifier().card().classes;
+    classification(name, rows.view(), classes, labels)
 }

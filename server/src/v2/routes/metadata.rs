@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use buckler_runtime::OutputPort;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,14 +32,15 @@ pub(crate) struct ModelMetadata {
     versions: [String; 1],
     platform: &'static str,
     inputs: [TensorMetadata; 1],
-    outputs: [TensorMetadata; 1],
+    /// All of the model's own.
+    outputs: Vec<TensorMetadata>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct TensorMetadata {
     name: String,
     datatype: &'static str,
-    /// -1 stands for any number of rows.
+    /// -1 stands for any number, such as that of the rows.
     shape: Vec<i64>,
 }
 
@@ -49,6 +51,16 @@ impl TensorMetadata {
             name: name.to_owned(),
             datatype: Datatype::Fp32.name(),
             shape: iter::once(-1).chain(row).collect(),
+        }
+    }
+
+    fn of_output(port: &OutputPort) -> Self {
+        let sizes = port.shape.iter().flatten();
+        let size = |size: &Option<usize>| size.map_or(-1, |size| size as i64);
+        Self {
+            name: port.name.clone(),
+            datatype: Datatype::of_elements(port.dtype).name(),
+            shape: sizes.map(size).collect(),
         }
     }
 }
@@ -88,6 +100,10 @@ pub(crate) async fn model(
         versions: [chosen.entry.version.clone()],
         platform: PLATFORM,
         inputs: [TensorMetadata::of(tensors.input, tensors.row)],
-        outputs: [TensorMetadata::of(tensors.output, &[tensors.classes])],
+        outputs: tensors
+            .outputs
+            .iter()
+            .map(TensorMetadata::of_output)
+            .collect(),
     }))
 }

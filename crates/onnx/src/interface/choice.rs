@@ -1,0 +1,317 @@
+//! Which of a model's outputs holds the logits.
+use std::collections::HashSet;
+
+use super::{
+    View, Wanted, is_float, kind,
+    probabilities::{before_softmax, without_ones},
+};
+use crate::{
+    Error, edit,
+    model::is_onnx_domain,
+    order,
+    proto::ValueInfoProto,
+    shape::{self, Dim},
+};
+
+/// More classes than this are not a classifier's.
+const MAX_CLASSES: u64 = 1 << 20;
+
+/// Outputs that are looked at: a hostile file could have any number.
+const MAX_OUTPUTS: usize = 64;
+
+/// Outputs that an error lists.
+const MAX_LISTED: usize = 20;
+
+/// Layers with weights: what comes before one is a feature of what comes after.
+const LEARNED: &[&str] = &["Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum"];
+
+/// What keeps logits logits, up to a scale.
+const SCALING: &[&str] = &[
+    "Add",
+    "Cast",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "Mul",
+    "Neg",
+    "Reshape",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Parts of names that exporters give to logits or probabilities.
+const CLASS_NAMES: &[&str] = &[
+    "logit", "output", "prob", "score", "class", "cls", "pred", "softmax",
+];
+
+/// Parts of names that they give to other tensors.
+const OTHER_NAMES: &[&str] = &[
+    "embed",
+    "feat",
+    "pool",
+    "hidden",
+    "aux",
+    "repr",
+    "latent",
+    "proj",
+    "box",
+    "mask",
+    "loss",
+    "attention",
+];
+
+/// The output with the logits.
+pub(super) struct Choice<'a> {
+    pub output: &'a str,
+    pub classes: u64,
+    /// Why that one.
+    pub reason: String,
+    pub assumptions: Vec<String>,
+}
+
+struct Candidate<'a> {
+    output: &'a str,
+    /// The tensor of which it is the softmax, or itself.
+    logits: &'a str,
+    classes: u64,
+}
+
+/// Chooses as [`inspect`](super::inspect) says; `images` is the first axis of the input.
+pub(super) fn choose<'a>(
+    view: &View<'a>,
+    images: Option<&Dim>,
+    wanted: &Wanted,
+) -> Result<Choice<'a>, Error> {
+    let outputs = || view.graph.output.iter().take(MAX_OUTPUTS);
+    let chosen = |candidate: &Candidate<'a>, reason: &str| Choice {
+        output: candidate.output,
+        classes: candidate.classes,
+        reason: reason.into(),
+        assumptions: vec![],
+    };
+    let refused = |output: &ValueInfoProto, reason: String| {
+        Error::Interface(format!(
+            "output `{}` is not logits [batch, classes]: {reason}; the outputs are {}",
+            output.name,
+            list(view)
+        ))
+    };
+    if let Some(name) = &wanted.output {
+        let output = view.graph.output.iter().find(|output| output.name == *name);
+        let output = output.ok_or_else(|| {
+            Error::Interface(format!(
+                "the model has no output `{}`; its outputs are {}",
+                name.escape_debug(),
+                list(view)
+            ))
+        })?;
+        let candidate = candidate(view, output, images).map_err(|why| refused(output, why))?;
+        return Ok(chosen(&candidate, "chosen by name"));
+    }
+    if let Some(output) = outputs().find(|output| output.name == "logits") {
+        let candidate = candidate(view, output, images).map_err(|why| refused(output, why))?;
+        return Ok(chosen(&candidate, "called `logits`"));
+    }
+    let tried: Vec<_> = outputs()
+        .map(|output| candidate(view, output, images))
+        .collect();
+    if let ([Err(why)], Some(output)) = (tried.as_slice(), outputs().next()) {
+        return Err(refused(output, why.clone()));
+    }
+    let mut candidates: Vec<Candidate<'a>> = Vec::new();
+    for candidate in tried.into_iter().flatten() {
+        // Logits and their softmax are one choice, and the logits are the better output.
+        let twin = candidates
+            .iter_mut()
+            .find(|known| known.logits == candidate.logits);
+        match twin {
+            Some(known) if candidate.output == candidate.logits => *known = candidate,
+            Some(_) => (),
+            None => candidates.push(candidate),
+        }
+    }
+    let all: Vec<&Candidate<'a>> = candidates.iter().collect();
+    if all.is_empty() {
+        return Err(Error::Interface(format!(
+            "the model has no output `logits`, and no other float32 output of shape [batch, classes]; the outputs are {}",
+            list(view)
+        )));
+    }
+    let (best, reason) = narrow(view, &all, wanted)?;
+    let others: Vec<String> = all
+        .iter()
+        .filter(|other| other.output != best.output)
+        .map(|other| format!("`{}`", other.output))
+        .collect();
+    let mut choice = chosen(best, &reason);
+    if !others.is_empty() {
+        choice.assumptions.push(format!(
+            "the logits are taken from output `{}` ({reason}), not from {}; `output` on the card chooses another",
+            best.output,
+            others.join(", ")
+        ));
+    }
+    Ok(choice)
+}
+
+/// One of several candidates, with the reason.
+fn narrow<'c, 'a>(
+    view: &View<'a>,
+    all: &[&'c Candidate<'a>],
+    wanted: &Wanted,
+) -> Result<(&'c Candidate<'a>, String), Error> {
+    if let [only] = all {
+        return Ok((only, "the only one of shape [batch, classes]".into()));
+    }
+    let mut left = all.to_vec();
+    // Others would contradict what is known.
+    if let Some(classes) = wanted.classes {
+        let wide = |candidate: &&Candidate<'a>| candidate.classes == classes as u64;
+        let fitting: Vec<_> = left.iter().copied().filter(wide).collect();
+        match fitting.as_slice() {
+            [only] => {
+                let reason = format!("the only one with as many classes as are named, {classes}");
+                return Ok((only, reason));
+            }
+            [] => (),
+            _ => left = fitting,
+        }
+    }
+    let last: Vec<_> = left
+        .iter()
+        .copied()
+        .filter(|one| !left.iter().any(|other| yields(view, one, other)))
+        .collect();
+    if let [only] = last.as_slice() {
+        let reason = "the other outputs lead to it or are computed from it".into();
+        return Ok((only, reason));
+    }
+    if !last.is_empty() {
+        left = last;
+    }
+    let rank = |candidate: &&Candidate<'a>| rank(candidate.output);
+    let highest = left.iter().map(rank).max();
+    let named: Vec<_> = left
+        .iter()
+        .copied()
+        .filter(|candidate| Some(rank(candidate)) == highest)
+        .collect();
+    match named.as_slice() {
+        [only] => Ok((only, "by its name".into())),
+        [first, others @ ..] if others.iter().all(|other| other.classes == first.classes) => Ok((
+            first,
+            format!("the first of several with {} classes", first.classes),
+        )),
+        _ => Err(Error::AmbiguousOutput(list(view))),
+    }
+}
+
+/// Higher for what sounds like logits.
+fn rank(name: &str) -> u8 {
+    let name = name.to_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    match (has(OTHER_NAMES), has(CLASS_NAMES)) {
+        (true, _) => 0,
+        (false, false) => 1,
+        (false, true) => 2,
+    }
+}
+
+/// Whether one candidate is not the logits since another is: a feature that leads to it, or something computed from it such as
+/// its largest values.
+fn yields(view: &View<'_>, one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+    match (way(view, one, other), way(view, other, one)) {
+        (Some(Way::ToLogits), _) => true,
+        (_, Some(Way::FromLogits)) => true,
+        _ => false,
+    }
+}
+
+/// How one tensor becomes another.
+enum Way {
+    /// The first is a feature of the second, or the second the first at another scale.
+    ToLogits,
+    /// The second is made from the first by operators without weights.
+    FromLogits,
+}
+
+/// `None` where the second is not computed from the first.
+fn way(view: &View<'_>, from: &Candidate<'_>, to: &Candidate<'_>) -> Option<Way> {
+    if from.logits == to.logits {
+        return None;
+    }
+    let needed = edit::needed(view.graph, [to.logits]);
+    if !needed.contains(from.logits) {
+        return None;
+    }
+    let mut reached = HashSet::from([from.logits]);
+    let (mut learned, mut scaled) = (false, true);
+    for node in &view.graph.node {
+        let reads = order::reads(node)
+            .iter()
+            .any(|tensor| reached.contains(tensor));
+        let leads = node.output.iter().any(|output| needed.contains(output));
+        if reads && leads {
+            reached.extend(node.output.iter().map(String::as_str));
+            let operator = node.op_type.as_str();
+            learned |= LEARNED.contains(&operator) || !is_onnx_domain(&node.domain);
+            scaled &= SCALING.contains(&operator);
+        }
+    }
+    Some(match learned || scaled {
+        true => Way::ToLogits,
+        false => Way::FromLogits,
+    })
+}
+
+/// The output as logits or probabilities, or why it cannot be them.
+fn candidate<'a>(
+    view: &View<'a>,
+    output: &'a ValueInfoProto,
+    images: Option<&Dim>,
+) -> Result<Candidate<'a>, String> {
+    if !is_float(output) {
+        return Err(format!("it is {}, not float32", kind(output).name()));
+    }
+    let shape = view
+        .facts
+        .shape(&output.name)
+        .ok_or("its shape is not known")?;
+    let [rows, classes] = without_ones(shape)[..] else {
+        return Err(format!("it has shape {}", shape::display(shape)));
+    };
+    let classes = classes
+        .known()
+        .ok_or_else(|| format!("the number of classes is not a number, but `{classes}`"))?;
+    if !(2..=MAX_CLASSES).contains(&classes) {
+        return Err(format!(
+            "it has {classes} classes; cross-entropy and margin need 2 to {MAX_CLASSES}"
+        ));
+    }
+    if let (Some(Dim::Known(images)), Dim::Known(rows)) = (images, rows)
+        && images != rows
+    {
+        return Err(format!("it has {rows} rows for {images} images"));
+    }
+    Ok(Candidate {
+        output: &output.name,
+        logits: before_softmax(view, &output.name).unwrap_or(&output.name),
+        classes,
+    })
+}
+
+/// All outputs with their types and shapes.
+fn list(view: &View<'_>) -> String {
+    let outputs = view.outputs();
+    let shown = outputs.iter().take(MAX_LISTED).map(|output| {
+        let shape = output.shape.as_deref().map(shape::display);
+        let shape = shape.unwrap_or_else(|| "of unknown shape".into());
+        format!("`{}` {} {shape}", output.name.escape_debug(), output.dtype)
+    });
+    let more = outputs.len().saturating_sub(MAX_LISTED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,148 @@
+//! What was decided and assumed about a model, in words.
+use buckler_onnx::{Card, ImageInput, Interface, Reading};
+
+use super::{LoadOptions, look::Seen, opened::channel_order};
+use crate::RuntimeError;
+
+/// Classes whose numbers are listed.
+const MAX_LISTED: usize = 10;
+
+/// One sentence each.
+#[derive(Default)]
+pub(super) struct List(pub Vec<String>);
+
+impl List {
+    fn say(&mut self, text: impl Into<String>) {
+        self.0.push(text.into());
+    }
+
+    /// What the model does not say for want of a card.
+    pub fn card(&mut self, card: Option<&Card>, options: &LoadOptions, image: &ImageInput) {
+        if card.is_none() {
+            if options.normalization.is_none() {
+                self.say("the model has no card: its pixels are taken to be in [0, 1]");
+            }
+            if image.channels == 3 && channel_order(card, options).is_none() {
+                self.say("the model has no card: its channels are taken to be in the order RGB");
+            }
+        }
+        if card.is_none_or(|card| card.input.preprocessing.is_none()) {
+            self.say(format!(
+                "images of another size are stretched to {}x{}",
+                image.height, image.width
+            ));
+        }
+    }
+
+    /// One name for each class.
+    pub fn classes(
+        &mut self,
+        card: Option<&Card>,
+        classes: usize,
+    ) -> Result<Vec<String>, RuntimeError> {
+        match card.map(|card| card.classes.as_slice()).unwrap_or_default() {
+            [] => {
+                self.say("the model names no classes: they are numbered from 0");
+                Ok((0..classes).map(|class| class.to_string()).collect())
+            }
+            names if names.len() == classes => Ok(names.to_vec()),
+            names => Err(RuntimeError::Unsupported {
+                what: "card's `classes`",
+                expected: format!("{classes} names, one per logit"),
+                got: format!("{} names", names.len()),
+            }),
+        }
+    }
+
+    /// The size of images where the graph leaves it `open`.
+    pub fn size(
+        &mut self,
+        card: Option<&Card>,
+        options: &LoadOptions,
+        image: &ImageInput,
+        open: bool,
+    ) {
+        if !open {
+            return;
+        }
+        let size = image.size();
+        let stated = card.map(|card| &card.input);
+        let stated = stated.map(|input| (input.height, input.width));
+        match (options.size, stated) {
+            (Some(asked), Some(stated)) if asked != stated && stated.0 > 0 && stated.1 > 0 => {
+                self.say(format!(
+                    "the graph leaves the size of images open: {size} as asked for, and not {}x{} as the card states",
+                    stated.0, stated.1
+                ));
+            }
+            (Some(_), _) => self.say(format!(
+                "the graph leaves the size of images open: {size} as asked for"
+            )),
+            _ => (),
+        }
+    }
+
+    /// How logits are taken from the output.
+    pub fn reading(&mut self, interface: &Interface, seen: &Seen) {
+        if interface.flat {
+            self.say(
+                "the model returns logits with further axes of size 1, which are dropped: [batch, classes]",
+            );
+        }
+        match interface.reading {
+            Reading::BeforeSoftmax => self.say(
+                "the model returns probabilities; the softmax at its end is left out, and what goes into it are the logits",
+            ),
+            Reading::LogOfProbabilities => {
+                self.say(format!(
+                    "output `{}` holds probabilities, and their softmax cannot be left out: the logits are their logarithm",
+                    interface.output
+                ));
+                if let Some(sum) = seen.other_sum() {
+                    self.say(format!(
+                        "the probabilities of an image sum to {sum:.4}: they are divided by their sum"
+                    ));
+                }
+            }
+            Reading::Logits if interface.sigmoid || seen.scores() => self.say(format!(
+                "output `{}` holds scores in [0, 1] that do not sum to 1: probabilities are a softmax over them, and not the model's own",
+                interface.output
+            )),
+            Reading::Logits => (),
+        }
+    }
+
+    /// What was seen when the model was tried.
+    pub fn seen(&mut self, interface: &Interface, seen: &Seen) {
+        if let Some(difference) = seen.random {
+            self.say(format!(
+                "the model is random: two runs on the same images differ by up to {difference:.2e} in output `{}`",
+                interface.output
+            ));
+        }
+        if let Some(difference) = seen.batch.filter(|_| seen.depends_on_batch()) {
+            self.say(format!(
+                "the model's answer for an image depends on the other images of its batch, by up to {difference:.2e} in output `{}`: images are \
+                 run one at a time",
+                interface.output
+            ));
+        }
+        let masked = seen.masked();
+        if !masked.is_empty() {
+            let listed: Vec<_> = masked
+                .iter()
+                .take(MAX_LISTED)
+                .map(usize::to_string)
+                .collect();
+            let more = match masked.len() > MAX_LISTED {
+                true => format!(" and {} more", masked.len() - MAX_LISTED),
+                false => String::new(),
+            };
+            self.say(format!(
+                "logits of output `{}` are minus infinity in class {}{more}: such a class is never chosen",
+                interface.output,
+                listed.join(", ")
+            ));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A look at what a freshly opened graph returns for a few images, which tells what its file does not.
+use buckler_onnx::{Interface, Model, proto::*};
+use ndarray::{Array2, Array4, ArrayD, Axis, concatenate};
+
+use super::{adapt, form::Form, probe};
+use crate::{
+    RuntimeError,
+    batch::{self, Column},
+    session::{self, Graph, Placement},
+};
+
+/// How far the probabilities of an image may be from 1 in sum.
+const SUM_TOLERANCE: f32 = 1e-3;
+
+/// Sums further off than this are told.
+const SUM_TOLD: f32 = 1e-5;
+
+/// Sums of probabilities, and of percentages.
+const SUMS: [f32; 2] = [1.0, 100.0];
+
+/// What was seen.
+pub(super) struct Seen {
+    /// `[images, classes]`.
+    rows: Array2<f32>,
+    /// How much two runs on the same images differ, where they do.
+    pub random: Option<f32>,
+    /// The largest difference of an image's answers in two batches, where there are any.
+    pub batch: Option<f32>,
+    depends_on_batch: bool,
+}
+
+/// Runs the graph on a few images: twice together, and each alone.
+pub(super) fn at(
+    mut graph: Graph,
+    form: &Form,
+    fixed: Option<usize>,
+) -> Result<Seen, RuntimeError> {
+    let images = probe::varied(form.spec);
+    let size = fixed.unwrap_or(probe::VARIED);
+    // Some of the images, again and again until they fill a batch.
+    let mut run = |rows: &[usize], size: usize| -> Result<ArrayD<f32>, RuntimeError> {
+        let rows = rows.iter().copied().cycle().take(size);
+        let rows: Vec<usize> = rows.collect();
+        let chosen: Array4<f32> = images.select(Axis(0), &rows);
+        let answer = graph.run_batch(&[form.column(chosen)])?;
+        answer
+            .into_iter()
+            .next()
+            .ok_or_else(|| answerless("nothing"))
+    };
+    let all: Vec<usize> = (0..probe::VARIED).collect();
+    let mut batches = Vec::new();
+    for rows in all.chunks(size) {
+        let answer = run(rows, size)?;
+        batches.push(batch::slice(&answer, 0..rows.len()).to_owned());
+    }
+    let views: Vec<_> = batches.iter().map(|answer| answer.view()).collect();
+    let together =
+        concatenate(Axis(0), &views).map_err(|_| answerless("rows of several shapes"))?;
+    let again = run(all.get(..size.min(all.len())).unwrap_or(&all), size)?;
+    let first = batch::slice(&together, 0..size.min(all.len())).to_owned();
+    let again = batch::slice(&again, 0..size.min(all.len())).to_owned();
+    let random = adapt::difference(&first, &again).filter(|_| !adapt::agrees(&first, &again));
+    let rows: Array2<f32> = batch::with_axes(together.clone())
+        .ok_or_else(|| answerless(&format!("shape {:?}", together.shape())))?;
+
+    let (mut difference, mut depends_on_batch) = (None, false);
+    if random.is_none() && size > 1 {
+        for row in &all {
+            let alone = run(&[*row], fixed.unwrap_or(1))?;
+            let alone = batch::slice(&alone, 0..1).to_owned();
+            let among = batch::slice(&together, *row..row + 1).to_owned();
+            let found = adapt::difference(&alone, &among);
+            difference = difference.into_iter().chain(found).reduce(f32::max);
+            depends_on_batch |= !adapt::agrees(&alone, &among);
+        }
+    }
+    Ok(Seen {
+        rows,
+        random,
+        batch: difference,
+        depends_on_batch,
+    })
+}
+
+fn answerless(got: &str) -> RuntimeError {
+    RuntimeError::Unsupported {
+        what: "output",
+        expected: "[batch, classes]".to_owned(),
+        got: got.to_owned(),
+    }
+}
+
+impl Seen {
+    /// Whether an image's answer depends on the others of its batch.
+    pub fn depends_on_batch(&self) -> bool {
+        self.depends_on_batch
+    }
+
+    /// Whether all rows are probabilities, or percentages.
+    pub fn probabilities(&self) -> bool {
+        SUMS.into_iter().any(|sum| {
+            self.rows.outer_iter().all(|row| {
+                let inside = |value: &f32| (-1e-6 * sum..=sum * (1.0 + 1e-6)).contains(value);
+                row.iter().all(inside) && (row.sum() - sum).abs() <= SUM_TOLERANCE * sum
+            })
+        })
+    }
+
+    /// Whether all rows are in `[0, 1]`.
+    pub fn scores(&self) -> bool {
+        self.rows.iter().all(|value| (0.0..=1.0).contains(value))
+    }
+
+    /// The sum of a row of probabilities that is neither 1 nor 100.
+    pub fn other_sum(&self) -> Option<f32> {
+        let mut sums = self.rows.outer_iter().map(|row| row.sum());
+        sums.find(|total| {
+            let off = |sum: f32| (total - sum).abs() > SUM_TOLD * sum;
+            total.is_finite() && SUMS.into_iter().all(off)
+        })
+    }
+
+    /// Classes whose logit is minus infinity for an image.
+    pub fn masked(&self) -> Vec<usize> {
+        let columns = self.rows.columns().into_iter().enumerate();
+        let masked =
+            columns.filter(|(_, column)| column.iter().any(|value| *value == f32::NEG_INFINITY));
+        masked.map(|(class, _)| class).collect()
+    }
+}
+
+/// Refuses logits that are NaN or infinite, or all minus infinity: no class could be chosen.
+pub(super) fn check_finite(seen: &Seen, interface: &Interface) -> Result<(), RuntimeError> {
+    let bad = seen.rows.outer_iter().find_map(|row| {
+        let bad = row
+            .iter()
+            .find(|value| value.is_nan() || **value == f32::INFINITY);
+        match row.iter().any(|value| value.is_finite()) {
+            true => bad.map(f32::to_string),
+            false => Some(bad.map_or("minus infinity in every class".to_owned(), f32::to_string)),
+        }
+    });
+    match bad {
+        None => Ok(()),
+        Some(got) => Err(RuntimeError::NotFinite {
+            output: interface.output.clone(),
+            got,
+        }),
+    }
+}
+
+/// The model with the shapes of its float outputs declared as the runtime derives them, or as a run has them; `None` where all are
+/// known already.
+pub(super) fn with_output_shapes(model: &Model) -> Option<Model> {
+    let mut proto = model.to_proto();
+    let graph = proto.graph.as_mut()?;
+    let session = session::open(&model.to_bytes(), Placement::on_cpu(1)).ok()?;
+    let input = session.inputs().first()?;
+    let row = session::float_shape(input)?;
+    let row: Vec<usize> = row
+        .get(1..)?
+        .iter()
+        .map(|&size| usize::try_from(size).ok())
+        .collect::<Option<_>>()?;
+    let values = row
+        .iter()
+        .try_fold(1usize, |all, &size| all.checked_mul(size))?;
+    if values > 1 << 26 {
+        return None;
+    }
+    let names: Vec<String> = session
+        .outputs()
+        .iter()
+        .filter(|output| session::float_shape(output).is_some())
+        .map(|output| output.name().to_owned())
+        .collect();
+    let batch = graph.input.iter().find_map(first_dim);
+    let mut declared = false;
+    let mut session = Some(session);
+    for name in names {
+        let mut graph_of_one = Graph::bare(session.take()?, &name).ok()?;
+        let shape = [&[1], row.as_slice()].concat();
+        let answer = graph_of_one.run_batch(&[Column::Float(probe::values(&shape))]);
+        session = Some(graph_of_one.into_session());
+        let Some(answer) = answer.ok().and_then(|answer| answer.into_iter().next()) else {
+            continue;
+        };
+        let info = graph.output.iter_mut().find(|output| output.name == name)?;
+        let first = batch.clone().unwrap_or_default();
+        let rest = answer
+            .shape()
+            .iter()
+            .skip(1)
+            .map(|&size| tensor_shape_proto::Dimension {
+                value: Some(tensor_shape_proto::dimension::Value::DimValue(size as i64)),
+                ..Default::default()
+            });
+        let shape = TensorShapeProto {
+            dim: [first].into_iter().chain(rest).collect(),
+        };
+        if let Some(type_proto::Value::TensorType(tensor)) =
+            info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        {
+            declared |= tensor.shape.as_ref() != Some(&shape);
+            tensor.shape = Some(shape);
+        }
+    }
+    declared.then(|| Model::from_proto(proto).ok()).flatten()
+}
+
+fn first_dim(info: &ValueInfoProto) -> Option<tensor_shape_proto::Dimension> {
+    match info.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => tensor.shape.as_ref()?.dim.first().cloned(),
+        _ => None,
+    }
+}

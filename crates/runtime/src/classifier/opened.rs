@@ -1,0 +1,179 @@
+//! A model with everything that is decided about it before it is run: the one place for predictions, gradients and certificates.
+use buckler_onnx::{
+    Card, ChannelOrder, Error, ImageInput, Interface, Model, Origin, Reading, Wanted,
+    classifier_graph, fix_image_size, inspect,
+};
+
+use super::{LoadOptions, adapt, assumptions, form::Form, look};
+use crate::{
+    RuntimeError,
+    engine::Lane,
+    session::{self, Graph},
+};
+
+/// A model as it is run.
+pub(super) struct Opened {
+    pub card: Option<Card>,
+    /// With sizes and batch as they are run, and all of its own outputs.
+    pub whole: Model,
+    /// From the image to logits `[batch, classes]`.
+    pub runs: Model,
+    /// Whether that differs from what the file holds.
+    pub changed: bool,
+    pub interface: Interface,
+    pub form: Form,
+    pub origin: Origin,
+    /// The size of a batch that cannot be freed.
+    pub fixed: Option<usize>,
+    /// Whether a row's answer depends on the others of its batch.
+    pub alone: bool,
+    pub class_names: Vec<String>,
+    /// What was decided and assumed, one sentence each.
+    pub assumptions: Vec<String>,
+}
+
+/// Decides everything about a model; `card` is the one beside it, which yields to the one inside it.
+pub(super) fn open(
+    model: &Model,
+    card: Option<Card>,
+    options: &LoadOptions,
+) -> Result<Opened, RuntimeError> {
+    let card = model.card()?.or(card);
+    let wanted = wanted(card.as_ref(), options);
+    let by_card = |error| stated_by_card(error, card.as_ref(), options);
+    let sized = fix_image_size(model, &wanted).map_err(by_card)?;
+    let mut changed = sized.is_some();
+    let sized = sized.unwrap_or_else(|| model.clone());
+    let by_card = |error| stated_by_card(error, card.as_ref(), options);
+    let (sized, interface, image) = decided(sized, &wanted).map_err(by_card)?;
+    let size = changed.then_some((image.height, image.width));
+
+    let (whole, batch) = adapt::open_batch(sized, &interface.output, options.threads);
+    changed |= batch.is_some();
+    let mut interface = match batch {
+        Some(_) => inspect(&whole, &wanted)?,
+        None => interface,
+    };
+    let mut form = classifier_graph(&whole, &interface)?;
+
+    let order = options
+        .channel_order
+        .or(card.as_ref().map(|card| card.input.channel_order));
+    let normalization = options.normalization.as_ref().or_else(|| {
+        let input = card.as_ref().map(|card| &card.input);
+        input.and_then(|input| input.normalization.as_ref())
+    });
+    let input = Form::new(&image, normalization, order.unwrap_or_default())?;
+
+    let fixed = interface.shape.first().and_then(buckler_onnx::Dim::known);
+    let fixed = fixed.and_then(|size| usize::try_from(size).ok());
+    let runs = form.as_ref().unwrap_or(&whole);
+    let placement = options.placement(Lane::Predict);
+    let origin = interface.origin(model, size);
+    let session = session::open(&runs.to_bytes(), placement)?;
+    let seen = look::at(Graph::bare(session, &origin.logits)?, &input, fixed)?;
+    look::check_finite(&seen, &interface)?;
+    if interface.reading == Reading::Logits && seen.probabilities() {
+        interface.reading = Reading::LogOfProbabilities;
+        interface.sigmoid = false;
+        form = classifier_graph(&whole, &interface)?;
+    }
+    changed |= form.is_some();
+    let runs = form.unwrap_or_else(|| whole.clone());
+
+    let classes = usize::try_from(interface.classes).unwrap_or(usize::MAX);
+    let mut said = assumptions::List::default();
+    said.card(card.as_ref(), options, &image);
+    let class_names = said.classes(card.as_ref(), classes)?;
+    said.size(card.as_ref(), options, &image, size.is_some());
+    said.0.extend(image.assumptions.iter().cloned());
+    said.0.extend(interface.assumptions.iter().cloned());
+    said.0.extend(batch);
+    said.reading(&interface, &seen);
+    said.seen(&interface, &seen);
+    Ok(Opened {
+        origin: interface.origin(model, size),
+        alone: seen.depends_on_batch(),
+        card,
+        whole,
+        runs,
+        changed,
+        interface,
+        form: input,
+        fixed,
+        class_names,
+        assumptions: said.0,
+    })
+}
+
+impl Opened {
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// What the model is called in logs.
+    pub fn name(&self, options: &LoadOptions) -> String {
+        let card = || self.card.as_ref().map(|card| card.name.clone());
+        options.name.clone().or_else(card).unwrap_or_default()
+    }
+}
+
+/// What options say, and else the card.
+fn wanted(card: Option<&Card>, options: &LoadOptions) -> Wanted {
+    let stated = card.map(Card::wanted).unwrap_or_default();
+    Wanted {
+        output: options.output.clone().or(stated.output),
+        size: options.size.or(stated.size),
+        ..stated
+    }
+}
+
+/// The output and the image. Where shapes cannot be derived here, those that the runtime derives are written into the graph.
+fn decided(model: Model, wanted: &Wanted) -> Result<(Model, Interface, ImageInput), Error> {
+    let decide = |model: &Model| {
+        let interface = inspect(model, wanted)?;
+        let image = interface.image_input(model, wanted)?;
+        Ok((interface, image))
+    };
+    match decide(&model) {
+        Ok((interface, image)) => Ok((model, interface, image)),
+        Err(error @ Error::Interface(_)) => match look::with_output_shapes(&model) {
+            Some(shaped) => {
+                let (interface, image) = decide(&shaped)?;
+                Ok((shaped, interface, image))
+            }
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Says of a size or an output that does not fit where it was stated.
+fn stated_by_card(error: Error, card: Option<&Card>, options: &LoadOptions) -> Error {
+    let Some(card) = card else { return error };
+    let input = &card.input;
+    match error {
+        Error::ImageSize(text)
+            if options.size.is_none() && (input.height > 0 || input.channels > 0) =>
+        {
+            Error::ImageSize(format!(
+                "{text}; the card's `input` states {}x{}x{}",
+                input.channels, input.height, input.width
+            ))
+        }
+        Error::Interface(text) if options.output.is_none() && card.output.is_some() => {
+            Error::Interface(format!(
+                "{text}; the card's `output` states `{}`",
+                card.output.as_deref().unwrap_or_default().escape_debug()
+            ))
+        }
+        error => error,
+    }
+}
+
+/// The order that options or the card state; `None` where nobody does.
+pub(super) fn channel_order(card: Option<&Card>, options: &LoadOptions) -> Option<ChannelOrder> {
+    options
+        .channel_order
+        .or(card.map(|card| card.input.channel_order))
+}

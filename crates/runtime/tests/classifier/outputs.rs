@@ -1,0 +1,364 @@
+//! Models with several outputs: one choice of the logits for predictions, gradients and certificates.
+use buckler_attack::{Objective, Victim};
+use buckler_onnx::{Bounding, Card, GradientInfo, Model, proto::DataType};
+use buckler_runtime::{Certifier, Classifier, LoadOptions, differentiate};
+use ndarray::{Array2, ArrayD};
+
+use crate::models::{Batch, Builder, card, linear, named, numbers, port};
+use crate::{GREY, images, loaded, options};
+
+const CLASSES: usize = 5;
+
+/// A layer of features `[batch, width]` and one of classes after it, as `features` and `head`.
+fn two_layers(builder: &mut Builder, width: usize) {
+    let values = GREY.values();
+    builder.floats("W1", &[values, width], &numbers(values * width, 1));
+    builder.floats("b1", &[width], &numbers(width, 2));
+    builder.floats("W2", &[width, CLASSES], &numbers(width * CLASSES, 3));
+    builder.floats("b2", &[CLASSES], &numbers(CLASSES, 4));
+    builder.node("Flatten", &["image"], "flat", &[]);
+    builder.node("Gemm", &["flat", "W1", "b1"], "inner", &[]);
+    builder.node("Relu", &["inner"], "embedded", &[]);
+    builder.node("Gemm", &["embedded", "W2", "b2"], "head", &[]);
+}
+
+/// Outputs as (name, tensor, width), in the order given.
+fn model(width: usize, outputs: &[(&str, &str, usize)]) -> Model {
+    built(width, outputs, |_| ())
+}
+
+fn built(width: usize, outputs: &[(&str, &str, usize)], more: impl Fn(&mut Builder)) -> Model {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    two_layers(&mut builder, width);
+    more(&mut builder);
+    for (name, tensor, _) in outputs {
+        builder.node("Identity", &[tensor], name, &[]);
+    }
+    let shapes: Vec<(&str, [i64; 1])> = outputs
+        .iter()
+        .map(|(name, _, width)| (*name, [*width as i64]))
+        .collect();
+    let shapes: Vec<(&str, &[i64])> = shapes
+        .iter()
+        .map(|(name, shape)| (*name, &shape[..]))
+        .collect();
+    builder.finish_with(&shapes)
+}
+
+fn reference() -> Classifier {
+    loaded(&model(8, &[("logits", "head", CLASSES)]))
+}
+
+fn chosen(output: &str) -> LoadOptions {
+    LoadOptions {
+        output: Some(output.into()),
+        ..options()
+    }
+}
+
+fn load(model: &Model, options: &LoadOptions) -> Classifier {
+    Classifier::from_bytes(&model.to_bytes(), None, options).unwrap()
+}
+
+/// Logits, and the gradient of a margin.
+async fn answers(classifier: &Classifier) -> (Array2<f32>, ndarray::Array4<f32>) {
+    classifier.can_attack().unwrap();
+    let images = images(3, GREY, 5);
+    let logits = classifier.logits(images.clone()).await.unwrap();
+    let objectives = vec![Objective::Margin { label: 1 }; 3];
+    let gradient = classifier.gradient(images, objectives).await.unwrap();
+    assert_close(&gradient.logits, &logits);
+    (logits, gradient.input)
+}
+
+fn assert_close<D: ndarray::Dimension>(a: &ndarray::Array<f32, D>, b: &ndarray::Array<f32, D>) {
+    assert_eq!(a.shape(), b.shape());
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
+    }
+}
+
+#[tokio::test]
+async fn features_and_other_heads_are_not_taken_for_the_logits() {
+    let expected = answers(&reference()).await;
+    let reference = loaded(&model(CLASSES, &[("logits", "head", CLASSES)]));
+    let narrow = answers(&reference).await;
+    let auxiliary = |builder: &mut Builder| {
+        builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+    };
+    let top = |builder: &mut Builder| {
+        builder.ints("two", &[2]);
+        builder.node("TopK", &["head", "two"], "best", &[]);
+    };
+    for (what, model, expected, output) in [
+        (
+            "an embedding first",
+            model(
+                8,
+                &[("embedding", "embedded", 8), ("output", "head", CLASSES)],
+            ),
+            &expected,
+            "output",
+        ),
+        (
+            "features of the same width first",
+            model(
+                CLASSES,
+                &[
+                    ("features", "embedded", CLASSES),
+                    ("output", "head", CLASSES),
+                ],
+            ),
+            &narrow,
+            "output",
+        ),
+        (
+            "names that say nothing",
+            model(8, &[("a", "embedded", 8), ("b", "head", CLASSES)]),
+            &expected,
+            "b",
+        ),
+        (
+            "an auxiliary head first",
+            built(
+                8,
+                &[("aux", "side", CLASSES), ("output", "head", CLASSES)],
+                auxiliary,
+            ),
+            &expected,
+            "output",
+        ),
+        (
+            "the largest values after",
+            built(8, &[("b", "head", CLASSES), ("a", "best", 2)], top),
+            &expected,
+            "b",
+        ),
+    ] {
+        let classifier = loaded(&model);
+        assert_eq!(classifier.interface().output, output, "{what}");
+        let (logits, gradient) = answers(&classifier).await;
+        assert_close(&logits, &expected.0);
+        assert_close(&gradient, &expected.1);
+        let said = classifier.assumptions().join("\n");
+        assert!(
+            said.contains(&format!("taken from output `{output}`")),
+            "{what}: {said}"
+        );
+        let certifier =
+            Certifier::from_bytes(&model.to_bytes(), &options(), Bounding::Ibp).unwrap();
+        assert_eq!(certifier.classes(), CLASSES, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn probabilities_beside_their_logits_are_one_choice() {
+    let expected = answers(&reference()).await;
+    let softmax = |builder: &mut Builder| builder.node("Softmax", &["head"], "soft", &[]);
+    let clipped = |builder: &mut Builder| {
+        builder.node("Softmax", &["head"], "soft", &[]);
+        builder.floats("low", &[], &[1e-7]);
+        builder.node("Max", &["soft", "low"], "clipped", &[]);
+    };
+    for model in [
+        built(
+            8,
+            &[("p", "soft", CLASSES), ("z", "head", CLASSES)],
+            softmax,
+        ),
+        built(
+            8,
+            &[("z", "head", CLASSES), ("p", "soft", CLASSES)],
+            softmax,
+        ),
+        built(
+            8,
+            &[("p", "clipped", CLASSES), ("z", "head", CLASSES)],
+            clipped,
+        ),
+    ] {
+        let (logits, gradient) = answers(&loaded(&model)).await;
+        assert_close(&logits, &expected.0);
+        assert_close(&gradient, &expected.1);
+    }
+}
+
+#[tokio::test]
+async fn an_output_can_be_chosen_by_name_and_by_the_card() {
+    let heads = |builder: &mut Builder| {
+        builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+    };
+    let mut model = built(
+        8,
+        &[("first", "side", CLASSES), ("second", "head", CLASSES)],
+        heads,
+    );
+    let first = load(&model, &options());
+    assert_eq!(first.interface().output, "first");
+    let said = first.assumptions().join("\n");
+    assert!(
+        said.contains("the first of several with 5 classes") && said.contains("`second`"),
+        "{said}"
+    );
+    let second = load(&model, &chosen("second"));
+    let expected = answers(&reference()).await;
+    let (logits, gradient) = answers(&second).await;
+    assert_close(&logits, &expected.0);
+    assert_close(&gradient, &expected.1);
+    assert!(
+        !second
+            .assumptions()
+            .join("\n")
+            .contains("taken from output")
+    );
+    model
+        .set_card(&Card {
+            output: Some("second".into()),
+            ..card("two", &[])
+        })
+        .unwrap();
+    assert_eq!(load(&model, &options()).interface().output, "second");
+    assert_eq!(load(&model, &chosen("first")).interface().output, "first");
+    let refused = Classifier::from_bytes(&model.to_bytes(), None, &chosen("third")).unwrap_err();
+    let message = refused.to_string();
+    assert!(
+        message.contains("`third`") && message.contains("`first` float32"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_cards_classes_decide_between_heads_of_different_widths() {
+    let heads = |builder: &mut Builder| {
+        builder.floats("A", &[8, 3], &numbers(24, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+    };
+    let outputs = [("first", "side", 3), ("second", "head", CLASSES)];
+    let mut model = built(8, &outputs, heads);
+    let message = Classifier::from_bytes(&model.to_bytes(), None, &options())
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "choose one",
+        "`first` float32 [batch, 3]",
+        "`second` float32 [batch, 5]",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    model
+        .set_card(&card("five", &["a", "b", "c", "d", "e"]))
+        .unwrap();
+    assert_eq!(load(&model, &options()).interface().output, "second");
+    model.set_card(&card("three", &["a", "b", "c"])).unwrap();
+    assert_eq!(load(&model, &options()).interface().output, "first");
+}
+
+#[tokio::test]
+async fn a_loss_and_the_number_of_the_class_do_no_harm() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    two_layers(&mut builder, 8);
+    builder.node("Identity", &["head"], "scores", &[]);
+    builder.node("ReduceMean", &["head"], "loss", &[("keepdims", &[0])]);
+    builder.node(
+        "ArgMax",
+        &["head"],
+        "label",
+        &[("axis", &[1]), ("keepdims", &[0])],
+    );
+    let model = builder.finish_as(
+        None,
+        vec![
+            named("loss", DataType::Float, &[]),
+            named("label", DataType::Int64, &["batch"]),
+            port("scores", None, &[CLASSES as i64]),
+        ],
+    );
+    let all = LoadOptions {
+        all_outputs: true,
+        ..options()
+    };
+    let classifier = load(&model, &all);
+    let (logits, _) = answers(&classifier).await;
+    assert_close(&logits, &answers(&reference()).await.0);
+
+    let names: Vec<String> = classifier
+        .tensors()
+        .outputs
+        .iter()
+        .map(|port| port.name.clone())
+        .collect();
+    assert_eq!(names, ["loss", "label", "scores"]);
+    let rows: ArrayD<f32> = images(3, GREY, 5).into_dyn();
+    let (tensors, _) = classifier.infer(rows, &names).await.unwrap();
+    let [loss, label, scores] = &tensors[..] else {
+        panic!("three outputs")
+    };
+    assert_eq!((loss.shape.len(), loss.dtype), (0, "float32"));
+    assert_eq!((&label.shape[..], label.dtype), (&[3][..], "int64"));
+    let (labels, _) = label.data.as_chunks();
+    for (row, &label) in logits.outer_iter().zip(labels) {
+        let best = (0..CLASSES)
+            .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+            .unwrap();
+        assert_eq!(i64::from_le_bytes(label), best as i64);
+    }
+    let (values, _) = scores.data.as_chunks();
+    for (logit, &value) in logits.iter().zip(values) {
+        assert!((f32::from_le_bytes(value) - logit).abs() < 1e-5);
+    }
+    let mean = logits.mean().unwrap();
+    let value = f32::from_le_bytes(loss.data.as_slice().try_into().unwrap());
+    assert!((value - mean).abs() < 1e-5, "{value} {mean}");
+}
+
+#[tokio::test]
+async fn a_gradient_graph_of_another_output_is_not_used() {
+    let heads = |builder: &mut Builder| {
+        builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+    };
+    let model = built(
+        8,
+        &[("first", "side", CLASSES), ("second", "head", CLASSES)],
+        heads,
+    );
+    let made = differentiate(&model, &options()).unwrap().gradient;
+    let info = GradientInfo::of(&made).unwrap().unwrap();
+    assert_eq!(info.output.as_deref(), Some("first"));
+    let (bytes, stored) = (model.to_bytes(), made.to_bytes());
+    let used = Classifier::from_bytes(&bytes, Some(&stored), &options()).unwrap();
+    assert!(!used.assumptions().join("\n").contains("gradient graph"));
+    let second = Classifier::from_bytes(&bytes, Some(&stored), &chosen("second")).unwrap();
+    let said = second.assumptions().join("\n");
+    assert!(
+        said.contains("made for output `first` instead of `second`"),
+        "{said}"
+    );
+    let expected = answers(&reference()).await;
+    assert_close(&answers(&second).await.1, &expected.1);
+
+    let folder = tempfile::tempdir().unwrap();
+    for output in ["first", "second", "first", "second"] {
+        let cached = LoadOptions {
+            gradient_cache: Some(folder.path().into()),
+            ..chosen(output)
+        };
+        let (_, gradient) = answers(&load(&model, &cached)).await;
+        assert_eq!(gradient == answers(&second).await.1, output == "second");
+    }
+}
+
+#[test]
+fn a_model_called_otherwise_is_still_one_with_a_single_output() {
+    let weights = numbers(GREY.values() * 3, 1);
+    let classifier = loaded(&linear(GREY, &weights, &[0.0; 3], Batch::Any));
+    assert_eq!(classifier.interface().reason, "called `logits`");
+    let other = loaded(&model(8, &[("anything", "head", CLASSES)]));
+    assert_eq!(
+        other.interface().reason,
+        "the only one of shape [batch, classes]"
+    );
+    assert!(!other.assumptions().join("\n").contains("output"));
+}
