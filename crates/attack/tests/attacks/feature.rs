@@ -215,7 +215,7 @@ async fn without_sources_it_is_refused_with_the_remedy_before_any_gradient() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(message.contains("`buckler evaluate`"), "{message}");
+    assert!(message.contains("run it on a data set"), "{message}");
 
     let alike = Samples::new(images(4, 0.0, 1.0, 3), vec![2; 4]);
     let message = attack(0.1)
