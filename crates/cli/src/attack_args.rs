@@ -57,8 +57,8 @@ impl AttackOptions {
         }
     }
 
-    /// The configuration of one of several attacks: of these options it takes those that it knows, and its own go before
-    /// them.
+    /// The configuration of one of several attacks: of these options it takes those that it knows,
+    /// and its own go before them.
     pub fn fitted(&self, spec: &AttackSpec, eps: Option<Epsilon>) -> AttackConfig {
         let (shared, _) = self.config(spec.attack(), eps).fitted();
         spec.over(shared)
