@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn several(arguments: &[&str]) -> Vec<AttackConfig> {
-        let parsed = Several::parse_from([&["test"], arguments].concat());
+        let parsed = Several::parse_from([&["test"][..], arguments].concat());
         let eps = "8/255".parse().ok();
         let configs = parsed.attack.iter();
         configs
