@@ -7,17 +7,19 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::{Distances, Norm, Threat};
 
-/// Lengths that are sums over all values stay this much below the radius, relative to it: in whichever order somebody
-/// adds them up again, in single precision (pairwise) too, they do not exceed it.
+/// Lengths that are sums over all values stay this much below the radius, relative to it: in
+/// whichever order somebody adds them up again, in single precision (pairwise) too, they do not
+/// exceed it.
 const LENGTH_MARGIN: f64 = 1e-6;
 
-/// Moves `point` into the ball around `origin`, then into the box `[0, 1]`. Every adversarial within a radius comes from
-/// here.
+/// Moves `point` into the ball around `origin`, then into the box `[0, 1]`. Every adversarial
+/// within a radius comes from here.
 ///
-/// `origin` lies in the box, so the second step only shortens the perturbation and the result is in both sets exactly:
-/// no value is further than the radius in L-inf, in single precision or in any other, and no length in L2 or L1 exceeds
-/// the radius. Points that are in both already are left as they are, bit by bit, but for lengths within
-/// [`LENGTH_MARGIN`] of the radius. A value that is NaN becomes that of `origin`.
+/// `origin` lies in the box, so the second step only shortens the perturbation and the result is in
+/// both sets exactly: no value is further than the radius in L-inf, in single precision or in any
+/// other, and no length in L2 or L1 exceeds the radius. Points that are in both already are left as
+/// they are, bit by bit, but for lengths within [`LENGTH_MARGIN`] of the radius. A value that is
+/// NaN becomes that of `origin`.
 pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
     for (value, &centre) in point.iter_mut().zip(origin) {
         *value = match value.is_nan() {
@@ -52,8 +54,8 @@ pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
     }
 }
 
-/// `centre + reach`, rounded towards `centre`: rounded to nearest, a value could be further than `reach`, and the errors of
-/// many values could add up to a point outside the ball.
+/// `centre + reach`, rounded towards `centre`: rounded to nearest, a value could be further than
+/// `reach`, and the errors of many values could add up to a point outside the ball.
 fn moved(centre: f32, reach: f64) -> f32 {
     let moved = (f64::from(centre) + reach) as f32;
     if (f64::from(moved) - f64::from(centre)).abs() <= reach.abs() {

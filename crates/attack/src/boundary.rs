@@ -19,7 +19,8 @@ impl Boundary {
     }
 }
 
-/// Gradients that are asked at once: those towards all of many classes would not fit into memory for large images.
+/// Gradients that are asked at once: those towards all of many classes would not fit into memory
+/// for large images.
 const TARGETS_AT_ONCE: usize = 64;
 
 /// The boundary to one of some classes that seems closest; `None` where none of them has a slope.

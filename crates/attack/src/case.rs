@@ -133,7 +133,8 @@ impl Case {
         self.goal.objective(kind, self.label, self.possible)
     }
 
-    /// The classes that can be chosen at the clean image: with fewer than all, some objectives are not defined.
+    /// The classes that can be chosen at the clean image: with fewer than all, some objectives are
+    /// not defined.
     pub(crate) fn possible_classes(&self) -> usize {
         self.possible
     }
@@ -168,8 +169,8 @@ impl Case {
         self.stand();
     }
 
-    /// Notes that there was nothing to follow: a gradient that was zero in every pixel, or in all where it was finite.
-    /// Answers whether the image is to be given up.
+    /// Notes that there was nothing to follow: a gradient that was zero in every pixel, or in all
+    /// where it was finite. Answers whether the image is to be given up.
     pub(crate) fn flat(&mut self) -> bool {
         self.outcome.zero_gradient |= !self.incomplete_slope;
         self.flat_starts += usize::from(self.steps_in_restart == 0);

@@ -56,7 +56,8 @@ pub struct AttackConfig {
 }
 
 impl AttackKind {
-    /// The attack's parameters when nothing is set but the ball: those of its paper where it has some.
+    /// The attack's parameters when nothing is set but the ball: those of its paper where it has
+    /// some.
     pub(crate) fn defaults(self, threat: Threat) -> Parameters {
         let config = AttackConfig {
             attack: self,

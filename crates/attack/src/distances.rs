@@ -25,9 +25,9 @@ impl Distances {
         Self::of(pairs.map(|(&a, &b)| f64::from(b) - f64::from(a)))
     }
 
-    /// Like [`Distances::between`], for a perturbed image that is saved with 8 bits a value: what is compared are its grey
-    /// levels as the fractions of 255 that they stand for, and so are the values of the clean image that are grey levels
-    /// themselves.
+    /// Like [`Distances::between`], for a perturbed image that is saved with 8 bits a value: what
+    /// is compared are its grey levels as the fractions of 255 that they stand for, and so are the
+    /// values of the clean image that are grey levels themselves.
     pub(crate) fn between_levels<'a>(
         clean: impl IntoIterator<Item = &'a f32>,
         rounded: impl IntoIterator<Item = &'a f32>,
@@ -69,8 +69,8 @@ impl Distances {
         }
     }
 
-    /// Whether the perturbation stays inside the ball of `threat`, give or take `tolerance`. With a tolerance of 0, no
-    /// value's change in single precision exceeds the radius either.
+    /// Whether the perturbation stays inside the ball of `threat`, give or take `tolerance`. With a
+    /// tolerance of 0, no value's change in single precision exceeds the radius either.
     pub fn within(&self, threat: Threat, tolerance: f64) -> bool {
         self.in_norm(threat.norm) <= f64::from(threat.epsilon.value()) + tolerance
     }

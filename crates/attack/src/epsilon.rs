@@ -26,8 +26,8 @@ impl Epsilon {
         self.value
     }
 
-    /// The radius as it was written: `8/255` is a little less or more than any single-precision number. Of a plain number
-    /// the largest that is read as the same single-precision number.
+    /// The radius as it was written: `8/255` is a little less or more than any single-precision
+    /// number. Of a plain number the largest that is read as the same single-precision number.
     pub(crate) fn as_written(self) -> f64 {
         match self.fraction {
             Some((numerator, denominator)) => f64::from(numerator) / f64::from(denominator),

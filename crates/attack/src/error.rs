@@ -32,7 +32,8 @@ pub enum AttackError {
         "the model gives no prediction for the clean image {id}: {reason}; check the model's weights and its preprocessing"
     )]
     NotFinite {
-        /// The sample's id, such as its index in the data set; of images without ids their place in the request.
+        /// The sample's id, such as its index in the data set; of images without ids their place in
+        /// the request.
         id: u64,
         /// What is wrong with the logits.
         reason: String,
@@ -53,7 +54,8 @@ impl AttackError {
         Self::NotFinite { id, reason }
     }
 
-    /// The image that the model gives no prediction for, if that is why: its id, or its place in a request.
+    /// The image that the model gives no prediction for, if that is why: its id, or its place in a
+    /// request.
     pub fn image_without_prediction(&self) -> Option<u64> {
         match self {
             Self::NotFinite { id, .. } => Some(*id),
@@ -61,7 +63,8 @@ impl AttackError {
         }
     }
 
-    /// The same error about the image's place among `ids`, for images whose ids mean nothing to anybody.
+    /// The same error about the image's place among `ids`, for images whose ids mean nothing to
+    /// anybody.
     pub(crate) fn by_place(self, ids: &[u64]) -> Self {
         match self {
             Self::NotFinite { id, reason } => {

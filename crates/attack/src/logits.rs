@@ -1,7 +1,8 @@
 //! Arithmetic on the logits of one image, in double precision and without overflow.
 
-/// The predicted class: the largest logit, the first of equals. Minus infinity is the logit of a class that is never
-/// chosen. `None` when a logit is NaN or plus infinity, or all are minus infinity: then the model has not answered.
+/// The predicted class: the largest logit, the first of equals. Minus infinity is the logit of a
+/// class that is never chosen. `None` when a logit is NaN or plus infinity, or all are minus
+/// infinity: then the model has not answered.
 pub(crate) fn predicted(logits: &[f32]) -> Option<usize> {
     let mut best: Option<(usize, f32)> = None;
     for (class, &logit) in logits.iter().enumerate() {
@@ -22,7 +23,8 @@ pub(crate) fn possible_classes(logits: &[f32]) -> usize {
     possible.count()
 }
 
-/// As single precision, NaN as the least value and infinities as the largest finite ones: JSON has neither.
+/// As single precision, NaN as the least value and infinities as the largest finite ones: JSON has
+/// neither.
 pub(crate) fn finite(value: f64) -> f32 {
     match value {
         value if value.is_nan() => f32::MIN,
@@ -40,7 +42,8 @@ pub(crate) fn largest_other(logits: &[f32], class: usize) -> f64 {
         .fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// The `rank`-th largest logit of the classes that can be chosen, counted from 1; NaN when there are fewer.
+/// The `rank`-th largest logit of the classes that can be chosen, counted from 1; NaN when there
+/// are fewer.
 pub(crate) fn ranked(logits: &[f32], rank: usize) -> f64 {
     let mut sorted = logits.to_vec();
     sorted.retain(|&logit| logit != f32::NEG_INFINITY);
@@ -65,8 +68,8 @@ pub(crate) fn likeliest(logits: &[f32], label: usize, count: usize) -> Vec<usize
         .collect()
 }
 
-/// The classes to attack towards: the likeliest that can be chosen. Where no other class can, the first of all, so that
-/// something is tried from other points.
+/// The classes to attack towards: the likeliest that can be chosen. Where no other class can, the
+/// first of all, so that something is tried from other points.
 pub(crate) fn targets(logits: &[f32], label: usize, count: usize) -> Vec<usize> {
     let all = likeliest(logits, label, count);
     let can_be_chosen = |class: &usize| {

@@ -15,8 +15,8 @@ use crate::{
 mod diversity;
 mod smoothing;
 
-/// What is done to the gradients of [`Mim`], so that what it finds carries over better. Written as `ni,di,ti`, or
-/// `ni+di+ti` where a comma means something else.
+/// What is done to the gradients of [`Mim`], so that what it finds carries over better. Written as
+/// `ni,di,ti`, or `ni+di+ti` where a comma means something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Variants {
     /// NI: they are taken ahead, where the momentum would lead (Lin et al. 2020).

@@ -48,7 +48,8 @@ pub enum Objective {
 const DLR_OFFSET: f64 = 1e-12;
 
 impl Objective {
-    /// The value by which points are compared: the least where there is none, or the logits are no answer.
+    /// The value by which points are compared: the least where there is none, or the logits are no
+    /// answer.
     pub(crate) fn score(&self, logits: &[f32]) -> f64 {
         let value = match predicted(logits) {
             Some(_) => self.value(logits),

@@ -34,8 +34,8 @@ pub struct Candidate {
 }
 
 impl Prediction {
-    /// The prediction in `logits`, one per class; `None` when one of them is NaN or plus infinity, or all are minus
-    /// infinity. Classes beyond `names` go by their number.
+    /// The prediction in `logits`, one per class; `None` when one of them is NaN or plus infinity,
+    /// or all are minus infinity. Classes beyond `names` go by their number.
     pub fn new(logits: &[f32], names: &[String]) -> Option<Self> {
         Self::with_top(logits, names, TOP)
     }

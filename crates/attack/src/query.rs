@@ -21,8 +21,8 @@ pub(crate) struct Slope {
 }
 
 impl Slope {
-    /// Gradients are NaN or infinite where a function has no slope, such as a square root at zero: what is known of the
-    /// other values is still worth following.
+    /// Gradients are NaN or infinite where a function has no slope, such as a square root at zero:
+    /// what is known of the other values is still worth following.
     fn new(logits: Vec<f32>, mut gradient: Vec<f32>) -> Self {
         let mut non_finite = 0;
         for slope in &mut gradient {
@@ -71,7 +71,8 @@ impl<'v, V: Victim> Queries<'v, V> {
         Ok(answers)
     }
 
-    /// The logits and the objective's gradient of every row. All gradients that attacks see come from here.
+    /// The logits and the objective's gradient of every row. All gradients that attacks see come
+    /// from here.
     pub(crate) async fn slopes(
         &self,
         rows: &[&[f32]],

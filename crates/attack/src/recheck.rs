@@ -5,8 +5,8 @@ use crate::{
     query::Queries, samples::Goal,
 };
 
-/// How far beyond the radius the adversarials of an old report may reach, in pixel units: attacks used to round to the
-/// nearest number of single precision. [`recheck`] has no tolerance.
+/// How far beyond the radius the adversarials of an old report may reach, in pixel units: attacks
+/// used to round to the nearest number of single precision. [`recheck`] has no tolerance.
 pub const BALL_TOLERANCE: f64 = 1e-6;
 
 /// Of distances between grey levels, for the rounding of double precision: relative to the radius.
@@ -34,8 +34,8 @@ pub struct Inspection {
     pub prediction: Option<usize>,
     /// How far the image is from the clean one.
     pub distances: Distances,
-    /// Inside the ball: exactly, or for an image rounded to 8 bits as its grey levels are fractions of 255 and the radius
-    /// was written. Eight grey levels are within `8/255`.
+    /// Inside the ball: exactly, or for an image rounded to 8 bits as its grey levels are fractions
+    /// of 255 and the radius was written. Eight grey levels are within `8/255`.
     pub within_eps: bool,
     /// Every value in `[0, 1]`.
     pub in_box: bool,

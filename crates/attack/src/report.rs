@@ -41,7 +41,8 @@ pub struct AttackReport {
     pub forward_evaluations: u64,
     /// The objective had no gradient at some point: finding nothing says little.
     pub zero_gradient: bool,
-    /// Values of the gradients, over all of them, that were NaN or infinite and counted as 0; left out when there are none.
+    /// Values of the gradients, over all of them, that were NaN or infinite and counted as 0; left
+    /// out when there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub non_finite_gradient: u64,
     /// What the outcome means, in plain words; the warnings are part of it.

@@ -160,8 +160,8 @@ async fn task<S: Search>(search: &S, mut case: Case) -> Case {
     case
 }
 
-/// Puts the questions of all open searches to the victim; answers with how far the furthest of those that asked was, and
-/// `None` when none did: nothing would ever wake them.
+/// Puts the questions of all open searches to the victim; answers with how far the furthest of
+/// those that asked was, and `None` when none did: nothing would ever wake them.
 async fn round<V: Victim>(
     queries: &Queries<'_, V>,
     desks: &[Desk],

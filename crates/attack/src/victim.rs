@@ -30,6 +30,7 @@ pub struct Gradient {
     /// The objective's value, `[batch]`.
     pub loss: Array1<f32>,
     /// The objective's gradient with respect to the pixels, `[batch, channels, height, width]`.
+    /// Attacks take values that are NaN or infinite as 0, and count them.
     pub input: Array4<f32>,
 }
 

@@ -150,8 +150,8 @@ fn worst_case(norm: Norm, evaluations: &[&Evaluation]) -> Option<WorstCase> {
     Some(worst)
 }
 
-/// Whether adversarials lie beyond the radius by a rounding error: so do those of old reports (see [`BALL_TOLERANCE`]), and
-/// their figures stay what they are.
+/// Whether adversarials lie beyond the radius by a rounding error: so do those of old reports (see
+/// [`BALL_TOLERANCE`]), and their figures stay what they are.
 fn is_rounded(evaluation: &Evaluation) -> bool {
     let (norm, eps) = (
         evaluation.parameters.norm,

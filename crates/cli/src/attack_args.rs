@@ -57,8 +57,8 @@ impl AttackOptions {
         }
     }
 
-    /// The configuration of one of several attacks: of these options it takes those that it knows, and its own go before
-    /// them.
+    /// The configuration of one of several attacks: of these options it takes those that it knows,
+    /// and its own go before them.
     pub fn fitted(&self, spec: &AttackSpec, eps: Option<Epsilon>) -> AttackConfig {
         let (shared, _) = self.config(spec.attack(), eps).fitted();
         spec.over(shared)
@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn several(arguments: &[&str]) -> Vec<AttackConfig> {
-        let parsed = Several::parse_from([&["test"], arguments].concat());
+        let parsed = Several::parse_from([&["test"][..], arguments].concat());
         let eps = "8/255".parse().ok();
         let configs = parsed.attack.iter();
         configs

@@ -1,4 +1,5 @@
-//! An attack and its options in one word: `pgd`, `square:queries=5000`, `pgd:steps=50:step_size=2/255`.
+//! An attack and its options in one word: `pgd`, `square:queries=5000`,
+//! `pgd:steps=50:step_size=2/255`.
 
 use std::{fmt, str::FromStr};
 
@@ -10,8 +11,9 @@ const SHARED: &str = "eps";
 
 /// An attack with options of its own, which go before those that several attacks share.
 ///
-/// Written as the attack's name and `:NAME=VALUE` for each option, with the names of [`AttackConfig`]; those of `square`
-/// include `queries`, which are its steps. Variants are joined by `+`. Displayed as it was written, without blanks.
+/// Written as the attack's name and `:NAME=VALUE` for each option, with the names of
+/// [`AttackConfig`]; those of `square` include `queries`, which are its steps. Variants are joined
+/// by `+`. Displayed as it was written, without blanks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttackSpec {
     attack: AttackKind,
@@ -83,8 +85,8 @@ impl AttackSpec {
         self.attack
     }
 
-    /// The configuration `shared` for this attack, with its own options in place of the shared ones. The radius is that of
-    /// `shared`.
+    /// The configuration `shared` for this attack, with its own options in place of the shared
+    /// ones. The radius is that of `shared`.
     pub fn over(&self, shared: AttackConfig) -> AttackConfig {
         let own = &self.own;
         let sets_seed = self.written.iter().any(|(name, _)| *name == "seed");

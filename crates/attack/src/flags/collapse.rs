@@ -14,7 +14,8 @@ const MISSED: f64 = 0.9;
 /// Fewer images of other classes tell nothing.
 const FEWEST_OTHERS: usize = 5;
 
-/// Whether the model takes nearly all clean images for one class, those of other classes among them.
+/// Whether the model takes nearly all clean images for one class, those of other classes among
+/// them.
 pub(super) fn one_class(evaluation: &Evaluation) -> Option<Flag> {
     let samples = &evaluation.samples;
     let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;

@@ -3,7 +3,8 @@
 use super::Flag;
 use crate::{AttackKind, Evaluation, Parameters, Threat};
 
-/// Those that had fewer steps, queries or restarts than their default, which is that of their paper where it has one.
+/// Those that had fewer steps, queries or restarts than their default, which is that of their paper
+/// where it has one.
 pub(super) fn weaker_than_default(evaluations: &[&Evaluation]) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for flag in evaluations.iter().flat_map(|e| shortfalls(&e.parameters)) {

@@ -27,7 +27,8 @@ fn pictures(seed: u64) -> Array4<f32> {
     })
 }
 
-/// What is defined, and nothing more: every difference in single precision, and sums of them in double.
+/// What is defined, and nothing more: every difference in single precision, and sums of them in
+/// double.
 fn check(clean: &Array3<f32>, adversarial: &Array3<f32>, norm: Norm, epsilon: Epsilon) {
     let radius = epsilon.value();
     let pairs = || clean.iter().zip(adversarial);
@@ -103,7 +104,8 @@ proptest! {
     }
 }
 
-/// A linear model whose boundary lies within the radius of each of its images, however small that is.
+/// A linear model whose boundary lies within the radius of each of its images, however small that
+/// is.
 fn close(norm: Norm, epsilon: Epsilon, seed: u64) -> (Counted<Linear>, Samples) {
     let mut network = Linear::random(2, SMALL.values(), seed);
     let images = pictures(seed).select(ndarray::Axis(0), &[0]);

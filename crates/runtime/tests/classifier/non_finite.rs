@@ -59,13 +59,13 @@ async fn all(classifier: &Classifier, samples: &Samples) -> Vec<(AttackKind, Eva
             AttackKind::Cw => Some(100),
             _ => None,
         };
+        let eps = match attack {
+            AttackKind::Cw => "4",
+            _ => "0.3",
+        };
         let config = AttackConfig {
             attack,
-            eps: Some(
-                if attack == AttackKind::Cw { "4" } else { "0.3" }
-                    .parse()
-                    .unwrap(),
-            ),
+            eps: Some(eps.parse().unwrap()),
             steps,
             ..AttackConfig::default()
         };

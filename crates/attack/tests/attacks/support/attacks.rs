@@ -16,7 +16,8 @@ pub fn epsilon(norm: Norm) -> &'static str {
     }
 }
 
-/// Every attack in every norm it is made for, with less effort than usual, prepared on the samples it is to be run on.
+/// Every attack in every norm it is made for, with less effort than usual, prepared on the samples
+/// it is to be run on.
 pub async fn all(victim: &impl Victim, samples: &Samples) -> Vec<AnyAttack> {
     all_within(victim, samples, |norm| epsilon(norm).parse().unwrap()).await
 }
