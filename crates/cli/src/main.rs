@@ -1,4 +1,6 @@
 //! The `buckler` command line.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod attack_args;
 mod commands;
 mod environment;

@@ -7,7 +7,7 @@ use super::{
     keys::{self, Key, Kind},
 };
 use crate::{
-    Layout, Model, Summary, printable,
+    Model, Summary, printable,
     printable::{is_printable, printable_json},
 };
 
@@ -72,12 +72,7 @@ impl Known {
     fn of(model: &Model) -> Self {
         let summary = Summary::of(model);
         let image = match summary.inputs.as_slice() {
-            // Rows of pixels say nothing about height and width.
-            [input] if input.shape.as_ref().is_some_and(|shape| shape.len() == 4) => {
-                let sizes = input.shape.iter().flatten();
-                let sizes: Vec<Option<u64>> = sizes.map(|size| size.parse().ok()).collect();
-                Layout::of(&sizes).map(|(_, image)| image)
-            }
+            [input] => image(input.shape.as_deref().unwrap_or_default()),
             _ => None,
         };
         let outputs: Vec<String> = summary
@@ -181,6 +176,21 @@ impl Known {
     }
 }
 
+/// Channels, height and width of an input, 0 where they are open; `None` where its shape does not tell which axis is which, as that
+/// of rows of pixels.
+fn image(shape: &[String]) -> Option<[usize; 3]> {
+    let [_, first, second, third] = shape else {
+        return None;
+    };
+    let [first, second, third] = [first, second, third].map(|size| size.parse().unwrap_or(0));
+    let is_channels = |size| matches!(size, 1 | 3 | 4);
+    match (is_channels(first), is_channels(third)) {
+        (true, false) => Some([first, second, third]),
+        (false, true) => Some([third, first, second]),
+        _ => None,
+    }
+}
+
 /// Whether a value says more than that there is none.
 fn is_stated(value: &Value) -> bool {
     match value {
@@ -244,9 +254,9 @@ mod tests {
     use crate::{Dim, Normalization, Preprocessing, reference::net::Net};
 
     fn model(channels: usize, classes: usize) -> Model {
-        let mut net = Net::new([2, channels, 4, 4], 1);
+        let mut net = Net::new([2, channels, 6, 5], 1);
         let flat = net.op("Flatten", &["image"], []);
-        let weight = net.weights(&[16 * channels, classes]);
+        let weight = net.weights(&[30 * channels, classes]);
         let logits = net.op("MatMul", &[&flat, &weight], []);
         net.finish(
             &logits,
@@ -275,7 +285,7 @@ mod tests {
                 expected.input.channels,
                 expected.input.height,
                 expected.input.width,
-            ) = (channels, 4, 4);
+            ) = (channels, 6, 5);
             assert_eq!(card, expected, "{text}");
         }
     }
@@ -313,7 +323,7 @@ mod tests {
             sha256: [("model.onnx".into(), "0".repeat(64))].into(),
             ..Card::default()
         };
-        (card.input.channels, card.input.height, card.input.width) = (3, 4, 4);
+        (card.input.channels, card.input.height, card.input.width) = (3, 6, 5);
         card.input.preprocessing = Some(Preprocessing::default());
         card.input.normalization = Some(Normalization {
             mean: vec![0.485, 0.456, 0.406],
