@@ -267,6 +267,7 @@ fn every_command_has_help() {
         "export",
         "differentiate",
         "info",
+        "card",
         "predict",
         "attack",
         "evaluate",

@@ -205,7 +205,7 @@ impl From<Color> for String {
 /// The last layer of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Head {
     /// A plain linear layer with a bias.
     Linear,

@@ -63,8 +63,7 @@ pub(crate) fn is_printable(c: char) -> bool {
     base.copy_from_slice(b"a");
     let length = c.encode_utf8(mark).len();
     let shown = std::str::from_utf8(pair.get(..=length).unwrap_or_default()).unwrap_or_default();
-    let is_itself = shown.escape_debug().nth(1) == Some(c);
-    is_itself
+    shown.escape_debug().nth(1) == Some(c)
 }
 
 #[cfg(test)]

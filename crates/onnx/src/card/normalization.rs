@@ -199,7 +199,7 @@ mod tests {
             (
                 &[127.5],
                 &[0.0078125],
-                "where 0.007813 is a factor, the std is 0.501961",
+                "where 0.007812 is a factor, the std is 0.501961",
             ),
         ];
         for (mean, std, remedy) in cases {

@@ -1,5 +1,8 @@
 //! From the text of a card to the card, naming all that is wrong.
 
+mod classes;
+mod place;
+
 use std::collections::HashSet;
 
 use jsonc_parser::{
@@ -10,6 +13,7 @@ use jsonc_parser::{
 };
 use serde_json::{Map, Number, Value};
 
+use self::place::{describe, locate};
 use super::{
     Card, CardError, Color, MAX_BYTES, check,
     keys::{self, Key, Kind},
@@ -338,114 +342,5 @@ impl Reader<'_> {
         };
         self.add(node, message);
         None
-    }
-
-    /// The name of a class.
-    fn class(&mut self, node: &Node<'_>, path: &str) -> Option<Value> {
-        match node {
-            Node::StringLit(text) => return Some(text.value.as_ref().into()),
-            Node::NumberLit(literal) if literal.value.parse::<u64>().is_ok() => {
-                return Some(literal.value.into());
-            }
-            _ => {}
-        }
-        let message = format!(
-            "`{}` should be the name of a class, and is {}",
-            printable(path),
-            describe(node)
-        );
-        self.add(node, message);
-        None
-    }
-
-    /// Classes by their number.
-    fn numbered(&mut self, object: &Object<'_>, path: &str) -> Option<Value> {
-        let count = object.properties.len();
-        let mut names: Vec<Option<Value>> = vec![None; count];
-        for property in &object.properties {
-            let name = property.name.as_str();
-            let shown = nearest::shown(path, name);
-            // As it is counted: neither `01` nor `+1`.
-            let index = name
-                .parse::<usize>()
-                .ok()
-                .filter(|index| index.to_string() == name);
-            let Some(index) = index else {
-                let turned = matches!(property.value, Node::NumberLit(_));
-                let remedy = match turned {
-                    true => {
-                        "it seems to be the other way round, write names by number: {\"0\": \"cat\", \"1\": \"dog\"}"
-                    }
-                    false => "keys of `classes` are the numbers of the classes from \"0\" on",
-                };
-                self.add(
-                    property,
-                    format!("{shown} is not the number of a class: {remedy}"),
-                );
-                return None;
-            };
-            let Some(slot) = names.get_mut(index) else {
-                let message = format!(
-                    "{shown} is not one of the {count} numbers from 0 on: number the classes without a gap"
-                );
-                self.add(property, message);
-                return None;
-            };
-            if slot.is_some() {
-                self.add(property, format!("{shown} is given twice: remove one"));
-                return None;
-            }
-            *slot = Some(self.class(&property.value, &format!("{path}.{name}"))?);
-        }
-        names.into_iter().collect()
-    }
-}
-
-/// Where the value of a path begins, or what there is of the way to it.
-fn locate(root: &Object<'_>, path: &str) -> usize {
-    let mut object = root;
-    let mut start = root.start();
-    let mut parts = path.split('.');
-    while let Some(part) = parts.next() {
-        let (name, index) = match part.split_once('[') {
-            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
-            None => (part, None),
-        };
-        let Some(property) = object.get(name) else {
-            break;
-        };
-        start = property.start();
-        let mut value = &property.value;
-        if let (Some(index), Node::Array(array)) = (index, value)
-            && let Some(element) = array.elements.get(index)
-        {
-            start = element.start();
-            value = element;
-        }
-        if let (Some(index), Node::Object(map)) = (index, value)
-            && let Some(property) = map.get(&index.to_string())
-        {
-            start = property.start();
-        }
-        match value {
-            Node::Object(inner) => object = inner,
-            _ => break,
-        }
-    }
-    start
-}
-
-/// A value for people.
-fn describe(node: &Node<'_>) -> String {
-    match node {
-        Node::StringLit(text) => format!(
-            "the text \"{}\"",
-            printable(&nearest::shortened(&text.value))
-        ),
-        Node::NumberLit(literal) => format!("the number {}", nearest::shortened(literal.value)),
-        Node::BooleanLit(literal) => literal.value.to_string(),
-        Node::Object(_) => "an object".into(),
-        Node::Array(_) => "a list".into(),
-        Node::NullKeyword(_) => "null".into(),
     }
 }

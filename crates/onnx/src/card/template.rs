@@ -231,9 +231,9 @@ mod tests {
     use crate::{Dim, Normalization, Preprocessing, reference::net::Net};
 
     fn model(channels: usize, classes: usize) -> Model {
-        let mut net = Net::new([2, channels, 4, 4], 1);
+        let mut net = Net::new([2, channels, 6, 5], 1);
         let flat = net.op("Flatten", &["image"], []);
-        let weight = net.weights(&[16 * channels, classes]);
+        let weight = net.weights(&[30 * channels, classes]);
         let logits = net.op("MatMul", &[&flat, &weight], []);
         net.finish(
             &logits,
@@ -262,7 +262,7 @@ mod tests {
                 expected.input.channels,
                 expected.input.height,
                 expected.input.width,
-            ) = (channels, 4, 4);
+            ) = (channels, 6, 5);
             assert_eq!(card, expected, "{text}");
         }
     }
@@ -300,7 +300,7 @@ mod tests {
             sha256: [("model.onnx".into(), "0".repeat(64))].into(),
             ..Card::default()
         };
-        (card.input.channels, card.input.height, card.input.width) = (3, 4, 4);
+        (card.input.channels, card.input.height, card.input.width) = (3, 6, 5);
         card.input.preprocessing = Some(Preprocessing::default());
         card.input.normalization = Some(Normalization {
             mean: vec![0.485, 0.456, 0.406],

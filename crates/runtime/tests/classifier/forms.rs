@@ -113,14 +113,14 @@ fn hard_coded(batch: i64) -> Model {
 /// Takes the batch axis away on its way, so that no second row can follow.
 fn single() -> Model {
     edited(Batch::Fixed(1), |graph| {
-        ints(graph, "row", &[512]);
+        ints(graph, "first", &[0]);
         ints(graph, "again", &[1, 512]);
         let at = graph
             .node
             .iter()
             .position(|node| node.op_type == "Flatten")
             .unwrap();
-        graph.node[at] = node("Reshape", &["s2", "row"], "bare");
+        graph.node[at] = node("Squeeze", &["s2", "first"], "bare");
         graph
             .node
             .insert(at + 1, node("Reshape", &["bare", "again"], "flat"));
