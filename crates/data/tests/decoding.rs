@@ -101,6 +101,6 @@ fn images_are_scaled_as_by_pillow_and_torchvision() {
             difference(picture("baseline-444.jpg"), "center", center),
         ),
     ] {
-        assert!(mean < 0.1 && most <= 1.0, "{name}: {mean} {most}");
+        assert!(mean < 0.3 && most <= 1.0, "{name}: {mean} {most}");
     }
 }

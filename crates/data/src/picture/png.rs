@@ -21,6 +21,8 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
         .ok_or_else(|| too_large(limits))?;
     let mut samples = vec![0; length];
     reader.next_frame(&mut samples).map_err(refusal)?;
+    // The orientation may come after the pixels. These are whole, whatever is missing now.
+    let _ = reader.finish();
     let info = reader.info();
     let orientation = info
         .exif_metadata

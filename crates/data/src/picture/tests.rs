@@ -310,3 +310,24 @@ fn what_inflates_without_being_pixels_is_not_read() {
     let picture = decode(&bomb, &limits).unwrap();
     assert_eq!(picture.image, decode(&whole, &limits).unwrap().image);
 }
+
+#[test]
+fn the_orientation_of_a_png_is_found_before_and_after_the_pixels() {
+    // A little-endian TIFF with one entry, the orientation 6.
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let whole = png(RgbImage::from_fn(6, 4, |x, y| Rgb([x as u8, y as u8, 0])));
+    for at in [33, whole.len() - 12] {
+        let (start, end) = whole.split_at(at);
+        let turned = [start, &chunk(b"eXIf", exif), end].concat();
+        let picture = decode(&turned, &ImageLimits::default()).unwrap();
+        assert_eq!((picture.width(), picture.height()), (4, 6));
+        assert_eq!(picture.notes, [ImageNote::Oriented]);
+        // The top left pixel comes to the top right.
+        let pixels = picture
+            .prepare(&Preprocessing::new([3, 6, 4]))
+            .unwrap()
+            .pixels;
+        assert_eq!(pixels[[1, 0, 3]], 0.0);
+        assert_eq!(pixels[[1, 0, 0]], 3.0 / 255.0);
+    }
+}

@@ -176,7 +176,6 @@ fn other_formats_that_are_cut_off_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn a_jpeg_with_any_bytes_changed_is_an_image_or_an_error(
         name in prop::sample::select(JPEGS.to_vec()),
