@@ -284,8 +284,10 @@ fn candidate<'a>(
         .facts
         .shape(&output.name)
         .ok_or("its shape is not known")?;
-    let [rows, classes] = without_ones(shape)[..] else {
-        return Err(format!("it has shape {}", shape::display(shape)));
+    let (rows, classes) = match without_ones(shape)[..] {
+        [rows, classes] => (rows, classes),
+        [rows] if shape.len() > 1 => (rows, &Dim::Known(1)),
+        _ => return Err(format!("it has shape {}", shape::display(shape))),
     };
     let classes = classes
         .known()
