@@ -150,7 +150,7 @@ fn the_image_and_the_logits_have_to_be_there() {
         let graph = proto.graph.as_mut().unwrap();
         graph.output[0] = info(&graph.output[0].name.clone(), kind, None);
     };
-    assert!(interface(|p| output(p, DataType::Int64)).contains("no output `logits`"));
+    assert!(interface(|p| output(p, DataType::Int64)).contains("it is int64, not float32"));
     let second = |proto: &mut ModelProto| {
         let graph = proto.graph.as_mut().unwrap();
         graph

@@ -7,7 +7,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use buckler_attack::InputSpec;
-use buckler_onnx::Model;
+use buckler_onnx::{Model, Preprocessing};
 use buckler_server::{Config, run};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use models::{Batch, card, linear, rounded, smooth_network};
@@ -46,9 +46,9 @@ pub fn halves() -> Model {
         weights.extend([side, -side, 0.0]);
     }
     let mut model = linear(GREY, &weights, &[0.0, 0.0, -3.0], Batch::Any);
-    model
-        .set_card(&card("halves", &["left", "right", "neither"]))
-        .unwrap();
+    let mut stated = card("halves", &["left", "right", "neither"]);
+    stated.input.preprocessing = Some(Preprocessing::default());
+    model.set_card(&stated).unwrap();
     model
 }
 

@@ -2,7 +2,9 @@
 use std::collections::HashSet;
 
 use super::{
-    View, Wanted, is_float, kind,
+    View, Wanted,
+    features::producer,
+    is_float, kind,
     probabilities::{before_softmax, without_ones},
 };
 use crate::{
@@ -74,8 +76,10 @@ pub(super) struct Choice<'a> {
 
 struct Candidate<'a> {
     output: &'a str,
-    /// The tensor of which it is the softmax, or itself.
+    /// The tensor of which it is the softmax, or itself, under the name that it first has.
     logits: &'a str,
+    /// Whether it is the softmax.
+    soft: bool,
     classes: u64,
 }
 
@@ -128,7 +132,7 @@ pub(super) fn choose<'a>(
             .iter_mut()
             .find(|known| known.logits == candidate.logits);
         match twin {
-            Some(known) if candidate.output == candidate.logits => *known = candidate,
+            Some(known) if known.soft && !candidate.soft => *known = candidate,
             Some(_) => (),
             None => candidates.push(candidate),
         }
@@ -280,8 +284,10 @@ fn candidate<'a>(
         .facts
         .shape(&output.name)
         .ok_or("its shape is not known")?;
-    let [rows, classes] = without_ones(shape)[..] else {
-        return Err(format!("it has shape {}", shape::display(shape)));
+    let (rows, classes) = match without_ones(shape)[..] {
+        [rows, classes] => (rows, classes),
+        [rows] if shape.len() > 1 => (rows, &Dim::Known(1)),
+        _ => return Err(format!("it has shape {}", shape::display(shape))),
     };
     let classes = classes
         .known()
@@ -296,11 +302,41 @@ fn candidate<'a>(
     {
         return Err(format!("it has {rows} rows for {images} images"));
     }
+    let before = before_softmax(view, &output.name);
     Ok(Candidate {
         output: &output.name,
-        logits: before_softmax(view, &output.name).unwrap_or(&output.name),
+        logits: first_name(view, before.unwrap_or(&output.name)),
+        soft: before.is_some(),
         classes,
     })
+}
+
+/// The tensor of which another is a copy, perhaps with axes of size 1 more or less.
+fn first_name<'a>(view: &View<'a>, tensor: &'a str) -> &'a str {
+    let mut first = tensor;
+    for _ in 0..MAX_OUTPUTS {
+        let Some(node) = producer(view.graph, first) else {
+            break;
+        };
+        let copies = [
+            "Identity",
+            "Dropout",
+            "Flatten",
+            "Reshape",
+            "Squeeze",
+            "Unsqueeze",
+        ];
+        let shape = |tensor: &str| view.facts.shape(tensor).map(without_ones);
+        match node.input.first() {
+            Some(input)
+                if copies.contains(&node.op_type.as_str()) && shape(input) == shape(first) =>
+            {
+                first = input;
+            }
+            _ => break,
+        }
+    }
+    first
 }
 
 /// All outputs with their types and shapes.

@@ -24,6 +24,9 @@ const MIN_SQUARE: usize = 8;
 /// Values of one image.
 const MAX_VALUES: usize = 1 << 26;
 
+/// Values of a batch that a file fixes.
+const MAX_BATCH_VALUES: usize = 1 << 28;
+
 /// Images in one batch that a file fixes.
 const MAX_FIXED_BATCH: u64 = 4096;
 
@@ -154,13 +157,25 @@ pub(super) fn decide(
         _ => return Err(input.not_an_image()),
     };
     decided.open = open;
-    let values = [decided.channels, decided.height, decided.width]
-        .into_iter()
-        .try_fold(1usize, |product, size| product.checked_mul(size));
-    match values {
-        Some(1..=MAX_VALUES) => Ok(decided),
-        _ => Err(Error::ImageSize(format!(
+    let product = |batch: usize| {
+        let sizes = [decided.channels, decided.height, decided.width];
+        sizes
+            .into_iter()
+            .try_fold(batch, |product, size| product.checked_mul(size))
+    };
+    if !matches!(product(1), Some(1..=MAX_VALUES)) {
+        return Err(Error::ImageSize(format!(
             "images of {} are too large or empty: at most {MAX_VALUES} values are taken",
+            decided.size()
+        )));
+    }
+    let batch = shape.first().and_then(Dim::known).unwrap_or(1);
+    let batch = usize::try_from(batch).unwrap_or(usize::MAX);
+    match product(batch) {
+        Some(..=MAX_BATCH_VALUES) => Ok(decided),
+        _ => Err(Error::ImageSize(format!(
+            "a fixed batch of {batch} images of {} is too large: at most {MAX_BATCH_VALUES} values are taken at once; export the model with an \
+             open or smaller batch",
             decided.size()
         ))),
     }

@@ -144,5 +144,11 @@ impl List {
                 listed.join(", ")
             ));
         }
+        if seen.masks_some() {
+            self.say(format!(
+                "some logits of output `{}` are minus infinity: that class is not chosen for that image",
+                interface.output
+            ));
+        }
     }
 }

@@ -1,4 +1,6 @@
 //! The forward graph: from images to logits.
+use ort::session::Session;
+
 use super::{LoadOptions, opened::Opened, probe};
 use crate::{
     RuntimeError,
@@ -15,6 +17,16 @@ pub(super) fn open(
     lane: Lane,
 ) -> Result<Graph, RuntimeError> {
     let session = session::open(bytes, options.placement(lane))?;
+    calibrated(opened, session, options, lane)
+}
+
+/// As [`open`], for a session that is open already.
+pub(super) fn calibrated(
+    opened: &Opened,
+    session: Session,
+    options: &LoadOptions,
+    lane: Lane,
+) -> Result<Graph, RuntimeError> {
     let form = &opened.form;
     let sample = |rows| vec![form.column(probe::images(rows, form.spec))];
     let mut outputs = vec![opened.origin.logits.clone()];

@@ -22,9 +22,9 @@ use crate::{
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let model = read(path)?.ok_or_else(|| RuntimeError::Read {
+    let model = fs::read(path).map_err(|source| RuntimeError::Read {
         path: path.to_owned(),
-        source: io::ErrorKind::NotFound.into(),
+        source,
     })?;
     let card = card_beside(path)?;
     let gradient = read(&directory.join("gradient.onnx"))?;
@@ -63,12 +63,15 @@ fn from_model(
     card: Option<Card>,
     options: &LoadOptions,
 ) -> Result<Classifier, RuntimeError> {
-    let opened = opened::open(model, card, options)?;
+    let mut opened = opened::open(model, card, options)?;
     let runs: Cow<'_, [u8]> = match opened.changed {
         false => bytes.into(),
         true => opened.runs.to_bytes().into(),
     };
-    let mut forward = forward::open(&opened, &runs, options, Lane::Predict)?;
+    let mut forward = match opened.session.take() {
+        Some(session) => forward::calibrated(&opened, session, options, Lane::Predict)?,
+        None => forward::open(&opened, &runs, options, Lane::Predict)?,
+    };
     let mut assumptions = opened.assumptions.clone();
     let name = opened.name(options);
     let settings = |lane| Settings {

@@ -1,5 +1,5 @@
 //! A look at what a freshly opened graph returns for a few images, which tells what its file does not.
-use buckler_onnx::{Interface, Model, proto::*};
+use buckler_onnx::{Interface, Model, Reading, proto::*};
 use ndarray::{Array2, Array4, ArrayD, Axis, concatenate};
 
 use super::{adapt, form::Form, probe};
@@ -22,6 +22,8 @@ const SUMS: [f32; 2] = [1.0, 100.0];
 pub(super) struct Seen {
     /// `[images, classes]`.
     rows: Array2<f32>,
+    /// Whether they are logarithms of probabilities.
+    logs: bool,
     /// How much two runs on the same images differ, where they do.
     pub random: Option<f32>,
     /// The largest difference of an image's answers in two batches, where there are any.
@@ -31,9 +33,10 @@ pub(super) struct Seen {
 
 /// Runs the graph on a few images: twice together, and each alone.
 pub(super) fn at(
-    mut graph: Graph,
+    graph: &mut Graph,
     form: &Form,
     fixed: Option<usize>,
+    reading: Reading,
 ) -> Result<Seen, RuntimeError> {
     let images = probe::varied(form.spec);
     let size = fixed.unwrap_or(probe::VARIED);
@@ -77,6 +80,7 @@ pub(super) fn at(
     }
     Ok(Seen {
         rows,
+        logs: reading == Reading::LogOfProbabilities,
         random,
         batch: difference,
         depends_on_batch,
@@ -114,20 +118,34 @@ impl Seen {
 
     /// The sum of a row of probabilities that is neither 1 nor 100.
     pub fn other_sum(&self) -> Option<f32> {
-        let mut sums = self.rows.outer_iter().map(|row| row.sum());
+        let mut sums = self.rows.outer_iter().map(|row| match self.logs {
+            true => row.mapv(f32::exp).sum(),
+            false => row.sum(),
+        });
         sums.find(|total| {
             let off = |sum: f32| (total - sum).abs() > SUM_TOLD * sum;
             total.is_finite() && SUMS.into_iter().all(off)
         })
     }
 
-    /// Classes whose logit is minus infinity for an image.
+    /// Classes whose logit is minus infinity for every image.
     pub fn masked(&self) -> Vec<usize> {
         let columns = self.rows.columns().into_iter().enumerate();
-        let masked =
-            columns.filter(|(_, column)| column.iter().any(|value| *value == f32::NEG_INFINITY));
+        let masked = columns.filter(|(_, column)| column.iter().all(is_masked));
         masked.map(|(class, _)| class).collect()
     }
+
+    /// Whether other classes have such a logit for some images.
+    pub fn masks_some(&self) -> bool {
+        let columns = self.rows.columns().into_iter();
+        let mut counts =
+            columns.map(|column| column.iter().filter(|value| is_masked(value)).count());
+        counts.any(|count| 0 < count && count < self.rows.nrows())
+    }
+}
+
+fn is_masked(value: &f32) -> bool {
+    *value == f32::NEG_INFINITY
 }
 
 /// Refuses logits that are NaN or infinite, or all minus infinity: no class could be chosen.

@@ -3,6 +3,7 @@ use buckler_onnx::{
     Card, ChannelOrder, Error, ImageInput, Interface, Model, Origin, Reading, Wanted,
     classifier_graph, fix_image_size, inspect,
 };
+use ort::session::Session;
 
 use super::{LoadOptions, adapt, assumptions, form::Form, look};
 use crate::{
@@ -27,6 +28,8 @@ pub(super) struct Opened {
     pub fixed: Option<usize>,
     /// Whether a row's answer depends on the others of its batch.
     pub alone: bool,
+    /// Open on the graph that is run, for the first who needs it.
+    pub session: Option<Session>,
     pub class_names: Vec<String>,
     /// What was decided and assumed, one sentence each.
     pub assumptions: Vec<String>,
@@ -71,11 +74,14 @@ pub(super) fn open(
     let placement = options.placement(Lane::Predict);
     let origin = interface.origin(model, size);
     let session = session::open(&runs.to_bytes(), placement)?;
-    let seen = look::at(Graph::bare(session, &origin.logits)?, &input, fixed)?;
+    let mut graph = Graph::bare(session, &origin.logits)?;
+    let seen = look::at(&mut graph, &input, fixed, interface.reading)?;
+    let mut session = Some(graph.into_session());
     look::check_finite(&seen, &interface)?;
     if interface.reading == Reading::Logits && seen.probabilities() {
         interface.reading = Reading::LogOfProbabilities;
         interface.sigmoid = false;
+        session = None;
         form = classifier_graph(&whole, &interface)?;
     }
     changed |= form.is_some();
@@ -94,6 +100,7 @@ pub(super) fn open(
     Ok(Opened {
         origin: interface.origin(model, size),
         alone: seen.depends_on_batch(),
+        session,
         card,
         whole,
         runs,

@@ -2,7 +2,7 @@
 use buckler_attack::{Objective, Victim};
 use buckler_onnx::{Model, proto::DataType};
 use buckler_runtime::Classifier;
-use ndarray::{Axis, concatenate, s};
+use ndarray::{Axis, Slice, concatenate};
 
 use crate::models::{Batch, Builder, named, numbers, smooth_network};
 use crate::{CLASSES, RGB, images, loaded};
@@ -53,7 +53,9 @@ async fn together_and_alone(classifier: &Classifier) {
         .await
         .unwrap();
     for row in 0..5 {
-        let image = images.slice(s![row..row + 1, .., .., ..]).to_owned();
+        let image = images
+            .slice_axis(Axis(0), Slice::from(row..row + 1))
+            .to_owned();
         let alone = classifier.logits(image.clone()).await.unwrap();
         assert_eq!(alone.row(0), together.row(row));
         let objectives = vec![Objective::Margin { label: 1 }];
@@ -114,7 +116,7 @@ async fn a_sum_over_the_batch_is_found_where_the_batch_is_fixed_too() {
     let logits = classifier.logits(images.clone()).await.unwrap();
     let copies = concatenate![Axis(0), images.view(), images.view()];
     let more = classifier.logits(copies).await.unwrap();
-    assert_eq!(logits, more.slice(s![..2, ..]));
+    assert_eq!(logits, more.slice_axis(Axis(0), Slice::from(..2)));
 }
 
 #[test]

@@ -106,6 +106,7 @@ fn absurd_sizes_and_batches_are_refused_before_anything_is_allocated() {
         (&[1_000_000_000, 3, 32, 32], ANY),
         (&[i64::MAX, 3, 32, 32], ANY),
         (&[0, 3, 32, 32], ANY),
+        (&[4096, 3, 512, 512], ANY),
         (&[1, i64::MAX], ANY),
         (&[-1, 3, 0, 32], ANY),
     ] {
