@@ -25,7 +25,9 @@ use serde::Deserialize;
 
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
-pub use self::differentiate::{Differentiated, Verification, differentiate, obstacles};
+pub use self::differentiate::{
+    Differentiated, Verification, differentiate, differentiate_unverified, obstacles,
+};
 use self::{
     attacker::{expected, nobody},
     form::Form,

@@ -24,7 +24,7 @@ mod session;
 pub use background::in_background;
 pub use classifier::{
     Attacker, Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification,
-    differentiate, obstacles,
+    differentiate, differentiate_unverified, obstacles,
 };
 pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;

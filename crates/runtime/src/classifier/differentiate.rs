@@ -84,6 +84,20 @@ pub fn differentiate(model: &Model, options: &LoadOptions) -> Result<Differentia
     })
 }
 
+/// Makes the gradient graph of a model without running it, for callers that compare its gradient with one of their own;
+/// with what had to be changed in the model first, for people.
+///
+/// # Errors
+/// When the model is not an image classifier, and when operators have no gradient rule (all are named).
+pub fn differentiate_unverified(
+    model: &Model,
+    options: &LoadOptions,
+) -> Result<(Model, Vec<String>), RuntimeError> {
+    let adapted = adapt::adapt(model, options.threads)?;
+    let gradient = load::make_gradient(&adapted.model, &model.graph_sha256())?;
+    Ok((gradient, adapted.changes))
+}
+
 /// Everything that stands in the way of attacking a model, and what has to be changed in it first, for people.
 ///
 /// # Errors
