@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::body::Bytes;
+use buckler_onnx::Color;
 use buckler_runtime::{Classifier, Entry, LoadOptions, NotServed, Repository};
 use ndarray::{Array4, Axis};
 use tokio::sync::Semaphore;
@@ -143,31 +144,47 @@ impl App {
         Ok(Chosen { entry, assumptions })
     }
 
-    /// Decodes images for a model, away from the threads that serve requests.
+    /// Decodes images for a model, away from the threads that serve requests. What was done to them that their owner may
+    /// not expect is added to the answer's assumptions.
     pub async fn decode(
         &self,
-        classifier: &Classifier,
+        chosen: &mut Chosen,
         images: Vec<Bytes>,
+        background: Option<Color>,
     ) -> Result<Array4<f32>, ApiError> {
         let permit = Arc::clone(&self.decoding)
             .acquire_owned()
             .await
             .map_err(|closed| ApiError::Internal(closed.to_string()))?;
-        let classifier = classifier.clone();
+        let mut preprocessing = chosen.classifier().preprocessing();
+        if let Some(Color(color)) = background {
+            preprocessing.background = color;
+        }
         let limits = self.config.image;
-        blocking(move || {
+        let (pixels, notes) = blocking(move || {
             let _permit = permit;
             let mut pixels = Vec::with_capacity(images.len());
+            let mut notes = Vec::new();
             for (index, bytes) in images.iter().enumerate() {
-                let image = classifier
-                    .decode(bytes, &limits)
+                let prepared = buckler_data::decode(bytes, &limits)
+                    .and_then(|picture| picture.prepare(&preprocessing))
                     .map_err(|error| ApiError::Image { index, error })?;
-                pixels.push(image);
+                notes.extend(
+                    prepared
+                        .notes
+                        .iter()
+                        .map(|note| format!("image {index}: {note}")),
+                );
+                pixels.push(prepared.pixels);
             }
             let views: Vec<_> = pixels.iter().map(|image| image.view()).collect();
-            ndarray::stack(Axis(0), &views).map_err(|error| ApiError::Internal(error.to_string()))
+            let pixels = ndarray::stack(Axis(0), &views)
+                .map_err(|error| ApiError::Internal(error.to_string()))?;
+            Ok((pixels, notes))
         })
-        .await
+        .await?;
+        chosen.assumptions.extend(notes);
+        Ok(pixels)
     }
 }
 

@@ -65,8 +65,18 @@ pub(crate) enum ApiError {
         "the query string is malformed ({0}): write it as name=value&name=value, percent-encoded"
     )]
     Query(String),
-    #[error("`{name}` is not known here: use {known}")]
+    #[error("`{name}` is not known here: send images as `image`, and use {known}")]
     UnknownField { name: String, known: String },
+    #[error(
+        "a file was sent as `{0}`: send images as `image`, for example with `curl -F image=@FILE`"
+    )]
+    FileField(String),
+    #[error(
+        "`image` is the {bytes} bytes of text `{0}` and not a PNG, JPEG, WebP, BMP or GIF file: with curl, put `@` before the \
+         file's name, as in `-F image=@FILE` or `--data-binary @FILE`",
+        bytes = .0.len()
+    )]
+    TextForImage(String),
     #[error("`{name}` is {first} in one place and {second} in another: give it once")]
     Conflict {
         name: String,
@@ -183,7 +193,10 @@ impl ApiError {
             Self::Base64 { .. } => (S::BAD_REQUEST, "invalid_base64"),
             Self::Multipart(_) => (S::BAD_REQUEST, "invalid_multipart"),
             Self::Query(_) => (S::BAD_REQUEST, "invalid_query"),
-            Self::UnknownField { .. } => (S::UNPROCESSABLE_ENTITY, "unknown_field"),
+            Self::UnknownField { .. } | Self::FileField(_) => {
+                (S::UNPROCESSABLE_ENTITY, "unknown_field")
+            }
+            Self::TextForImage(_) => (S::BAD_REQUEST, "not_an_image"),
             Self::Conflict { .. } => (S::UNPROCESSABLE_ENTITY, "conflicting_field"),
             Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy"),
@@ -220,9 +233,14 @@ impl ApiError {
     fn field(&self) -> Option<&str> {
         match self {
             Self::Base64 { field, .. } | Self::Value { field, .. } => Some(field),
-            Self::UnknownField { name, .. } | Self::Conflict { name, .. } => Some(name),
+            Self::UnknownField { name, .. }
+            | Self::Conflict { name, .. }
+            | Self::FileField(name) => Some(name),
             Self::NotServed(_) | Self::NotLoaded(_) => Some("model"),
-            Self::NoImage | Self::Image { .. } | Self::TooManyImages { .. } => Some("image"),
+            Self::NoImage
+            | Self::Image { .. }
+            | Self::TextForImage(_)
+            | Self::TooManyImages { .. } => Some("image"),
             _ => None,
         }
     }

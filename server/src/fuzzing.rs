@@ -1,7 +1,5 @@
 //! The doors of `server/fuzz`: what panics behind them is a failure.
-use buckler_attack::InputSpec;
-use buckler_onnx::Resize;
-use buckler_runtime::{ImageLimits, decode};
+use buckler_data::{Grey, ImageLimits, Preprocessing, Resize, decode};
 
 use crate::v2;
 
@@ -26,15 +24,26 @@ pub fn infer_body(bytes: &[u8]) {
 
 /// An image as clients send it, for a grey and an RGB model, with the two ways to bring it to the model's size.
 pub fn image(bytes: &[u8]) {
-    for (channels, resize) in [(1, Resize::Stretch), (3, Resize::CenterCrop)] {
-        let (height, width) = (12, 16);
-        let input = InputSpec {
-            channels,
-            height,
-            width,
-        };
-        if let Ok(pixels) = decode(bytes, input, resize, &LIMITS) {
-            assert!(pixels.dim() == (channels, height, width));
+    let (height, width) = (12, 16);
+    let stretched = Preprocessing::new([1, height, width]);
+    let cut = Preprocessing {
+        channels: 3,
+        resize: Resize::CenterCrop,
+        crop_pct: 0.875,
+        ..stretched
+    };
+    let luma = Preprocessing {
+        grey: Grey::Luma,
+        background: [255, 128, 0],
+        ..stretched
+    };
+    let Ok(picture) = decode(bytes, &LIMITS) else {
+        return;
+    };
+    for preprocessing in [stretched, cut, luma] {
+        if let Ok(prepared) = picture.clone().prepare(&preprocessing) {
+            let pixels = prepared.pixels;
+            assert!(pixels.dim() == (preprocessing.channels, height, width));
             assert!(pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
         }
     }

@@ -14,6 +14,9 @@ use serde_json::Value;
 pub(crate) use self::{body::read as read_body, parameters::Parameters};
 use crate::{Config, error::ApiError};
 
+/// The longest name of a file, in bytes, that is taken for one.
+const MAX_LINE: usize = 255;
+
 /// A request for something to be done with images.
 #[derive(Debug)]
 pub(crate) struct ImageRequest {
@@ -44,6 +47,9 @@ impl ImageRequest {
             Form::Raw if body.is_empty() => Vec::new(),
             Form::Raw => vec![body],
         };
+        if let Some(text) = images.iter().find_map(text_for_image) {
+            return Err(ApiError::TextForImage(text.to_owned()));
+        }
         match images.len() {
             0 => Err(ApiError::NoImage),
             count if count > config.max_images => Err(ApiError::TooManyImages {
@@ -53,6 +59,13 @@ impl ImageRequest {
             _ => Ok(Self { images, parameters }),
         }
     }
+}
+
+/// The text where a short line of text was sent in place of an image, which is what comes of a file's name without `@`.
+fn text_for_image(bytes: &Bytes) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?.trim();
+    let is_line = (1..=MAX_LINE).contains(&text.len()) && !text.contains(char::is_control);
+    is_line.then_some(text)
 }
 
 /// How a body carries its images.

@@ -56,7 +56,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(telemetry::request_span)
-                .on_response(telemetry::answered),
+                .on_response(telemetry::answered)
+                // The failure itself is logged where it arises.
+                .on_failure(()),
         )
         .layer(middleware::from_fn(request_id::name))
         .layer(option_layer(cors(&app.config.cors_origins)))

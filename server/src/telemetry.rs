@@ -6,6 +6,8 @@
 //! attributes, the sampler, the batches, the headers.
 //!
 //! [specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+mod lines;
+
 use std::{
     env,
     io::{self, IsTerminal},
@@ -35,6 +37,7 @@ use tracing_subscriber::{
     util::TryInitError,
 };
 
+use self::lines::Lines;
 use crate::request_id::RequestId;
 
 /// How a log is written.
@@ -93,12 +96,14 @@ pub fn init(format: Format, filter: EnvFilter) -> Result<Telemetry, TryInitError
             // A quiet log leaves the traces whole, and what sends them is not traced itself.
             .with_filter(Targets::new().with_target("buckler", LevelFilter::INFO))
     });
-    let log = fmt::layer().with_writer(io::stderr);
+    let ansi = format == Format::Text && io::stderr().is_terminal();
+    let log = fmt::layer().with_writer(move || Lines {
+        to: io::stderr(),
+        format,
+        ansi,
+    });
     let log = match format {
-        Format::Text => log
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .boxed(),
+        Format::Text => log.with_ansi(ansi).with_target(false).boxed(),
         Format::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
     tracing_subscriber::registry()

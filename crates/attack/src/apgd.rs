@@ -2,8 +2,8 @@ use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
     Threat, Victim, ball,
     case::Case,
-    desk::Stop,
-    logits::likeliest,
+    desk::{Plan, Stop},
+    logits,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
     search::{self, Search, count},
@@ -77,8 +77,8 @@ impl Apgd {
     fn objectives(&self, case: &Case) -> Vec<Objective> {
         match (self.targets, case.goal) {
             (Some(count), Goal::Leave(label)) => {
-                let kind = self.objective.with_classes(case.classes, true);
-                likeliest(case.clean_logits(), label, count)
+                let kind = self.objective.with_classes(case.possible_classes(), true);
+                logits::targets(case.clean_logits(), label, count)
                     .into_iter()
                     .map(|target| kind.targeted(label, target))
                     .collect()
@@ -145,7 +145,7 @@ impl Apgd {
     ) -> Result<(f64, Vec<f32>), Stop> {
         if self.eot <= 1 {
             let slope = case.slope(point, objective).await?;
-            return Ok((objective.value(&slope.logits), slope.gradient));
+            return Ok((objective.score(&slope.logits), slope.gradient));
         }
         let copies = vec![(point.to_vec(), objective.clone()); self.eot];
         let slopes = case.slopes(copies).await?;
@@ -153,7 +153,7 @@ impl Apgd {
         let mut loss = 0.0;
         let share = 1.0 / slopes.len().max(1) as f64;
         for slope in &slopes {
-            loss += share * objective.value(&slope.logits);
+            loss += share * objective.score(&slope.logits);
             for (sum, &value) in mean.iter_mut().zip(&slope.gradient) {
                 *sum += share * f64::from(value);
             }
@@ -287,6 +287,13 @@ impl Search for Apgd {
 
     fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    fn plan(&self, case: &Case) -> Plan {
+        Plan {
+            restarts: self.objectives(case).len() * self.restarts,
+            steps: self.steps,
+        }
     }
 
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {

@@ -1,8 +1,9 @@
 use crate::{
-    Apgd, Attack, AttackError, Fab, ObjectiveKind, Observer, Outcome, Parameters, Samples, Square,
-    Threat, Victim,
+    Apgd, Attack, AttackError, Fab, ObjectiveKind, Observer, Options, Outcome, Parameters, Samples,
+    Square, Threat, Victim,
     case::Case,
-    desk::Stop,
+    desk::{Plan, Stop},
+    parameters::STAGES,
     pgd::DEFAULT_MAX_BATCH,
     search::{self, Search},
 };
@@ -118,6 +119,22 @@ impl Stage {
         }
     }
 
+    fn plan(&self, case: &Case) -> Plan {
+        match self {
+            Stage::Apgd(attack) => attack.plan(case),
+            Stage::Fab(attack) => attack.plan(case),
+            Stage::Square(attack) => attack.plan(case),
+        }
+    }
+
+    fn parameters(&self) -> Parameters {
+        match self {
+            Stage::Apgd(attack) => attack.parameters(),
+            Stage::Fab(attack) => attack.parameters(),
+            Stage::Square(attack) => attack.parameters(),
+        }
+    }
+
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {
         match self {
             Stage::Apgd(attack) => attack.search(case).await,
@@ -141,8 +158,11 @@ impl Attack for AutoAttack {
     }
 
     fn parameters(&self) -> Parameters {
+        let stages = self.stages();
+        let restarts = stages.iter().map(|stage| stage.parameters().restarts);
         Parameters {
-            restarts: self.stages().len(),
+            restarts: restarts.max().unwrap_or(1),
+            options: Options::from([(STAGES.into(), stages.len() as f64)]),
             ..Parameters::new(self.name(), self.threat, 100, self.seed)
         }
     }
@@ -172,8 +192,19 @@ impl Search for AutoAttack {
         self.max_batch
     }
 
+    /// The restarts of all stages; the steps are those of the first.
+    fn plan(&self, case: &Case) -> Plan {
+        let stages = self.stages();
+        let plans: Vec<Plan> = stages.iter().map(|stage| stage.plan(case)).collect();
+        Plan {
+            restarts: plans.iter().map(|plan| plan.restarts).sum(),
+            steps: plans.first().map_or(0, |plan| plan.steps),
+        }
+    }
+
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {
         for stage in self.stages() {
+            case.expect_steps(stage.plan(case).steps);
             let end = stage.search(case).await;
             case.settle(self.threat);
             case.credit(stage.name());

@@ -7,30 +7,42 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::{Distances, Norm, Threat};
 
-/// A point this little beyond the radius, relative to it, counts as inside. It is far below the resolution of a pixel
-/// and keeps the projection idempotent although lengths are sums of rounded squares.
-const LENGTH_ROUNDING: f64 = 1e-9;
+/// Lengths that are sums over all values stay this much below the radius, relative to it: in whichever order somebody
+/// adds them up again, in single precision (pairwise) too, they do not exceed it.
+const LENGTH_MARGIN: f64 = 1e-6;
 
-/// Moves `point` into the ball around `origin`, then into the box `[0, 1]`.
+/// Moves `point` into the ball around `origin`, then into the box `[0, 1]`. Every adversarial within a radius comes from
+/// here.
 ///
-/// `origin` lies in the box, so the second step only shortens the perturbation and the result is in both sets, in
-/// single precision. Points that are in both already are left as they are, bit by bit.
+/// `origin` lies in the box, so the second step only shortens the perturbation and the result is in both sets exactly:
+/// no value is further than the radius in L-inf, in single precision or in any other, and no length in L2 or L1 exceeds
+/// the radius. Points that are in both already are left as they are, bit by bit, but for lengths within
+/// [`LENGTH_MARGIN`] of the radius. A value that is NaN becomes that of `origin`.
 pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
-    let epsilon = threat.epsilon.value();
+    for (value, &centre) in point.iter_mut().zip(origin) {
+        *value = match value.is_nan() {
+            true => centre,
+            false => value.clamp(f32::MIN, f32::MAX),
+        };
+    }
+    let epsilon = f64::from(threat.epsilon.value());
+    let longest = epsilon * (1.0 - LENGTH_MARGIN);
     match threat.norm {
         Norm::Linf => {
             for (value, &centre) in point.iter_mut().zip(origin) {
-                *value = value.max(centre - epsilon).min(centre + epsilon);
+                let change = f64::from(*value) - f64::from(centre);
+                if change.abs() > epsilon {
+                    *value = moved(centre, epsilon.copysign(change));
+                }
             }
         }
-        Norm::L1 => return l1::project(f64::from(epsilon), origin, point),
+        Norm::L1 => l1::project(longest, origin, point),
         Norm::L2 => {
-            let epsilon = f64::from(epsilon);
             let length = Distances::between(origin, point.iter()).l2;
-            if length > epsilon * (1.0 + LENGTH_ROUNDING) {
+            if length > longest {
                 for (value, &centre) in point.iter_mut().zip(origin) {
                     let change = f64::from(*value) - f64::from(centre);
-                    *value = moved(centre, change * (epsilon / length));
+                    *value = moved(centre, change * (longest / length));
                 }
             }
         }
@@ -40,8 +52,8 @@ pub(crate) fn project(threat: Threat, origin: &[f32], point: &mut [f32]) {
     }
 }
 
-/// `centre + reach`, rounded towards `centre`: with rounding to nearest, the errors of many values could add up to a point
-/// outside the ball.
+/// `centre + reach`, rounded towards `centre`: rounded to nearest, a value could be further than `reach`, and the errors of
+/// many values could add up to a point outside the ball.
 fn moved(centre: f32, reach: f64) -> f32 {
     let moved = (f64::from(centre) + reach) as f32;
     if (f64::from(moved) - f64::from(centre)).abs() <= reach.abs() {
@@ -141,6 +153,7 @@ mod tests {
     use super::*;
     use crate::{Epsilon, rng};
     use proptest::prelude::*;
+    use rand::Rng;
 
     fn threat(norm: Norm, epsilon: f32) -> Threat {
         Threat {
@@ -175,7 +188,7 @@ mod tests {
             let threat = threat(norm, epsilon);
             project(threat, &origin, &mut point);
             prop_assert!(point.iter().all(|v| (0.0..=1.0).contains(v)));
-            prop_assert!(Distances::between(&origin, &point).within(threat, 1e-7));
+            prop_assert!(Distances::between(&origin, &point).within(threat, 0.0));
             let once = point.clone();
             project(threat, &origin, &mut point);
             prop_assert_eq!(once, point);
@@ -201,7 +214,7 @@ mod tests {
             let threat = threat(norm, epsilon);
             let start = random_start(threat, &origin, &mut rng::stream(seed, 1, 0));
             prop_assert!(start.iter().all(|v| (0.0..=1.0).contains(v)));
-            prop_assert!(Distances::between(&origin, &start).within(threat, 1e-7));
+            prop_assert!(Distances::between(&origin, &start).within(threat, 0.0));
         }
 
         #[test]
@@ -233,7 +246,74 @@ mod tests {
         let mut point = vec![0.9f32; values];
         let threat = threat(Norm::L2, epsilon);
         project(threat, &origin, &mut point);
-        assert!(Distances::between(&origin, &point).within(threat, 1e-6));
+        assert!(Distances::between(&origin, &point).within(threat, 0.0));
+    }
+
+    #[test]
+    fn an_l_inf_ball_holds_in_single_precision_whatever_the_rounding() {
+        let mut checked = 0;
+        for epsilon in ["1/255", "8/255", "0.031", "0.2", "0.3", "1e-6", "1"] {
+            let threat = Threat {
+                norm: Norm::Linf,
+                epsilon: epsilon.parse().unwrap(),
+            };
+            let radius = threat.epsilon.value();
+            for level in 0u16..=1020 {
+                let centre = f32::from(level) / 1020.0;
+                for far in [-2.0f32, 2.0, f32::MAX, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut point = [far];
+                    project(threat, &[centre], &mut point);
+                    let change = (point[0] - centre).abs();
+                    assert!(change <= radius, "{change} from {centre}, eps {epsilon}");
+                    // The edge, or that of the box, to the resolution of a pixel near 1.
+                    let reach = if far > 0.0 { 1.0 - centre } else { centre };
+                    assert!(change >= radius.min(reach) - f32::EPSILON);
+                    checked += 1;
+                }
+            }
+        }
+        assert_eq!(checked, 7 * 1021 * 5);
+    }
+
+    #[test]
+    fn a_length_holds_when_it_is_added_up_again_in_single_precision() {
+        let origin: Vec<f32> = (0u16..3072).map(|i| f32::from(i % 256) / 255.0).collect();
+        for norm in [Norm::L2, Norm::L1] {
+            for radius in ["1e-3", "0.5", "1", "128/255"] {
+                let epsilon: Epsilon = radius.parse().unwrap();
+                let mut rng = rng::stream(1, 2, 3);
+                let mut point: Vec<f32> = (0..3072).map(|_| rng.random_range(-1.0..2.0)).collect();
+                project(Threat { norm, epsilon }, &origin, &mut point);
+                let changes = point.iter().zip(&origin).map(|(a, b)| (a - b).abs());
+                let terms: Vec<f32> = match norm {
+                    Norm::L2 => changes.map(|d| d * d).collect(),
+                    _ => changes.collect(),
+                };
+                let sum = pairwise(&terms);
+                let length = if norm == Norm::L2 { sum.sqrt() } else { sum };
+                assert!(length <= epsilon.value(), "{length} > {radius} in {norm}");
+            }
+        }
+    }
+
+    fn pairwise(terms: &[f32]) -> f32 {
+        match terms.len() {
+            0..=8 => terms.iter().sum(),
+            count => {
+                let (a, b) = terms.split_at(count / 2);
+                pairwise(a) + pairwise(b)
+            }
+        }
+    }
+
+    #[test]
+    fn no_nan_gets_through_the_projection() {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let mut point = [f32::NAN, 0.9, f32::INFINITY];
+            project(threat(norm, 0.1), &[0.25, 0.5, 0.75], &mut point);
+            assert_eq!(point[0], 0.25, "{norm}");
+            assert!(point.iter().all(|value| value.is_finite()), "{norm}");
+        }
     }
 
     #[test]

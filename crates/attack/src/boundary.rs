@@ -19,6 +19,9 @@ impl Boundary {
     }
 }
 
+/// Gradients that are asked at once: those towards all of many classes would not fit into memory for large images.
+const TARGETS_AT_ONCE: usize = 64;
+
 /// The boundary to one of some classes that seems closest; `None` where none of them has a slope.
 pub(crate) async fn closest(
     case: &mut Case,
@@ -27,23 +30,30 @@ pub(crate) async fn closest(
     targets: &[usize],
 ) -> Result<Option<Boundary>, Stop> {
     let from = case.label;
-    let ask = |&target: &usize| (point.to_vec(), difference(case.classes, from, target));
-    let slopes = case.slopes(targets.iter().map(ask).collect()).await?;
-    let boundaries = slopes
-        .into_iter()
-        .zip(targets)
-        .filter_map(|(slope, &target)| {
-            let [label, target] = [from, target].map(|class| slope.logits.get(class).copied());
-            let gap = f64::from(label?) - f64::from(target?);
-            let steepness = dual_length(norm, &slope.gradient);
-            let boundary = Boundary {
-                slope: slope.gradient,
-                gap,
-                steepness,
-            };
-            (steepness > 0.0 && gap.is_finite()).then_some(boundary)
-        });
-    Ok(boundaries.min_by(|a, b| a.distance().total_cmp(&b.distance())))
+    let mut closest: Option<Boundary> = None;
+    for targets in targets.chunks(TARGETS_AT_ONCE) {
+        let ask = |&target: &usize| (point.to_vec(), difference(case.classes, from, target));
+        let slopes = case.slopes(targets.iter().map(ask).collect()).await?;
+        let boundaries = slopes
+            .into_iter()
+            .zip(targets)
+            .filter_map(|(slope, &target)| {
+                let [label, target] = [from, target].map(|class| slope.logits.get(class).copied());
+                let gap = f64::from(label?) - f64::from(target?);
+                let steepness = dual_length(norm, &slope.gradient);
+                let boundary = Boundary {
+                    slope: slope.gradient,
+                    gap,
+                    steepness,
+                };
+                (steepness > 0.0 && gap.is_finite()).then_some(boundary)
+            });
+        closest = closest
+            .into_iter()
+            .chain(boundaries)
+            .min_by(|a, b| a.distance().total_cmp(&b.distance()));
+    }
+    Ok(closest)
 }
 
 /// `z_target - z_label`.

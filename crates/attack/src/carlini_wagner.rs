@@ -65,7 +65,7 @@ impl CarliniWagner {
                 .await?;
             let slope = slopes.into_iter().next().ok_or(Stop::Stopped)?;
             case.stepped();
-            let margin = objective.value(&slope.logits);
+            let margin = objective.score(&slope.logits);
             if case.reached(&slope.logits) && margin >= self.confidence {
                 found = true;
                 case.keep_closest(Norm::L2, &point, &slope.logits);

@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     AttackError, Distances, InputSpec, Norm, Objective, ObjectiveKind, Outcome, Status, Threat,
-    desk::{Desk, Level, Standing, Stop},
-    logits::{log_softmax, predicted},
+    desk::{Desk, Level, Plan, Standing, Stop},
+    logits::{finite, log_softmax, possible_classes, predicted},
     query::Slope,
     rng,
     samples::Goal,
@@ -22,6 +22,8 @@ pub(crate) struct Case {
     pub label: usize,
     pub input: InputSpec,
     pub classes: usize,
+    /// Those of the classes that can be chosen at the clean image.
+    possible: usize,
     pub origin: Vec<f32>,
     /// What says how good a point is that does not reach the goal.
     judge: Objective,
@@ -30,9 +32,12 @@ pub(crate) struct Case {
     kept: Option<Kept>,
     /// The closest point that reaches the goal, in the ball or not.
     closest: Option<(f64, Kept)>,
+    plan: Plan,
     steps_in_restart: usize,
     flat_starts: usize,
     slope_seen: bool,
+    /// Whether the gradients since the last step had values that were not finite.
+    incomplete_slope: bool,
     desk: Desk,
     /// `Incomplete` while the search is open.
     outcome: Outcome,
@@ -58,7 +63,8 @@ impl Case {
         let Some(prediction) = predicted(&clean_logits) else {
             return Err(AttackError::not_finite(id, &clean_logits));
         };
-        let judge = goal.objective(kind, label, clean_logits.len());
+        let possible = possible_classes(&clean_logits);
+        let judge = goal.objective(kind, label, possible);
         let level = level(&judge, goal, label, &clean_logits);
         let status = if goal.met(prediction) {
             Status::MisclassifiedClean
@@ -80,6 +86,7 @@ impl Case {
             steps_used: 0,
             restarts_used: 0,
             zero_gradient: false,
+            non_finite_gradient: 0,
             clean_logits,
         };
         let desk = Desk::default();
@@ -89,14 +96,17 @@ impl Case {
             label,
             input,
             classes: outcome.clean_logits.len(),
+            possible,
             judge,
             origin,
             clean: level,
             kept: None,
             closest: None,
+            plan: Plan::default(),
             steps_in_restart: 0,
             flat_starts: 0,
             slope_seen: false,
+            incomplete_slope: false,
             desk,
             outcome,
         })
@@ -120,7 +130,22 @@ impl Case {
     }
 
     pub(crate) fn objective(&self, kind: ObjectiveKind) -> Objective {
-        self.goal.objective(kind, self.label, self.classes)
+        self.goal.objective(kind, self.label, self.possible)
+    }
+
+    /// The classes that can be chosen at the clean image: with fewer than all, some objectives are not defined.
+    pub(crate) fn possible_classes(&self) -> usize {
+        self.possible
+    }
+
+    /// Notes how far the search can come.
+    pub(crate) fn expect(&mut self, plan: Plan) {
+        self.plan = plan;
+    }
+
+    /// Notes the steps of the restarts that follow, of several attacks one after the other.
+    pub(crate) fn expect_steps(&mut self, steps: usize) {
+        self.plan.steps = steps;
     }
 
     /// Begins a restart, and answers with its random stream. What an image draws depends on the seed, its id and how many
@@ -129,6 +154,7 @@ impl Case {
         let rng = rng::stream(seed, self.outcome.id, self.outcome.restarts_used as u64);
         self.outcome.restarts_used += 1;
         self.steps_in_restart = 0;
+        self.incomplete_slope = false;
         self.stand();
         rng
     }
@@ -136,14 +162,16 @@ impl Case {
     /// Notes a step.
     pub(crate) fn stepped(&mut self) {
         self.slope_seen = true;
+        self.incomplete_slope = false;
         self.steps_in_restart += 1;
         self.outcome.steps_used += 1;
         self.stand();
     }
 
-    /// Notes a gradient that was zero in every pixel; answers whether the image is to be given up.
+    /// Notes that there was nothing to follow: a gradient that was zero in every pixel, or in all where it was finite.
+    /// Answers whether the image is to be given up.
     pub(crate) fn flat(&mut self) -> bool {
-        self.outcome.zero_gradient = true;
+        self.outcome.zero_gradient |= !self.incomplete_slope;
         self.flat_starts += usize::from(self.steps_in_restart == 0);
         !self.slope_seen && self.flat_starts >= FLAT_STARTS
     }
@@ -155,6 +183,7 @@ impl Case {
             *standing = Standing {
                 restart,
                 step,
+                plan: self.plan,
                 best,
             };
         });
@@ -174,6 +203,9 @@ impl Case {
     ) -> Result<Vec<Slope>, Stop> {
         let answers = self.desk.slopes(points).await?;
         self.outcome.gradient_evaluations += answers.len() as u64;
+        let non_finite: usize = answers.iter().map(|slope| slope.non_finite).sum();
+        self.incomplete_slope |= non_finite > 0;
+        self.outcome.non_finite_gradient += non_finite as u64;
         Ok(answers)
     }
 
@@ -210,7 +242,7 @@ impl Case {
     /// # Errors
     /// [`Stop::Found`] when it reaches the goal.
     pub(crate) fn judge(&mut self, point: &[f32], logits: &[f32]) -> Result<(), Stop> {
-        // Logits that are not finite are no prediction: such a point is neither an adversarial nor the best.
+        // Logits without a prediction: such a point is neither an adversarial nor the best.
         let Some(prediction) = predicted(logits) else {
             return Ok(());
         };
@@ -236,7 +268,7 @@ impl Case {
         level(&self.judge, self.goal, self.label, logits)
     }
 
-    /// Whether logits reach the goal; logits that are not finite do not.
+    /// Whether logits reach the goal; those without a prediction do not.
     pub(crate) fn reached(&self, logits: &[f32]) -> bool {
         predicted(logits).is_some_and(|class| self.goal.met(class))
     }
@@ -317,8 +349,8 @@ fn level(judge: &Objective, goal: Goal, label: usize, logits: &[f32]) -> Level {
     let margin = goal.objective(ObjectiveKind::Margin, label, logits.len());
     let confidence = log_softmax(logits).get(label).map_or(0.0, |log| log.exp());
     Level {
-        loss: judge.value(logits) as f32,
-        margin: margin.value(logits) as f32,
+        loss: finite(judge.value(logits)),
+        margin: finite(margin.value(logits)),
         confidence: confidence as f32,
     }
 }

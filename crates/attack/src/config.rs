@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnyAttack, Apgd, AttackKind, AutoAttack, CarliniWagner, ConfigError, DeepFool, Epsilon, Fab,
-    FeatureAttack, Fgsm, Limits, Mim, MultiTargeted, Norm, ObjectiveKind, Pgd, Spsa, Square,
-    Threat, Variants, Version, lenient,
+    AnyAttack, Apgd, Attack, AttackKind, AutoAttack, CarliniWagner, ConfigError, DeepFool, Epsilon,
+    Fab, FeatureAttack, Fgsm, Limits, Mim, MultiTargeted, Norm, ObjectiveKind, Parameters, Pgd,
+    Spsa, Square, Threat, Variants, Version, lenient,
 };
 
 /// An attack as somebody wrote it: on the command line, in a form, a query string, JSON or a file, under the same names
@@ -53,6 +53,17 @@ pub struct AttackConfig {
     /// The seed of all that is drawn; 0 by default.
     #[serde(deserialize_with = "lenient::seed")]
     pub seed: u64,
+}
+
+impl AttackKind {
+    /// The attack's parameters when nothing is set but the ball: those of its paper where it has some.
+    pub(crate) fn defaults(self, threat: Threat) -> Parameters {
+        let config = AttackConfig {
+            attack: self,
+            ..AttackConfig::default()
+        };
+        config.attack(threat).parameters()
+    }
 }
 
 impl AttackConfig {
@@ -290,5 +301,8 @@ impl AttackConfig {
     }
 }
 
+pub use spec::{AttackSpec, ParseSpecError};
+
+mod spec;
 #[cfg(test)]
 mod tests;

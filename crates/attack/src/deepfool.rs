@@ -3,7 +3,7 @@ use crate::{
     Threat, Victim, boundary,
     case::Case,
     desk::Stop,
-    logits::likeliest,
+    logits,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
     search::{self, Search, count},
@@ -92,7 +92,7 @@ impl Search for DeepFool {
             Goal::Reach(target) => vec![target],
             Goal::Leave(label) => {
                 let count = self.candidates.saturating_sub(1).max(1);
-                likeliest(case.clean_logits(), label, count)
+                logits::targets(case.clean_logits(), label, count)
             }
         };
         case.restart(0);

@@ -35,7 +35,17 @@ pub(crate) enum Stop {
 pub(crate) struct Standing {
     pub restart: usize,
     pub step: usize,
+    pub plan: Plan,
     pub best: Level,
+}
+
+/// How far a search can come on one image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Restarts in all, those towards each of several targets included.
+    pub restarts: usize,
+    /// Steps in the restart under way.
+    pub steps: usize,
 }
 
 /// How far a point is from its goal.

@@ -21,10 +21,33 @@ impl Distances {
         clean: impl IntoIterator<Item = &'a f32>,
         perturbed: impl IntoIterator<Item = &'a f32>,
     ) -> Self {
+        let pairs = clean.into_iter().zip(perturbed);
+        Self::of(pairs.map(|(&a, &b)| f64::from(b) - f64::from(a)))
+    }
+
+    /// Like [`Distances::between`], for a perturbed image that is saved with 8 bits a value: what is compared are its grey
+    /// levels as the fractions of 255 that they stand for, and so are the values of the clean image that are grey levels
+    /// themselves.
+    pub(crate) fn between_levels<'a>(
+        clean: impl IntoIterator<Item = &'a f32>,
+        rounded: impl IntoIterator<Item = &'a f32>,
+    ) -> Self {
+        let pairs = clean.into_iter().zip(rounded);
+        Self::of(pairs.map(|(&clean, &rounded)| {
+            let [from, to] = [clean, rounded].map(|value| (value * 255.0).round());
+            if from / 255.0 == clean {
+                f64::from(to - from) / 255.0
+            } else {
+                f64::from(to) / 255.0 - f64::from(clean)
+            }
+        }))
+    }
+
+    fn of(changes: impl Iterator<Item = f64>) -> Self {
         let mut distances = Distances::default();
         let mut squares = 0.0;
-        for (&a, &b) in clean.into_iter().zip(perturbed) {
-            let change = (f64::from(b) - f64::from(a)).abs();
+        for change in changes {
+            let change = change.abs();
             // A NaN must not pass for "no change", as it would through `f64::max`.
             if change > distances.linf || change.is_nan() {
                 distances.linf = change;
@@ -46,7 +69,8 @@ impl Distances {
         }
     }
 
-    /// Whether the perturbation stays inside the ball of `threat`, give or take `tolerance`.
+    /// Whether the perturbation stays inside the ball of `threat`, give or take `tolerance`. With a tolerance of 0, no
+    /// value's change in single precision exceeds the radius either.
     pub fn within(&self, threat: Threat, tolerance: f64) -> bool {
         self.in_norm(threat.norm) <= f64::from(threat.epsilon.value()) + tolerance
     }
@@ -63,6 +87,19 @@ mod tests {
         assert_eq!(distances.l1, 1.25);
         assert_eq!(distances.l2, 0.75);
         assert_eq!(distances.l0, 3);
+    }
+
+    #[test]
+    fn grey_levels_are_compared_as_fractions_of_255() {
+        let level = |level: u8| f32::from(level) / 255.0;
+        for from in 0..=247 {
+            let distances = Distances::between_levels(&[level(from)], &[level(from + 8)]);
+            assert_eq!(distances.linf, 8.0 / 255.0);
+            assert_eq!((distances.l2, distances.l0), (8.0 / 255.0, 1));
+        }
+        let distances = Distances::between_levels(&[0.3], &[level(80)]);
+        let expected = 80.0 / 255.0 - f64::from(0.3f32);
+        assert_eq!(distances.linf, expected);
     }
 
     #[test]

@@ -26,6 +26,15 @@ impl Epsilon {
         self.value
     }
 
+    /// The radius as it was written: `8/255` is a little less or more than any single-precision number. Of a plain number
+    /// the largest that is read as the same single-precision number.
+    pub(crate) fn as_written(self) -> f64 {
+        match self.fraction {
+            Some((numerator, denominator)) => f64::from(numerator) / f64::from(denominator),
+            None => f64::from(self.value) * (1.0 + f64::from(f32::EPSILON) / 2.0),
+        }
+    }
+
     /// A share of this radius, which is between 0 and 1.
     pub(crate) fn times(self, share: f32) -> Self {
         Self {
@@ -56,6 +65,8 @@ impl Epsilon {
         text: impl Fn() -> String,
     ) -> Result<Self, ParseEpsilonError> {
         if value.is_finite() && value >= 0.0 {
+            // -0 becomes 0.
+            let value = value + 0.0;
             Ok(Self { value, fraction })
         } else {
             Err(ParseEpsilonError(text()))
@@ -159,6 +170,7 @@ mod tests {
         assert_eq!(fraction.value(), 8.0 / 255.0);
         assert_eq!(fraction.to_string(), "8/255");
         assert_eq!("0.031".parse::<Epsilon>().unwrap().to_string(), "0.031");
+        assert_eq!("-0.0".parse::<Epsilon>().unwrap().to_string(), "0");
     }
 
     #[test]

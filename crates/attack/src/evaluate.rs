@@ -25,6 +25,9 @@ pub struct Evaluation {
     pub adversarial_after_rounding: usize,
     /// Images whose gradient was zero in every pixel at some point: many of them mean masked gradients.
     pub zero_gradients: usize,
+    /// Images some of whose gradients had values that were NaN or infinite, which counted as 0.
+    #[serde(default)]
+    pub non_finite_gradients: usize,
     /// Gradients computed.
     pub gradient_evaluations: u64,
     /// Forward passes without a gradient computed, re-checks included.
@@ -47,6 +50,7 @@ impl Evaluation {
             adversarial_found: count(|r| r.outcome == Status::AdversarialFound),
             adversarial_after_rounding: count(|r| r.png_still_adversarial == Some(true)),
             zero_gradients: count(|r| r.zero_gradient),
+            non_finite_gradients: count(|r| r.non_finite_gradient > 0),
             gradient_evaluations: samples.iter().map(|r| r.gradient_evaluations).sum(),
             forward_evaluations: samples.iter().map(|r| r.forward_evaluations).sum(),
             samples,

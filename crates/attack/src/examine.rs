@@ -47,16 +47,27 @@ pub async fn examine<V: Victim, O: Observer>(
     observer: &O,
 ) -> Result<Vec<Examined>, AttackError> {
     let (samples, source) = samples(victim, request).await?;
+    let examined = attack(victim, request, &samples, source, observer).await;
+    examined.map_err(|error| error.by_place(&samples.ids))
+}
+
+async fn attack<V: Victim, O: Observer>(
+    victim: &V,
+    request: &Examination,
+    samples: &Samples,
+    source: LabelSource,
+    observer: &O,
+) -> Result<Vec<Examined>, AttackError> {
     let attack = &request.attack;
     let (checked, min_eps): (Vec<_>, Vec<_>) = match request.halvings {
         None => {
-            let checked = run_and_recheck(victim, &samples, attack, observer).await?;
+            let checked = run_and_recheck(victim, samples, attack, observer).await?;
             checked.into_iter().map(|checked| (checked, None)).unzip()
         }
         Some(halvings) => {
             let largest = attack.threat().epsilon;
             let attack_at = |eps| attack.clone().with_epsilon(eps);
-            let found = bisect(victim, &samples, largest, halvings, attack_at, observer).await?;
+            let found = bisect(victim, samples, largest, halvings, attack_at, observer).await?;
             let found = found.into_iter();
             found
                 .map(|smallest| {
@@ -126,7 +137,9 @@ async fn clean_predictions<V: Victim>(
         .await?;
     logits
         .iter()
-        .zip(&samples.ids)
-        .map(|(logits, &id)| predicted(logits).ok_or_else(|| AttackError::not_finite(id, logits)))
+        .zip(0u64..)
+        .map(|(logits, place)| {
+            predicted(logits).ok_or_else(|| AttackError::not_finite(place, logits))
+        })
         .collect()
 }

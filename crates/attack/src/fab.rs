@@ -3,9 +3,8 @@ use crate::{
     Victim, ball,
     boundary::{self, Boundary},
     case::Case,
-    desk::Stop,
-    hyperplane,
-    logits::likeliest,
+    desk::{Plan, Stop},
+    hyperplane, logits,
     pgd::DEFAULT_MAX_BATCH,
     samples::Goal,
     search::{self, Search, count},
@@ -73,12 +72,14 @@ impl Fab {
     fn runs(&self, case: &Case) -> Vec<Vec<usize>> {
         match (case.goal, self.targets) {
             (Goal::Reach(target), _) => vec![vec![target]],
-            (Goal::Leave(label), Some(count)) => likeliest(case.clean_logits(), label, count)
+            (Goal::Leave(label), Some(count)) => logits::targets(case.clean_logits(), label, count)
                 .into_iter()
                 .map(|target| vec![target])
                 .collect(),
             (Goal::Leave(label), None) => {
-                vec![(0..case.classes).filter(|&class| class != label).collect()]
+                let mut targets = logits::targets(case.clean_logits(), label, case.classes);
+                targets.sort_unstable();
+                vec![targets]
             }
         }
     }
@@ -205,6 +206,13 @@ impl Search for Fab {
 
     fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    fn plan(&self, case: &Case) -> Plan {
+        Plan {
+            restarts: self.runs(case).len() * self.restarts,
+            steps: self.steps,
+        }
     }
 
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {

@@ -6,7 +6,7 @@ use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Pgd, SampleError,
     Samples, Threat, Victim, ball,
     case::Case,
-    desk::Stop,
+    desk::{Plan, Stop},
     pgd::DEFAULT_MAX_BATCH,
     query::Queries,
     rng::{self, Purpose},
@@ -75,6 +75,13 @@ impl FeatureAttack {
             max_batch: self.max_batch,
             ..Pgd::new(self.threat)
         }
+    }
+
+    /// The images that one with this goal is drawn towards.
+    fn sources_for(&self, goal: Goal) -> impl Iterator<Item = &Source> {
+        let sources = self.sources.iter();
+        let sources = sources.filter(move |source| goal.met(source.label));
+        sources.take(self.restarts)
     }
 
     /// The rows of the pool that are among the first of their kind for some image of it, in an order drawn by seed and id.
@@ -192,12 +199,16 @@ impl Search for FeatureAttack {
         Ok(())
     }
 
+    fn plan(&self, case: &Case) -> Plan {
+        Plan {
+            restarts: self.sources_for(case.goal).count(),
+            steps: self.steps,
+        }
+    }
+
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {
         let pgd = self.as_pgd();
-        let goal = case.goal;
-        let sources = self.sources.iter();
-        let sources = sources.filter(|source| goal.met(source.label));
-        for source in sources.take(self.restarts) {
+        for source in self.sources_for(case.goal) {
             // To come closer to a source is to go away from its opposite: 1 - cos(f, -s) = 1 + cos(f, s).
             let opposite = source.features.iter().map(|feature| -feature).collect();
             let objective = Objective::FeatureDistance(opposite);

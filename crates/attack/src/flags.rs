@@ -1,6 +1,8 @@
 //! What makes an evaluation's figures doubtful: the checks of AutoAttack (Croce & Hein 2020, and its `flags_doc`), and those
 //! of Carlini et al. 2019, "On Evaluating Adversarial Robustness".
 
+mod collapse;
+mod effort;
 mod masking;
 mod model;
 
@@ -8,8 +10,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epsilon, Evaluation, Norm};
+use crate::{AttackKind, Epsilon, Evaluation, Norm};
 
+pub(crate) use self::effort::shortfalls;
 pub use self::model::probe;
 
 /// A reason to distrust an evaluation. Displayed as a sentence with its remedy.
@@ -43,6 +46,41 @@ pub enum Flag {
         held: usize,
         /// All images.
         images: usize,
+    },
+    /// Gradients had values that were NaN or infinite, and counted as 0.
+    NonFiniteGradients {
+        /// The attack with its parameters.
+        attack: String,
+        /// Images with such gradients.
+        affected: usize,
+        /// Those of them that held.
+        held: usize,
+        /// All images.
+        images: usize,
+        /// The values, over all gradients.
+        values: u64,
+    },
+    /// An attack had less effort than it is published with, or than its default.
+    WeakerThanDefault {
+        /// The attack's name.
+        attack: AttackKind,
+        /// `steps`, `queries` or `restarts`.
+        option: String,
+        /// How many it had.
+        used: usize,
+        /// How many are its default.
+        default: usize,
+    },
+    /// The model takes nearly all images for one class, whatever they show.
+    OneClass {
+        /// The class.
+        class: usize,
+        /// The share of clean images that are taken for it.
+        predicted: f64,
+        /// The share that are of it.
+        actual: f64,
+        /// The share that the model gets right.
+        clean_accuracy: f64,
     },
     /// An attack that asks for no gradients breaks images that none of those on the gradients breaks.
     GradientMasking {
@@ -110,7 +148,38 @@ impl fmt::Display for Flag {
                 images,
             } => write!(
                 f,
-                "{held} of {images} images held against {attack} while their gradient was zero in every pixel at some point: there was nothing to follow; use a loss that does not saturate (`--objective margin`, `apgd-dlr`) and attacks without gradients (`square`)"
+                "{held} of {images} images held against {attack} while their gradient was zero in every pixel at some point: there was nothing to follow; use a loss that does not saturate (the margin, `apgd-dlr`) and attacks without gradients (`square`)"
+            ),
+            Flag::NonFiniteGradients {
+                attack,
+                affected,
+                held,
+                images,
+                values,
+            } => write!(
+                f,
+                "gradients that are not finite: under {attack}, those of {affected} of {images} images were NaN or infinite in {values} values, which counted as 0, and {held} of these images held; the model computes something without a slope there, such as a square root or a power at 0, a division by 0 or the logarithm of a probability that underflows: keep it away from there (sqrt(x + 1e-8)), and trust attacks without gradients (`square`) more"
+            ),
+            Flag::WeakerThanDefault {
+                attack,
+                option,
+                used,
+                default,
+            } => write!(
+                f,
+                "{attack} had {used} {option} where {default} are its default: it may miss what the attack can find; set options for this attack alone, or leave them out"
+            ),
+            Flag::OneClass {
+                class,
+                predicted,
+                actual,
+                clean_accuracy,
+            } => write!(
+                f,
+                "the model takes {} of the clean images for class {class}, and {} are of it: it has collapsed to one class, or gets other input than it was trained on (scale, normalisation, channel order); its accuracy of {} says nothing",
+                percent(predicted),
+                percent(actual),
+                percent(clean_accuracy)
             ),
             Flag::GradientMasking {
                 norm,
@@ -159,8 +228,11 @@ impl fmt::Display for Flag {
 
 /// What the figures themselves give away. `no_gradient` is the reason why the model has no gradients, if it has none.
 pub fn flags(evaluations: &[&Evaluation], classes: usize, no_gradient: Option<&str>) -> Vec<Flag> {
-    let mut flags = masking::no_gradients(evaluations, no_gradient);
+    let mut flags = Vec::from_iter(evaluations.first().and_then(|e| collapse::one_class(e)));
+    flags.extend(effort::weaker_than_default(evaluations));
+    flags.extend(masking::no_gradients(evaluations, no_gradient));
     flags.extend(evaluations.iter().filter_map(|e| zero_gradients(e)));
+    flags.extend(evaluations.iter().filter_map(|e| non_finite_gradients(e)));
     flags.extend(masking::gradient_masking(evaluations));
     flags.extend(not_monotone(evaluations));
     flags.extend(evaluations.iter().filter_map(|e| not_reproduced(e)));
@@ -175,6 +247,18 @@ fn zero_gradients(evaluation: &Evaluation) -> Option<Flag> {
         attack: evaluation.parameters.to_string(),
         held,
         images: evaluation.images,
+    })
+}
+
+fn non_finite_gradients(evaluation: &Evaluation) -> Option<Flag> {
+    let affected = evaluation.samples.iter();
+    let affected: Vec<_> = affected.filter(|r| r.non_finite_gradient > 0).collect();
+    (!affected.is_empty()).then(|| Flag::NonFiniteGradients {
+        attack: evaluation.parameters.to_string(),
+        affected: affected.len(),
+        held: affected.iter().filter(|record| !record.broken).count(),
+        images: evaluation.images,
+        values: affected.iter().map(|r| r.non_finite_gradient).sum(),
     })
 }
 

@@ -153,6 +153,14 @@ impl AttackKind {
         )
     }
 
+    /// Whether it consists of several attacks, one after the other.
+    pub(crate) fn is_several(self) -> bool {
+        matches!(
+            self,
+            AttackKind::Autoattack | AttackKind::AutoattackPlus | AttackKind::AutoattackRand
+        )
+    }
+
     /// Whether it asks the victim for gradients; the others take logits alone.
     pub fn needs_gradients(self) -> bool {
         !matches!(self, AttackKind::Square | AttackKind::Spsa)

@@ -69,7 +69,7 @@ pub use apgd::Apgd;
 pub use attack::Attack;
 pub use autoattack::{AutoAttack, Version};
 pub use carlini_wagner::CarliniWagner;
-pub use config::AttackConfig;
+pub use config::{AttackConfig, AttackSpec, ParseSpecError};
 pub use deepfool::DeepFool;
 pub use distances::Distances;
 pub use epsilon::{Epsilon, ParseEpsilonError};

@@ -15,7 +15,8 @@ use crate::{
 mod diversity;
 mod smoothing;
 
-/// What is done to the gradients of [`Mim`], so that what it finds carries over better. Written as `ni,di,ti`.
+/// What is done to the gradients of [`Mim`], so that what it finds carries over better. Written as `ni,di,ti`, or
+/// `ni+di+ti` where a comma means something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Variants {
     /// NI: they are taken ahead, where the momentum would lead (Lin et al. 2020).
@@ -36,7 +37,7 @@ impl FromStr for Variants {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut variants = Self::default();
-        for name in text.split(',').map(str::trim) {
+        for name in text.split([',', '+']).map(str::trim) {
             match name.to_ascii_lowercase().as_str() {
                 "ni" => variants.nesterov = true,
                 "di" => variants.diversity = true,

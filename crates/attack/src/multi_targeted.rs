@@ -2,8 +2,8 @@ use crate::{
     Attack, AttackError, ObjectiveKind, Observer, Outcome, Parameters, Pgd, Samples, Threat,
     Victim, ball, boundary,
     case::Case,
-    desk::Stop,
-    logits::likeliest,
+    desk::{Plan, Stop},
+    logits,
     samples::Goal,
     search::{self, Search},
 };
@@ -69,12 +69,15 @@ impl Search for MultiTargeted {
         self.pgd.max_batch
     }
 
+    fn plan(&self, case: &Case) -> Plan {
+        Plan {
+            restarts: targets(case).len() * self.pgd.restarts,
+            steps: self.pgd.steps,
+        }
+    }
+
     async fn search(&self, case: &mut Case) -> Result<(), Stop> {
-        let targets = match case.goal {
-            Goal::Reach(target) => vec![target],
-            Goal::Leave(label) => likeliest(case.clean_logits(), label, case.classes),
-        };
-        for target in targets {
+        for target in targets(case) {
             let objective = boundary::difference(case.classes, case.label, target);
             for _ in 0..self.pgd.restarts {
                 let mut rng = case.restart(self.pgd.seed);
@@ -85,5 +88,13 @@ impl Search for MultiTargeted {
             }
         }
         Ok(())
+    }
+}
+
+/// The classes to climb towards, the likeliest first.
+fn targets(case: &Case) -> Vec<usize> {
+    match case.goal {
+        Goal::Reach(target) => vec![target],
+        Goal::Leave(label) => logits::targets(case.clean_logits(), label, case.classes),
     }
 }

@@ -1,4 +1,4 @@
-use crate::logits::{largest_other, log_softmax, ranked};
+use crate::logits::{largest_other, log_softmax, predicted, ranked};
 
 /// What an attack maximises on one image. `z` are the logits, `y` the label to leave, `t` the target to reach.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,19 @@ pub enum Objective {
 const DLR_OFFSET: f64 = 1e-12;
 
 impl Objective {
+    /// The value by which points are compared: the least where there is none, or the logits are no answer.
+    pub(crate) fn score(&self, logits: &[f32]) -> f64 {
+        let value = match predicted(logits) {
+            Some(_) => self.value(logits),
+            None => f64::NAN,
+        };
+        if value.is_nan() {
+            f64::NEG_INFINITY
+        } else {
+            value
+        }
+    }
+
     /// The objective's value at `logits` (one per class), computed in double precision. NaN when the class in it is
     /// not among the logits, when they are too few, and for the feature distance, which they do not determine.
     pub fn value(&self, logits: &[f32]) -> f64 {
@@ -81,6 +94,7 @@ impl Objective {
             Objective::Cotangent(weights) => weights
                 .iter()
                 .zip(logits)
+                .filter(|&(&weight, _)| weight != 0.0)
                 .map(|(&weight, &logit)| f64::from(weight) * f64::from(logit))
                 .sum(),
         }
@@ -123,6 +137,34 @@ mod tests {
         };
         assert!((targeted.value(&[3.0, 5.0, 1.0, 0.0]) - -4.0 / 4.5).abs() < 1e-12);
         assert!(targeted.value(&logits).is_nan());
+    }
+
+    #[test]
+    fn a_class_that_is_never_chosen_spreads_no_nan() {
+        let logits = [1.0, f32::NEG_INFINITY, 3.0, -2.0, 0.0];
+        let value = |objective: Objective| objective.value(&logits);
+        assert_eq!(value(Objective::Margin { label: 2 }), -2.0);
+        let close = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+        assert!(close(value(Objective::Dlr { label: 2 }), -2.0 / 3.0));
+        let targeted = Objective::TargetedDlr {
+            label: 2,
+            target: 0,
+        };
+        assert!(close(value(targeted), -0.5));
+        let weights = vec![1.0, 0.0, -1.0, 0.0, 0.0];
+        assert_eq!(value(Objective::Cotangent(weights)), -2.0);
+        assert!(value(Objective::CrossEntropy { label: 2 }).is_finite());
+        let never = Objective::TargetedMargin { target: 1 };
+        assert_eq!(value(never), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn the_score_of_what_has_no_value_is_the_least() {
+        let two = [1.0, f32::NEG_INFINITY, 3.0];
+        assert_eq!(Objective::Dlr { label: 2 }.score(&two), f64::NEG_INFINITY);
+        let margin = Objective::Margin { label: 0 };
+        assert_eq!(margin.score(&[0.0, 1.0, f32::NAN]), f64::NEG_INFINITY);
+        assert_eq!(margin.score(&[0.0, 1.0]), 1.0);
     }
 
     #[test]

@@ -65,4 +65,6 @@ pub struct Outcome {
     /// A gradient of this image was zero in every pixel: there the objective is flat, or its gradient underflows, and
     /// finding nothing says little.
     pub zero_gradient: bool,
+    /// Values of its gradients, over all of them, that were NaN or infinite and counted as 0.
+    pub non_finite_gradient: u64,
 }

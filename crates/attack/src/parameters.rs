@@ -10,6 +10,7 @@ use crate::{AttackKind, Epsilon, Norm, ObjectiveKind, Threat};
 /// `pgd linf eps=8/255 steps=20 step_size=0.003922 restarts=1 objective=cross_entropy seed=0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(from = "Written")]
 pub struct Parameters {
     /// The attack's name.
     pub attack: String,
@@ -60,6 +61,55 @@ impl Parameters {
     }
 }
 
+/// Parameters as they stand in a report.
+#[derive(Deserialize)]
+struct Written {
+    attack: String,
+    norm: Norm,
+    eps: Epsilon,
+    eps_value: f32,
+    steps: usize,
+    #[serde(default)]
+    step_size: Option<f32>,
+    restarts: usize,
+    #[serde(default)]
+    objective: Option<ObjectiveKind>,
+    seed: u64,
+    #[serde(default)]
+    options: Options,
+}
+
+impl From<Written> for Parameters {
+    /// Old reports give the number of AutoAttack's stages as its restarts.
+    fn from(written: Written) -> Self {
+        let mut parameters = Self {
+            attack: written.attack,
+            norm: written.norm,
+            eps: written.eps,
+            eps_value: written.eps_value,
+            steps: written.steps,
+            step_size: written.step_size,
+            restarts: written.restarts,
+            objective: written.objective,
+            seed: written.seed,
+            options: written.options,
+        };
+        let kind = parameters.kind().filter(|kind| kind.is_several());
+        if let Some(kind) = kind.filter(|_| !parameters.options.contains_key(STAGES)) {
+            let threat = Threat {
+                norm: parameters.norm,
+                epsilon: parameters.eps,
+            };
+            let default = kind.defaults(threat);
+            (parameters.restarts, parameters.options) = (default.restarts, default.options);
+        }
+        parameters
+    }
+}
+
+/// The option that gives the number of attacks that an attack consists of.
+pub(crate) const STAGES: &str = "stages";
+
 /// Further numbers of an attack.
 pub type Options = BTreeMap<String, f64>;
 
@@ -95,6 +145,31 @@ fn four_digits(value: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_reports_on_autoattack_are_read_as_what_they_mean() {
+        for (kind, stages) in [
+            (AttackKind::Autoattack, 4),
+            (AttackKind::AutoattackPlus, 6),
+            (AttackKind::AutoattackRand, 2),
+        ] {
+            let json = format!(
+                r#"{{"attack":"{kind}","norm":"linf","eps":"0.3","eps_value":0.3,"steps":100,"restarts":{stages},"seed":2}}"#
+            );
+            let read: Parameters = serde_json::from_str(&json).unwrap();
+            let threat = Threat {
+                norm: Norm::Linf,
+                epsilon: "0.3".parse().unwrap(),
+            };
+            let seeded = Parameters {
+                seed: 2,
+                ..kind.defaults(threat)
+            };
+            assert_eq!(read, seeded);
+            let again = serde_json::to_string(&read).unwrap();
+            assert_eq!(serde_json::from_str::<Parameters>(&again).unwrap(), read);
+        }
+    }
 
     #[test]
     fn step_sizes_keep_four_significant_digits() {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::logits::{largest_other, predicted, softmax};
+use crate::logits::{finite, largest_other, predicted, softmax};
 
 /// The number of classes listed in a prediction.
 const TOP: usize = 5;
@@ -34,8 +34,8 @@ pub struct Candidate {
 }
 
 impl Prediction {
-    /// The prediction in `logits`, one per class; `None` when one of them is not finite. Classes beyond `names` go by
-    /// their number.
+    /// The prediction in `logits`, one per class; `None` when one of them is NaN or plus infinity, or all are minus
+    /// infinity. Classes beyond `names` go by their number.
     pub fn new(logits: &[f32], names: &[String]) -> Option<Self> {
         Self::with_top(logits, names, TOP)
     }
@@ -62,7 +62,7 @@ impl Prediction {
             class,
             name: name(names, class),
             probability: *probabilities.get(class)?,
-            margin: (f64::from(*logits.get(class)?) - largest_other(logits, class)) as f32,
+            margin: finite(f64::from(*logits.get(class)?) - largest_other(logits, class)),
             top,
         })
     }
@@ -96,5 +96,16 @@ mod tests {
     #[test]
     fn logits_that_are_not_finite_are_no_prediction() {
         assert_eq!(Prediction::new(&[0.0, f32::NAN], &[]), None);
+    }
+
+    #[test]
+    fn a_class_that_is_never_chosen_has_no_probability_and_the_margin_stays_a_number() {
+        const NEVER: f32 = f32::NEG_INFINITY;
+        let prediction = Prediction::new(&[NEVER, 2.0, NEVER], &[]).unwrap();
+        assert_eq!((prediction.class, prediction.probability), (1, 1.0));
+        assert_eq!(prediction.margin, f32::MAX);
+        assert_eq!(prediction.top[1].probability, 0.0);
+        let prediction = Prediction::new(&[NEVER, 2.0, 1.0], &[]).unwrap();
+        assert_eq!(prediction.margin, 1.0);
     }
 }

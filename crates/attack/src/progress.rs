@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct Progress {
     /// Steps taken and judged in this restart; 0 is its starting point, [`Progress::steps`] the last.
     pub step: usize,
-    /// Steps per restart.
+    /// Steps in this restart; in each of several attacks, one after the other, those of the one under way.
     pub steps: usize,
     /// The restart under way, from 1; 0 right after the clean forward pass.
     pub restart: usize,
-    /// Restarts at most.
+    /// Restarts of this image at most, those towards each of several targets, and of several attacks one after the other,
+    /// included.
     pub restarts: usize,
     /// Images broken so far, those misclassified without any attack included.
     pub broken: usize,

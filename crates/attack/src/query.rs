@@ -14,8 +14,29 @@ pub(crate) struct Queries<'v, V> {
 pub(crate) struct Slope {
     /// One per class.
     pub logits: Vec<f32>,
-    /// One per pixel value.
+    /// One per pixel value; 0 where the victim's is not finite.
     pub gradient: Vec<f32>,
+    /// The number of those that are not finite.
+    pub non_finite: usize,
+}
+
+impl Slope {
+    /// Gradients are NaN or infinite where a function has no slope, such as a square root at zero: what is known of the
+    /// other values is still worth following.
+    fn new(logits: Vec<f32>, mut gradient: Vec<f32>) -> Self {
+        let mut non_finite = 0;
+        for slope in &mut gradient {
+            if !slope.is_finite() {
+                *slope = 0.0;
+                non_finite += 1;
+            }
+        }
+        Self {
+            logits,
+            gradient,
+            non_finite,
+        }
+    }
 }
 
 impl<'v, V: Victim> Queries<'v, V> {
@@ -50,7 +71,7 @@ impl<'v, V: Victim> Queries<'v, V> {
         Ok(answers)
     }
 
-    /// The logits and the objective's gradient of every row.
+    /// The logits and the objective's gradient of every row. All gradients that attacks see come from here.
     pub(crate) async fn slopes(
         &self,
         rows: &[&[f32]],
@@ -71,7 +92,7 @@ impl<'v, V: Victim> Queries<'v, V> {
                 logits
                     .into_iter()
                     .zip(gradients)
-                    .map(|(logits, gradient)| Slope { logits, gradient }),
+                    .map(|(logits, gradient)| Slope::new(logits, gradient)),
             );
         }
         Ok(answers)

@@ -5,8 +5,12 @@ use crate::{
     query::Queries, samples::Goal,
 };
 
-/// How far beyond the radius a perturbation may reach, in pixel units, for the rounding of single precision.
+/// How far beyond the radius the adversarials of an old report may reach, in pixel units: attacks used to round to the
+/// nearest number of single precision. [`recheck`] has no tolerance.
 pub const BALL_TOLERANCE: f64 = 1e-6;
+
+/// Of distances between grey levels, for the rounding of double precision: relative to the radius.
+const LEVEL_ROUNDING: f64 = 1e-12;
 
 /// An outcome whose adversarial, if any, has been looked at again.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +30,12 @@ pub struct Checked {
 pub struct Inspection {
     /// The logits of a fresh forward pass, one per class.
     pub logits: Vec<f32>,
-    /// The class predicted; `None` when the logits are not finite.
+    /// The class predicted; `None` when the logits are no answer.
     pub prediction: Option<usize>,
     /// How far the image is from the clean one.
     pub distances: Distances,
-    /// Inside the ball, to [`BALL_TOLERANCE`].
+    /// Inside the ball: exactly, or for an image rounded to 8 bits as its grey levels are fractions of 255 and the radius
+    /// was written. Eight grey levels are within `8/255`.
     pub within_eps: bool,
     /// Every value in `[0, 1]`.
     pub in_box: bool,
@@ -59,7 +64,9 @@ pub enum Demotion {
         prediction: usize,
     },
     /// A fresh forward pass has no prediction for it.
-    #[error("on a fresh forward pass the logits of the reported image are not finite")]
+    #[error(
+        "on a fresh forward pass the logits of the reported image hold no prediction: one is NaN or infinite"
+    )]
     NotFinite,
 }
 
@@ -98,13 +105,20 @@ pub async fn recheck<V: Victim>(
     let clean = samples.images.outer_iter().zip(samples.goals());
     let mut checked = Vec::with_capacity(outcomes.len());
     for (outcome, (origin, goal)) in outcomes.into_iter().zip(clean) {
-        let mut look = || {
+        let mut look = |rounded: bool| {
             let (image, logits) = looks.next()?;
-            let distances = Distances::between(origin.iter(), image);
-            Some(inspect(image, logits, distances, threat, goal))
+            let (distances, radius) = if rounded {
+                let radius = threat.epsilon.as_written() * (1.0 + LEVEL_ROUNDING);
+                (Distances::between_levels(origin.iter(), image), radius)
+            } else {
+                let radius = f64::from(threat.epsilon.value());
+                (Distances::between(origin.iter(), image), radius)
+            };
+            let within_eps = distances.in_norm(threat.norm) <= radius;
+            Some(inspect(image, logits, distances, within_eps, goal))
         };
         let (exact, rounded) = match outcome.adversarial {
-            Some(_) => (look(), look()),
+            Some(_) => (look(false), look(true)),
             None => (None, None),
         };
         checked.push(conclude(outcome, exact, rounded, threat));
@@ -116,7 +130,7 @@ fn inspect(
     image: &[f32],
     logits: Vec<f32>,
     distances: Distances,
-    threat: Threat,
+    within_eps: bool,
     goal: Goal,
 ) -> Inspection {
     let prediction = predicted(&logits);
@@ -124,7 +138,7 @@ fn inspect(
         logits,
         prediction,
         distances,
-        within_eps: distances.within(threat, BALL_TOLERANCE),
+        within_eps,
         in_box: image.iter().all(|value| (0.0..=1.0).contains(value)),
         succeeds: prediction.is_some_and(|class| goal.met(class)),
     }

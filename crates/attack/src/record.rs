@@ -39,9 +39,16 @@ pub struct SampleRecord {
     pub forward_evaluations: u64,
     /// A gradient was zero in every pixel.
     pub zero_gradient: bool,
+    /// Values of its gradients that were NaN or infinite and counted as 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub non_finite_gradient: u64,
     /// Why a reported adversarial failed its re-check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demoted: Option<String>,
+}
+
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl SampleRecord {
@@ -72,6 +79,7 @@ impl SampleRecord {
             gradient_evaluations: outcome.gradient_evaluations,
             forward_evaluations: outcome.forward_evaluations,
             zero_gradient: outcome.zero_gradient,
+            non_finite_gradient: outcome.non_finite_gradient,
             demoted: checked.demoted.map(|reason| reason.to_string()),
         })
     }

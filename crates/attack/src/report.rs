@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Checked, Distances, Inspection, MinEps, Norm, Parameters, Prediction, Status};
+use crate::{
+    Checked, Distances, Flag, Inspection, MinEps, Norm, ObjectiveKind, Parameters, Prediction,
+    Status, flags::shortfalls, logits::possible_classes, record::is_zero,
+};
 
 /// What an attack did to one image: the answer of the attack endpoint and of the command line.
 ///
@@ -38,8 +41,14 @@ pub struct AttackReport {
     pub forward_evaluations: u64,
     /// The objective had no gradient at some point: finding nothing says little.
     pub zero_gradient: bool,
-    /// What the outcome means, in plain words.
+    /// Values of the gradients, over all of them, that were NaN or infinite and counted as 0; left out when there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub non_finite_gradient: u64,
+    /// What the outcome means, in plain words; the warnings are part of it.
     pub note: String,
+    /// What makes the outcome doubtful, a sentence or two each; left out when nothing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Where the class to leave comes from.
@@ -110,6 +119,7 @@ impl AttackReport {
         let outcome = &checked.outcome;
         let found = outcome.status == Status::AdversarialFound;
         let exact = checked.exact.as_ref().filter(|_| found);
+        let warnings = warnings(checked, &parameters, min_eps);
         Some(Self {
             outcome: outcome.status,
             target,
@@ -129,7 +139,9 @@ impl AttackReport {
             gradient_evaluations: outcome.gradient_evaluations,
             forward_evaluations: outcome.forward_evaluations,
             zero_gradient: outcome.zero_gradient,
-            note: note(checked, &parameters, min_eps),
+            non_finite_gradient: outcome.non_finite_gradient,
+            note: note(checked, &parameters, min_eps, &warnings),
+            warnings,
             parameters,
         })
     }
@@ -161,7 +173,12 @@ impl PngReport {
     }
 }
 
-fn note(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>) -> String {
+fn note(
+    checked: &Checked,
+    parameters: &Parameters,
+    min_eps: Option<MinEps>,
+    warnings: &[String],
+) -> String {
     let ball = match parameters.norm {
         Norm::Linf => format!("eps {} per value", parameters.eps),
         Norm::L2 => format!("an L2 distance of {}", parameters.eps),
@@ -182,23 +199,12 @@ fn note(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>) -> 
         ),
     };
     if let Some(MinEps {
-        value,
-        nothing_at,
-        complete,
-        ..
+        value, nothing_at, ..
     }) = min_eps
     {
         note += &format!(
-            " The closest one found is at a distance of {value}, and within {nothing_at} this attack found nothing{}.",
-            if complete {
-                ""
-            } else {
-                "; the search was stopped before it was done"
-            }
+            " The closest one found is at a distance of {value}, and within {nothing_at} this attack found nothing."
         );
-    }
-    if let Some(reason) = &checked.demoted {
-        note += &format!(" A candidate was dropped: {reason}.");
     }
     if let Some(rounded) = &checked.rounded {
         if !rounded.succeeds {
@@ -207,8 +213,59 @@ fn note(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>) -> 
             note += " Its PNG does too, but rounding to 8 bits takes it slightly beyond eps.";
         }
     }
-    if checked.outcome.zero_gradient && checked.outcome.status != Status::AdversarialFound {
-        note += " The gradient was zero in every pixel at some point, so the attack had nothing to follow there: the model may hide its gradients, or its logits may be too large for the cross-entropy; try the margin objective.";
+    for warning in warnings {
+        note.push(' ');
+        note.push_str(warning);
     }
     note
+}
+
+/// What makes the outcome doubtful.
+fn warnings(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>) -> Vec<String> {
+    let outcome = &checked.outcome;
+    let mut warnings = Vec::new();
+    if let Some(reason) = &checked.demoted {
+        warnings.push(format!("A candidate was dropped: {reason}."));
+    }
+    if min_eps.is_some_and(|min_eps| !min_eps.complete) {
+        warnings.push(
+            "The search for the smallest radius was stopped before it was done: a smaller one may do."
+                .to_owned(),
+        );
+    }
+    let nothing_found = matches!(outcome.status, Status::NotFound | Status::Incomplete);
+    if !nothing_found && min_eps.is_none() {
+        return warnings;
+    }
+    if outcome.zero_gradient {
+        warnings.push("The gradient was zero in every pixel at some point, so the attack had nothing to follow there: the model may hide its gradients, or its logits may be too large for the cross-entropy; try the margin objective.".to_owned());
+    }
+    if outcome.non_finite_gradient > 0 {
+        let gradients = outcome.gradient_evaluations;
+        warnings.push(format!(
+            "The gradient was NaN or infinite in some pixels ({} values of {gradients} gradients), which counted as 0: the model computes something without a slope there, such as a square root at 0; try an attack without gradients (square).",
+            outcome.non_finite_gradient
+        ));
+    }
+    let possible = possible_classes(&outcome.clean_logits);
+    let classes = outcome.clean_logits.len();
+    if parameters.objective == Some(ObjectiveKind::Dlr) && possible < 3 {
+        warnings.push(format!(
+            "The difference of logits ratio takes 3 classes, and {possible} of {classes} can be chosen: the margin was climbed instead."
+        ));
+    }
+    for flag in shortfalls(parameters) {
+        if let Flag::WeakerThanDefault {
+            attack,
+            option,
+            used,
+            default,
+        } = flag
+        {
+            warnings.push(format!(
+                "{attack} had {used} {option} where {default} are its default."
+            ));
+        }
+    }
+    warnings
 }

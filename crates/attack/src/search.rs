@@ -9,7 +9,7 @@ use crate::{
     Attack, AttackError, Objective, ObjectiveKind, Observer, Outcome, Parameters, Progress,
     SampleError, Samples, Victim,
     case::Case,
-    desk::{Answer, Desk, Level, Question, Standing, Stop},
+    desk::{Answer, Desk, Level, Plan, Question, Standing, Stop},
     query::Queries,
 };
 
@@ -20,6 +20,14 @@ pub(crate) trait Search: Attack {
 
     /// Rows per query at most.
     fn max_batch(&self) -> usize;
+
+    /// How far it can come on an image.
+    fn plan(&self, _case: &Case) -> Plan {
+        let Parameters {
+            restarts, steps, ..
+        } = self.parameters();
+        Plan { restarts, steps }
+    }
 
     /// Checks that it has all it needs to attack the samples.
     fn check(&self, _samples: &Samples) -> Result<(), SampleError> {
@@ -84,6 +92,7 @@ pub(crate) async fn run<S: Search, V: Victim, O: Observer>(
             if empty {
                 case.close();
             }
+            case.expect(search.plan(&case));
             match case.is_open() {
                 true => Place::Open(case.desk().clone(), Box::pin(task(search, case))),
                 false => Place::Done(Box::new(case)),
@@ -95,12 +104,15 @@ pub(crate) async fn run<S: Search, V: Victim, O: Observer>(
         let progress = progress(&parameters, places, asked);
         observer.observe(progress).is_continue()
     };
-    let mut more = empty || wants_more(&places, Standing::default());
+    let mut more = empty || wants_more(&places, None);
     places.iter_mut().for_each(Place::advance);
     while places.iter().any(|place| place.open().is_some()) {
         if more {
             let desks: Vec<Desk> = places.iter().filter_map(Place::open).cloned().collect();
             let asked = round(&queries, &desks).await?;
+            if asked.is_none() {
+                return Err(AttackError::Stalled(search.name()));
+            }
             places.iter_mut().for_each(Place::advance);
             more = wants_more(&places, asked);
         } else {
@@ -148,22 +160,25 @@ async fn task<S: Search>(search: &S, mut case: Case) -> Case {
     case
 }
 
-/// Puts the questions of all open searches to the victim; answers with how far the furthest of them was.
+/// Puts the questions of all open searches to the victim; answers with how far the furthest of those that asked was, and
+/// `None` when none did: nothing would ever wake them.
 async fn round<V: Victim>(
     queries: &Queries<'_, V>,
     desks: &[Desk],
-) -> Result<Standing, AttackError> {
+) -> Result<Option<Standing>, AttackError> {
     let (mut forward, mut backward) = (Vec::new(), Vec::new());
-    let mut asked = Standing::default();
+    let mut asked: Option<Standing> = None;
     for desk in desks {
-        let standing = desk.standing();
-        if (standing.restart, standing.step) >= (asked.restart, asked.step) {
-            asked = standing;
-        }
         match desk.take_question() {
             Some(Question::Logits(points)) => forward.push((desk, points)),
             Some(Question::Slopes(points)) => backward.push((desk, points)),
-            None => (),
+            None => continue,
+        }
+        let standing = desk.standing();
+        let further =
+            |asked: &Standing| (standing.restart, standing.step) >= (asked.restart, asked.step);
+        if asked.as_ref().is_none_or(further) {
+            asked = Some(standing);
         }
     }
     let points: Vec<&[f32]> = forward
@@ -186,7 +201,14 @@ async fn round<V: Victim>(
     Ok(asked)
 }
 
-fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Standing) -> Progress {
+fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Option<Standing>) -> Progress {
+    let asked = asked.unwrap_or_else(|| Standing {
+        plan: Plan {
+            restarts: parameters.restarts,
+            steps: parameters.steps,
+        },
+        ..Standing::default()
+    });
     let held = places.iter().filter_map(|place| match place {
         Place::Open(desk, _) => Some(desk.standing().best),
         Place::Done(case) => case.is_held().then(|| case.desk().standing().best),
@@ -198,13 +220,108 @@ fn progress(parameters: &Parameters, places: &[Place<'_>], asked: Standing) -> P
         .reduce(|best, next| if next.loss > best.loss { next } else { best });
     Progress {
         step: asked.step,
-        steps: parameters.steps,
+        steps: asked.plan.steps,
         restart: asked.restart,
-        restarts: parameters.restarts,
+        restarts: asked.plan.restarts,
         broken: places.len() - held.len(),
         remaining: held.len(),
         best_loss: best.map(|best| best.loss),
         margin: best.map(|best| best.margin),
         confidence: best.map(|best| best.confidence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gradient, InputSpec, Norm, Threat, VictimError};
+    use ndarray::{Array2, Array4};
+
+    /// A search that waits for something that never comes.
+    #[derive(Clone)]
+    struct Waiting;
+
+    fn whole() -> Threat {
+        Threat {
+            norm: Norm::Linf,
+            epsilon: crate::Epsilon::whole(1),
+        }
+    }
+
+    impl Attack for Waiting {
+        fn name(&self) -> &'static str {
+            "waiting"
+        }
+
+        fn threat(&self) -> Threat {
+            whole()
+        }
+
+        fn parameters(&self) -> Parameters {
+            Parameters::new(self.name(), whole(), 1, 0)
+        }
+
+        fn most_queries(&self, _: usize) -> u64 {
+            1
+        }
+
+        async fn run<V: Victim, O: Observer>(
+            &self,
+            victim: &V,
+            samples: &Samples,
+            observer: &O,
+        ) -> Result<Vec<Outcome>, AttackError> {
+            run(self, victim, samples, observer).await
+        }
+    }
+
+    impl Search for Waiting {
+        fn judge(&self) -> ObjectiveKind {
+            ObjectiveKind::Margin
+        }
+
+        fn max_batch(&self) -> usize {
+            1
+        }
+
+        async fn search(&self, _: &mut Case) -> Result<(), Stop> {
+            std::future::pending().await
+        }
+    }
+
+    struct Constant;
+
+    impl Victim for Constant {
+        fn input(&self) -> InputSpec {
+            InputSpec {
+                channels: 1,
+                height: 1,
+                width: 1,
+            }
+        }
+
+        fn classes(&self) -> usize {
+            2
+        }
+
+        async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+            let rows = images.dim().0;
+            Ok(Array2::from_shape_fn((rows, 2), |(_, class)| class as f32))
+        }
+
+        async fn gradient(
+            &self,
+            _: Array4<f32>,
+            _: Vec<Objective>,
+        ) -> Result<Gradient, VictimError> {
+            Err(VictimError::Closed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_that_waits_for_no_answer_ends_with_an_error() {
+        let samples = Samples::new(Array4::zeros((1, 1, 1, 1)), vec![1]);
+        let error = Waiting.run(&Constant, &samples, &()).await.unwrap_err();
+        assert!(matches!(error, AttackError::Stalled("waiting")), "{error}");
     }
 }

@@ -147,18 +147,23 @@ impl Smallest {
         outcome.steps_used += other.steps_used;
         outcome.restarts_used += other.restarts_used;
         outcome.zero_gradient |= other.zero_gradient;
+        outcome.non_finite_gradient += other.non_finite_gradient;
     }
 }
 
 /// The smallest radius, in units, whose ball holds the adversarial: at most the one asked for.
 fn reach(checked: &Checked, norm: Norm, unit: f32, asked: u32) -> u32 {
-    let distance = distance(checked, norm);
-    let units = distance.map_or(f32::INFINITY, |distance| (distance / unit).ceil());
-    if units < asked as f32 {
-        (units as u32).max(1)
-    } else {
-        asked
+    let Some(distance) = distance(checked, norm) else {
+        return asked;
+    };
+    let units = (distance / unit).ceil();
+    if units >= asked as f32 {
+        return asked;
     }
+    let units = (units as u32).max(1);
+    // The quotient is rounded: the radius may fall short of the distance.
+    let falls_short = units as f32 * unit < distance;
+    (units + u32::from(falls_short)).min(asked)
 }
 
 /// The adversarial's distance from the clean image.

@@ -127,7 +127,7 @@ impl Search for Spsa {
                 let logits = case.logits(points.collect()).await?;
                 for (pair, direction) in logits.chunks(2).zip(&directions) {
                     let [ahead, behind] = pair else { continue };
-                    let rise = objective.value(ahead) - objective.value(behind);
+                    let rise = objective.score(ahead) - objective.score(behind);
                     if rise.is_finite() {
                         let slope = rise / (2.0 * self.delta * self.pairs as f64);
                         let sums = estimate.iter_mut().zip(direction);

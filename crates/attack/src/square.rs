@@ -327,11 +327,11 @@ impl Search for Square {
         for _ in 0..self.restarts {
             let mut rng = case.restart(self.seed);
             let mut best = self.start(case, &mut rng);
-            let mut margin = objective.value(&case.look(&best).await?);
+            let mut margin = objective.score(&case.look(&best).await?);
             for query in 0..self.queries {
                 let side = self.side(case.input, query);
                 let point = self.proposal(case, &best, side, &mut rng);
-                let value = objective.value(&case.look(&point).await?);
+                let value = objective.score(&case.look(&point).await?);
                 case.stepped();
                 if value > margin {
                     (best, margin) = (point, value);

@@ -1,5 +1,6 @@
 pub mod attack;
 pub mod bench_serve;
+pub mod card;
 pub mod certify;
 pub mod compare;
 pub mod corruptions;

@@ -75,6 +75,7 @@ enum Command {
     Export(commands::export::Args),
     Differentiate(commands::differentiate::Args),
     Info(commands::info::Args),
+    Card(commands::card::Args),
     Predict(commands::predict::Args),
     Attack(commands::attack::Args),
     Evaluate(commands::evaluate::Args),
@@ -110,6 +111,7 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args, output),
         Command::Differentiate(args) => commands::differentiate::run(&args, output),
         Command::Info(args) => commands::info::run(&args, output),
+        Command::Card(args) => commands::card::run(&args, output),
         Command::Predict(args) => commands::predict::run(&args, output),
         Command::Attack(args) => commands::attack::run(&args, output),
         Command::Evaluate(args) => commands::evaluate::run(&args, output),
@@ -124,7 +126,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", output::error_text(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,9 @@
+//! How results and errors are printed, with nothing in them that a terminal would obey.
+
 use std::io::Write;
 
 use anyhow::Result;
-use buckler_onnx::Port;
+use buckler_onnx::{Port, printable, printable_json, printable_lines};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -15,9 +17,9 @@ impl Output {
     /// The value as JSON, or what `text` makes of it for people.
     pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let printed = if self.json {
-            serde_json::to_string_pretty(value)?
+            printable_json(&serde_json::to_string_pretty(value)?).into_owned()
         } else {
-            text(value)
+            printable_lines(&text(value)).into_owned()
         };
         let mut stdout = std::io::stdout().lock();
         match writeln!(stdout, "{}", printed.trim_end()).and_then(|()| stdout.flush()) {
@@ -28,11 +30,15 @@ impl Output {
     }
 }
 
-/// A plain table; columns after the first are aligned to the right.
+/// A plain table of cells of one line each; columns after the first are aligned to the right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
-    table.add_rows(rows);
+    let shown = |cells: Vec<String>| -> Vec<String> {
+        let cells = cells.iter().map(|cell| printable(cell).into_owned());
+        cells.collect()
+    };
+    table.add_rows(rows.into_iter().map(shown));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -50,5 +56,65 @@ pub fn port(port: &Port) -> String {
         .shape
         .as_ref()
         .map_or("[?]".to_owned(), |dims| format!("[{}]", dims.join(", ")));
-    format!("{} {} {shape}", port.name, port.dtype)
+    printable(&format!("{} {} {shape}", port.name, port.dtype)).into_owned()
+}
+
+/// An error with its causes, none of which is said twice.
+pub fn error_text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // Many errors end with their cause, which then follows in the chain as well.
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    printable_lines(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_ends_an_error_is_not_said_again() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let cause = source.to_string();
+        let read = buckler_onnx::Error::Io {
+            path: "card.json".into(),
+            source,
+        };
+        let error = Err::<(), _>(read).context("cannot load m").unwrap_err();
+        assert_eq!(
+            error_text(&error),
+            format!("cannot load m: card.json: {cause}")
+        );
+        let plain = anyhow!("b").context("a");
+        assert_eq!(error_text(&plain), "a: b");
+    }
+
+    #[test]
+    fn nothing_that_is_printed_is_obeyed_by_a_terminal() {
+        assert_eq!(
+            error_text(&anyhow!("file `\u{1b}[2J\u{9b}`\nnext")),
+            "file `\\u{1b}[2J\\u{9b}`\nnext"
+        );
+        let rows = [vec!["a\nb".to_owned(), "\u{202e}c\0".to_owned()]];
+        let text = table(&["x", "y"], rows);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.contains("a\\nb") && text.contains("\\u{202e}c\\0"),
+            "{text}"
+        );
+        let named = Port {
+            name: "a\r\u{1b}c".into(),
+            dtype: "float32".into(),
+            shape: Some(vec!["n\0".into()]),
+        };
+        assert_eq!(port(&named), "a\\r\\u{1b}c float32 [n\\0]");
+    }
 }

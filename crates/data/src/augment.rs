@@ -61,7 +61,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::Split;
+    use crate::{Preprocessing, Split};
 
     fn memory(height: usize, width: usize) -> Dataset {
         let pixels = vec![0; height * width];
@@ -114,7 +114,9 @@ mod tests {
         assert!(message.contains("`random_resized_crop`"), "{message}");
         assert!(message.contains("`toy`"), "{message}");
         let files = vec![(PathBuf::from("a.png"), 0)];
-        let files = Dataset::of_files("folder", Split::Train, vec!["a".into()], 4, files, 0);
+        let preprocessing = Preprocessing::center_crop(4);
+        let classes = vec!["a".into()];
+        let files = Dataset::from_files("folder", Split::Train, classes, preprocessing, files, 0);
         crop.check(&files).unwrap();
     }
 

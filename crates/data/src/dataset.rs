@@ -1,3 +1,5 @@
+//! Labelled images of one shape.
+mod files;
 mod numbers;
 
 use std::{
@@ -7,14 +9,15 @@ use std::{
 
 use rand_chacha::ChaCha8Rng;
 
-pub(crate) use self::numbers::{in_threads, unit};
-use crate::{Augmentation, DataError, Split, augment::Placement, decode};
+pub use self::files::Skipped;
+pub(crate) use self::numbers::{byte, in_threads, unit};
+use crate::{Augmentation, DataError, Preprocessing, Split, augment::Placement, image_file};
 
 /// Labelled images of one shape: as bytes in memory, or in files that are decoded when they are asked for.
 ///
 /// Every label is the index of a class, and every image in memory has `channels * height * width` bytes:
 /// [`Dataset::new`] checks it once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     name: String,
     split: Split,
@@ -26,12 +29,12 @@ pub struct Dataset {
 }
 
 /// Where the images are; as many as there are labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Images {
     /// `[len, channels, height, width]`, row-major.
     Memory(Vec<u8>),
-    /// One file per image, of any size; the shape is that of the view of it.
-    Files(Vec<PathBuf>),
+    /// One file per image, of any size; the shape is that of the pixels made of it.
+    Files(Vec<PathBuf>, Preprocessing),
 }
 
 impl Dataset {
@@ -100,12 +103,12 @@ impl Dataset {
         })
     }
 
-    /// Image files with the class of each, seen as RGB of `side` x `side`.
-    pub(crate) fn of_files(
+    /// Image files with the class of each.
+    pub(crate) fn from_files(
         name: impl Into<String>,
         split: Split,
         classes: Vec<String>,
-        side: usize,
+        preprocessing: Preprocessing,
         files: Vec<(PathBuf, u16)>,
         ignored: usize,
     ) -> Self {
@@ -114,8 +117,8 @@ impl Dataset {
             name: name.into(),
             split,
             classes,
-            shape: [3, side, side],
-            images: Images::Files(files),
+            shape: preprocessing.shape(),
+            images: Images::Files(files, preprocessing),
             labels,
             ignored,
         }
@@ -191,12 +194,21 @@ impl Dataset {
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.images {
             Images::Memory(_) => None,
-            Images::Files(files) => files.get(index).map(PathBuf::as_path),
+            Images::Files(files, _) => files.get(index).map(PathBuf::as_path),
         }
     }
 
-    /// Image `index` as bytes, `[channels, height, width]`. A file is decoded anew each time: its shorter side is
-    /// scaled to 256/224 of the image size (bilinear, antialiased) and the centre cut out, as is usual in testing.
+    /// What turns the files into pixels, or `None` when the images are in memory.
+    pub fn preprocessing(&self) -> Option<&Preprocessing> {
+        match &self.images {
+            Images::Memory(_) => None,
+            Images::Files(_, preprocessing) => Some(preprocessing),
+        }
+    }
+
+    /// Image `index` as bytes, `[channels, height, width]`. A file is decoded again each time, as
+    /// [`Dataset::preprocessing`] says; its pixels are rounded to the nearest byte, where [`Dataset::to_f32`] keeps the
+    /// precision of files with 16 bits.
     ///
     /// # Errors
     /// When there are not that many images, or the file cannot be decoded.
@@ -209,30 +221,42 @@ impl Dataset {
                     .and_then(|start| pixels.get(start..start.checked_add(length)?))
                     .map(Cow::Borrowed)
             }
-            Images::Files(files) => match files.get(index) {
-                Some(path) => Some(Cow::Owned(decode::plain(path, self.height())?)),
+            Images::Files(files, preprocessing) => match files.get(index) {
+                Some(path) => {
+                    let pixels = image_file::plain(path, preprocessing)?;
+                    Some(Cow::Owned(pixels.iter().copied().map(byte).collect()))
+                }
                 None => None,
             },
         };
         image.ok_or_else(|| self.no_such(index))
     }
 
-    /// Appends image `index`, augmented by what `rng` decides, to `out`, which stays as it is when that fails.
-    pub(crate) fn augmented<T: Copy + Default>(
+    /// Appends image `index`, augmented by what `rng` decides, to `out`, which stays as it is when that fails. Values
+    /// are in `[0, 1]`.
+    pub(crate) fn augmented(
         &self,
         index: usize,
         augmentation: &Augmentation,
         rng: &mut ChaCha8Rng,
-        convert: impl Fn(u8) -> T,
-        out: &mut Vec<T>,
+        out: &mut Vec<f32>,
     ) -> Result<(), DataError> {
-        let image = match self.path(index) {
-            Some(path) if augmentation.random_resized_crop => {
-                Cow::Owned(decode::random_crop(path, self.height(), rng)?)
+        let shape = self.shape;
+        match &self.images {
+            Images::Memory(_) => {
+                let image = self.image(index)?;
+                Placement::draw(augmentation, shape, rng).write(&image, shape, unit, out);
             }
-            _ => self.image(index)?,
-        };
-        Placement::draw(augmentation, self.shape, rng).write(&image, self.shape, convert, out);
+            Images::Files(files, preprocessing) => {
+                let path = files.get(index).ok_or_else(|| self.no_such(index))?;
+                let image = match augmentation.random_resized_crop {
+                    true => image_file::random_crop(path, preprocessing, rng)?,
+                    false => image_file::plain(path, preprocessing)?,
+                };
+                let pixels = image.as_slice().unwrap_or_default();
+                Placement::draw(augmentation, shape, rng).write(pixels, shape, |value| value, out);
+            }
+        }
         Ok(())
     }
 
@@ -245,7 +269,7 @@ impl Dataset {
         let length = self.image_len();
         match &mut self.images {
             Images::Memory(pixels) => pixels.truncate(n * length),
-            Images::Files(files) => files.truncate(n),
+            Images::Files(files, _) => files.truncate(n),
         }
         self
     }
@@ -268,7 +292,9 @@ impl Dataset {
         let length = self.image_len();
         let images = match &mut self.images {
             Images::Memory(pixels) => Images::Memory(pixels.split_off(kept * length)),
-            Images::Files(files) => Images::Files(files.split_off(kept)),
+            Images::Files(files, preprocessing) => {
+                Images::Files(files.split_off(kept), *preprocessing)
+            }
         };
         Ok(Self {
             name: self.name.clone(),

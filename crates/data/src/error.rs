@@ -1,3 +1,4 @@
+//! Why data could not be loaded, addressed or shown.
 use std::{
     any::Any,
     io,
@@ -74,10 +75,7 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// An image file could not be decoded.
-    #[error(
-        "image `{}` cannot be used: {reason}. Repair or remove it, or train with `--skip-broken` to leave such images out",
-        .path.display()
-    )]
+    #[error("image file `{}`: {reason}", .path.display())]
     Image {
         /// The file.
         path: PathBuf,
@@ -157,7 +155,17 @@ pub enum DataError {
         /// The largest number allowed.
         max: usize,
     },
-    /// What should be corrupted is no image.
+    /// Images cannot be brought to what is asked for.
+    #[error("preprocessing of images: {what} is {found}, expected {expected}")]
+    Preprocessing {
+        /// The part that is wrong.
+        what: String,
+        /// Its value.
+        found: String,
+        /// What it has to be.
+        expected: String,
+    },
+    /// What should be corrupted is not an image.
     #[error("image to corrupt: {what} is {found}, expected {expected}")]
     NotAnImage {
         /// The part that is wrong.

@@ -1,3 +1,6 @@
+//! Image files in one directory for each class.
+mod order;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -6,8 +9,9 @@ use std::{
 use image::ImageFormat;
 use rand::seq::SliceRandom;
 
+use self::order::natural;
 use crate::{
-    DataError, Dataset, Split,
+    DataError, Dataset, Preprocessing, Split,
     error::io_error,
     stream::{Purpose, stream},
 };
@@ -17,27 +21,34 @@ pub const DEFAULT_IMAGE_SIZE: usize = 224;
 /// The most rows and columns that the images of a folder can be scaled to.
 pub const MAX_IMAGE_SIZE: usize = 1024;
 const MAX_CLASSES: usize = 1 << 16;
+/// The formats of files that are images.
+const READ: [ImageFormat; 5] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::WebP,
+    ImageFormat::Bmp,
+    ImageFormat::Gif,
+];
 
 /// Finds one split of a data set in the layout of ImageNet: `dir/train/CLASS/*` to learn from, `dir/val/CLASS/*`, or
-/// else `dir/test/CLASS/*`, to report on. The images are RGB of `side` x `side`; they are decoded when they are asked
-/// for, see [`Dataset::image`].
+/// else `dir/test/CLASS/*`, to report on. The images are decoded when they are asked for, and brought to the shape that
+/// `preprocessing` says.
 ///
-/// The classes are the directories in the order of their names. PNG, JPEG, WebP, BMP and GIF files are images; hidden
-/// entries are passed over, everything else is counted by [`Dataset::ignored`]. The order of the images is shuffled, the
-/// same way each time, so that the beginning and the end of the data set are mixtures of all classes.
+/// The classes are the directories in natural order: numbers in names count as numbers, `2` before `10`. PNG, JPEG, WebP,
+/// BMP and GIF files are images; hidden entries are passed over, everything else is counted by [`Dataset::ignored`]. The
+/// order of the images is shuffled, the same way each time, so that the beginning and the end of the data set are
+/// mixtures of all classes.
 ///
 /// # Errors
-/// When `side` is 0 or more than [`MAX_IMAGE_SIZE`], a directory is missing or cannot be read, there is no class or one
-/// without images, or the directories for training and testing have different classes.
-pub fn folder(dir: &Path, split: Split, side: usize) -> Result<Dataset, DataError> {
-    if !(1..=MAX_IMAGE_SIZE).contains(&side) {
-        return Err(DataError::OutOfRange {
-            what: "image size",
-            value: side,
-            min: 1,
-            max: MAX_IMAGE_SIZE,
-        });
-    }
+/// When the shape is neither grey nor RGB, a side is 0 or more than [`MAX_IMAGE_SIZE`], `crop_pct` is not in `(0, 1]`, a
+/// directory is missing or cannot be read, there is no class or one without images, or the directories for training and
+/// testing have different classes.
+pub fn folder(
+    dir: &Path,
+    split: Split,
+    preprocessing: Preprocessing,
+) -> Result<Dataset, DataError> {
+    preprocessing.check()?;
     let train = Some(dir.join("train")).filter(|path| path.is_dir());
     let test = ["val", "test"]
         .map(|name| dir.join(name))
@@ -67,15 +78,20 @@ pub fn folder(dir: &Path, split: Split, side: usize) -> Result<Dataset, DataErro
         files.extend(images.into_iter().map(|path| (path, label)));
     }
     files.shuffle(&mut stream(0, Purpose::Files, 0));
-    Ok(Dataset::of_files(
-        "folder", split, classes, side, files, ignored,
+    Ok(Dataset::from_files(
+        "folder",
+        split,
+        classes,
+        preprocessing,
+        files,
+        ignored,
     ))
 }
 
 fn missing(dir: &Path, split: Split) -> DataError {
     let (problem, remedy) = match split {
         _ if !dir.is_dir() => (
-            "is no directory",
+            "is not a directory",
             "name one that holds `train/CLASS/*` and `val/CLASS/*`",
         ),
         Split::Train => (
@@ -94,7 +110,7 @@ fn missing(dir: &Path, split: Split) -> DataError {
     }
 }
 
-/// The names of the classes in `dir`, sorted.
+/// The names of the classes in `dir`, in natural order.
 fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
     let refuse = |problem: String, remedy| DataError::Folder {
         path: dir.to_owned(),
@@ -123,7 +139,10 @@ fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
             format!("has {count} classes, more than {MAX_CLASSES}"),
             "merge some",
         )),
-        _ => Ok(classes),
+        _ => {
+            classes.sort_unstable_by(|a, b| natural(a, b));
+            Ok(classes)
+        }
     }
 }
 
@@ -142,7 +161,7 @@ fn compare(
         .count();
     let (lacking, has, class) = match (classes.get(position), others.get(position)) {
         (None, None) => return Ok(()),
-        (Some(a), Some(b)) if a < b => (other_dir, dir, a),
+        (Some(a), Some(b)) if natural(a, b).is_lt() => (other_dir, dir, a),
         (Some(a), None) => (other_dir, dir, a),
         (_, Some(b)) => (dir, other_dir, b),
     };
@@ -159,7 +178,9 @@ fn images(dir: &Path, ignored: &mut usize) -> Result<Vec<PathBuf>, DataError> {
     let all = images.len();
     images.retain(|path| {
         let format = ImageFormat::from_path(path);
-        format.is_ok_and(|format| format.reading_enabled()) && !path.is_dir()
+        // Links to nothing stay, to be found broken; pipes and devices would be waited for.
+        let readable = path.metadata().map_or(true, |metadata| metadata.is_file());
+        format.is_ok_and(|format| READ.contains(&format)) && readable
     });
     *ignored += all - images.len();
     Ok(images)

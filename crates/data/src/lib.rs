@@ -4,6 +4,9 @@
 //! [`Dataset`], whose images lie in memory as bytes or in files that are decoded when they are asked for. Data sets that
 //! are published are downloaded once when nobody says where they are.
 //!
+//! There is one way from a file to pixels: [`decode`] reads it, and [`Picture::prepare`] brings it to the shape that a
+//! [`Preprocessing`] says. Data sets of files go it as predictions do.
+//!
 //! To learn, a [`Loader`] walks through the shuffled images in threads of its own and hands out augmented batches of
 //! numbers in `[0, 1]`; to measure, [`gather`] reads images as they are, and [`corrupted`] makes a test set of what
 //! weather, cameras and files do to them. All randomness comes from a seed: the same
@@ -41,13 +44,14 @@ mod batch;
 mod cifar;
 mod corruption;
 mod dataset;
-mod decode;
 mod digits;
 mod error;
 mod fetch;
 mod folder;
+mod image_file;
 mod loader;
 mod mnist;
+mod picture;
 mod preprocessing;
 mod preview;
 mod source;
@@ -61,12 +65,13 @@ pub use corruption::{
     Corruption, CorruptionFamily, LARGEST_SIDE, ParseCorruptionError, SMALLEST_SIDE, Severity,
     corrupt, corrupted,
 };
-pub use dataset::Dataset;
+pub use dataset::{Dataset, Skipped};
 pub use digits::{MAX_DIGITS, digits};
 pub use error::DataError;
 pub use folder::{DEFAULT_IMAGE_SIZE, MAX_IMAGE_SIZE, folder};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use mnist::mnist;
+pub use picture::{ImageError, ImageLimits, ImageNote, Picture, Prepared, decode, encode_png};
 pub use preprocessing::{Grey, Preprocessing, Resize};
 pub use preview::{corruption_sheet, sample_sheet, write_corruption_preview, write_preview};
 pub use source::{DataSource, LoadOptions};

@@ -13,9 +13,7 @@ use std::{
 };
 
 pub use self::batches::Batches;
-use crate::{
-    Augmentation, DataError, Dataset, dataset::unit, epoch_order, stream::augmentation_stream,
-};
+use crate::{Augmentation, DataError, Dataset, epoch_order, stream::augmentation_stream};
 
 /// More would read faster than a disk can.
 const USUAL_WORKERS: usize = 8;
@@ -169,7 +167,7 @@ impl Work {
         let mut rng = augmentation_stream(self.config.seed, self.epoch, index);
         let augmentation = &self.config.augmentation;
         self.dataset
-            .augmented(index, augmentation, &mut rng, unit, &mut batch.images)?;
+            .augmented(index, augmentation, &mut rng, &mut batch.images)?;
         batch.labels.push(i64::from(label));
         batch.indices.push(index);
         Ok(())

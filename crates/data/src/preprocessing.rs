@@ -1,4 +1,5 @@
 //! What turns a decoded image into the pixels that a model takes. Training, evaluation, prediction and serving share it.
+use crate::{DataError, MAX_IMAGE_SIZE};
 
 /// From an image of any size and kind to `[channels, height, width]` in `[0, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +42,39 @@ impl Preprocessing {
             crop_pct: 0.875,
             ..Self::new([3, side, side])
         }
+    }
+
+    /// That a data set can be made with it.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let wrong = |what: &str, found: String, expected: String| DataError::Preprocessing {
+            what: what.to_owned(),
+            found,
+            expected,
+        };
+        if self.channels != 1 && self.channels != 3 {
+            return Err(wrong(
+                "the number of channels",
+                self.channels.to_string(),
+                "1 (grey) or 3 (RGB)".to_owned(),
+            ));
+        }
+        for (what, side) in [("the height", self.height), ("the width", self.width)] {
+            if !(1..=MAX_IMAGE_SIZE).contains(&side) {
+                return Err(wrong(
+                    what,
+                    side.to_string(),
+                    format!("1 to {MAX_IMAGE_SIZE}"),
+                ));
+            }
+        }
+        if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
+            return Err(wrong(
+                "crop_pct",
+                self.crop_pct.to_string(),
+                "a number in (0, 1]".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// `[channels, height, width]`.

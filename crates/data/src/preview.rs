@@ -7,7 +7,7 @@ use image::RgbImage;
 
 pub use self::corruptions::{corruption_sheet, write_corruption_preview};
 use self::sheet::{Grid, usual_scale, write_png};
-use crate::{Augmentation, DataError, Dataset, stream::augmentation_stream};
+use crate::{Augmentation, DataError, Dataset, dataset::byte, stream::augmentation_stream};
 
 /// A sheet of examples: one row per class in the order of the classes, in it the first `per_class` images of the class,
 /// every pixel enlarged to `scale` x `scale`. Where a class has fewer images, the cell stays black. With an
@@ -34,8 +34,8 @@ pub fn sample_sheet(
         {
             let mut image = Vec::new();
             let mut rng = augmentation_stream(0, 0, index);
-            dataset.augmented(index, &augmentation, &mut rng, |byte| byte, &mut image)?;
-            row.push(image);
+            dataset.augmented(index, &augmentation, &mut rng, &mut image)?;
+            row.push(image.into_iter().map(byte).collect());
         }
     }
     Ok(grid.sheet(&cells))
@@ -129,11 +129,11 @@ mod tests {
         for index in 0..4 {
             let rng = &mut augmentation_stream(0, 0, index);
             let mut image = vec![];
-            data.augmented(index, &augmentation, rng, |byte| byte, &mut image)
+            data.augmented(index, &augmentation, rng, &mut image)
                 .unwrap();
-            for (at, byte) in (0u32..).zip(image) {
+            for (at, value) in (0u32..).zip(image) {
                 let (x, y) = (2 + 5 * index as u32 + at % 3, 2 + at / 3);
-                assert_eq!(sheet.get_pixel(x, y).0, [byte; 3]);
+                assert_eq!(sheet.get_pixel(x, y).0, [byte(value); 3]);
             }
         }
         let wide = Augmentation {

@@ -1,3 +1,4 @@
+//! A data set as a user names it.
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -5,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    DEFAULT_IMAGE_SIZE, DataError, Dataset, Split, cifar10, cifar100, digits,
+    DEFAULT_IMAGE_SIZE, DataError, Dataset, Preprocessing, Split, cifar10, cifar100, digits,
     fetch::{self, Published},
     folder, mnist,
 };
@@ -44,16 +45,20 @@ pub enum DataSource {
 }
 
 /// What to load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LoadOptions {
     /// The number of images: `digits` draws that many (6000 for training and 1000 for testing when not given); of a
     /// data set in files the first that many are taken (all when not given).
     pub size: Option<usize>,
     /// What `digits` are drawn from. Data sets in files do not depend on it.
     pub seed: u64,
-    /// Rows and columns of the images of a `folder`, [`DEFAULT_IMAGE_SIZE`] when not given. The other data sets have
-    /// the size that they have, and no other may be asked for.
+    /// Rows and columns of the images of a `folder`, [`DEFAULT_IMAGE_SIZE`] when not given: RGB, prepared as
+    /// [`Preprocessing::center_crop`] says. The other data sets have the size that they have, and no other may be asked
+    /// for.
     pub image_size: Option<usize>,
+    /// What turns the files of a `folder` into pixels, such as that of the model that is to see them; `image_size` is
+    /// not looked at then. The other data sets have the pixels that they have.
+    pub preprocessing: Option<Preprocessing>,
 }
 
 impl DataSource {
@@ -96,7 +101,9 @@ impl DataSource {
                 cifar100(&locate(Published::cifar100(), dir)?, split)?
             }
             DataSource::Folder { dir } => {
-                folder(dir, split, options.image_size.unwrap_or(DEFAULT_IMAGE_SIZE))?
+                let side = options.image_size.unwrap_or(DEFAULT_IMAGE_SIZE);
+                let usual = Preprocessing::center_crop(side);
+                folder(dir, split, options.preprocessing.unwrap_or(usual))?
             }
         };
         Ok(match options.size {

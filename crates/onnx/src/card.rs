@@ -1,14 +1,36 @@
+//! The card of a model: what it is, how it takes images, how it was made and what was measured on it.
+mod check;
+mod error;
+mod file;
+mod keys;
+mod nearest;
+mod normalization;
+mod parse;
+mod reference;
+mod template;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    error::CardError,
+    normalization::{Normalization, NormalizationError},
+};
+
+/// Bytes of a card: 50 000 classes with names of eighty letters fit.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Channels of an image.
+const MAX_CHANNELS: usize = 4;
+
 /// What a model is, how it was made and what was measured on it.
 ///
 /// Stored as JSON in the ONNX `metadata_props` under [`Card::KEY`] (without `sha256`, which cannot be inside the file
-/// that it covers), and beside the model as `card.json`.
+/// that it covers), and beside the model as `card.json`. Both are read by [`Card::parse`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Card {
     /// The model's name, such as `mnist-he`.
     pub name: String,
@@ -44,7 +66,7 @@ impl Card {
 /// The `image` input: `[batch, channels, height, width]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Input {
     /// 1 for grey, 3 for RGB.
     pub channels: usize,
@@ -61,16 +83,6 @@ pub struct Input {
     /// From the tensor in `[0, 1]` to what the graph takes; absent where the graph takes `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
-}
-
-/// `(x - mean) / std`, for graphs that do not do so themselves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Normalization {
-    /// One for each channel, or one for all.
-    pub mean: Vec<f32>,
-    /// One for each channel, or one for all; positive.
-    pub std: Vec<f32>,
 }
 
 /// Order of the channels of a colour image.
@@ -94,7 +106,7 @@ impl ChannelOrder {
 /// From an encoded image to a tensor in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Preprocessing {
     /// How an image of another size is brought to the model's.
     pub resize: Resize,
@@ -193,7 +205,7 @@ impl From<Color> for String {
 /// The last layer of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Head {
     /// A plain linear layer with a bias.
     Linear,
@@ -213,7 +225,7 @@ pub enum Head {
 /// How the weights came about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Training {
     /// The recipe's name.
     pub recipe: String,
@@ -238,7 +250,7 @@ pub struct Training {
 /// One measured accuracy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Measurement {
     /// Data set and split, such as `mnist/test`.
     pub data: String,

@@ -6,11 +6,11 @@ use crate::{
     model::is_onnx_domain,
     order::label,
     proto::{
-        GraphProto, TensorProto, ValueInfoProto,
+        GraphProto, ValueInfoProto,
         tensor_shape_proto::{Dimension, dimension},
         type_proto,
     },
-    rename,
+    rename, reshape,
     shape::{self, Dim, Facts},
 };
 
@@ -204,31 +204,13 @@ fn simplify_reshapes(graph: &mut GraphProto) {
         let nodes = graph.node.iter();
         nodes
             .map(|node| {
-                match (
-                    node.op_type.as_str(),
-                    node.input.as_slice(),
-                    node.output.first(),
-                ) {
-                    ("Reshape", [data, _], Some(output)) => {
-                        reshape_target(facts.shape(data)?, facts.shape(output)?)
-                    }
-                    _ => None,
-                }
+                let (data, _) = reshape::inputs(node)?;
+                let output = node.output.first()?;
+                reshape_target(facts.shape(data)?, facts.shape(output)?)
             })
             .collect()
     };
-    let mut taken = edit::names(graph);
-    for (node, target) in graph.node.iter_mut().zip(targets) {
-        let Some(target) = target else { continue };
-        let name = edit::fresh(&mut taken, "shape");
-        graph
-            .initializer
-            .push(TensorProto::int64s(&name, &[target.len() as i64], &target));
-        node.input.truncate(1);
-        node.input.push(name);
-        node.attribute
-            .retain(|attribute| attribute.name != "allowzero");
-    }
+    reshape::retarget(graph, targets);
 }
 
 fn reshape_target(from: &[Dim], to: &[Dim]) -> Option<Vec<i64>> {

@@ -2,7 +2,7 @@ use std::{fmt, io, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::Model;
+use crate::{CardError, Model};
 
 /// What can be wrong with an ONNX file, or stand in the way of editing or differentiating it.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,10 @@ pub enum Error {
     /// The graph cannot be brought into clean form.
     #[error("cannot clean the exported graph: {0}")]
     Clean(String),
-    /// JSON inside the metadata, or a card, could not be understood.
+    /// A card says what a card cannot say.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// JSON inside the metadata could not be understood.
     #[error("{what}: {source}")]
     Json {
         /// Where the JSON lies.

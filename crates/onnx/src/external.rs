@@ -32,26 +32,30 @@ pub(crate) fn location(tensor: &TensorProto) -> &str {
     entry(tensor, "location").unwrap_or_default()
 }
 
-/// Reads the tensors that lie in files of the model's directory, those of nodes and their subgraphs included.
+/// Reads the tensors that lie in files beside the model, those of nodes and their subgraphs included.
+///
+/// The files are looked for in the directory of `model`, and where that is a symbolic link, as in the cache of Hugging Face, in the
+/// directories that it leads to. Of links among the files the target has to lie in one of these directories.
 ///
 /// No more is read than the tensors' shapes say, and no byte of a file twice. The key `checksum`, which is that of a whole file,
 /// is not compared.
 ///
 /// # Errors
-/// [`Error::ExternalData`] when a location is not below the directory, a file is not there or too short, or a length contradicts
+/// [`Error::ExternalData`] when a location is not below the directories, a file is not there or too short, or a length contradicts
 /// the shape; [`Error::Tensor`] when the shape contradicts itself.
-pub(crate) fn load(graph: &mut GraphProto, directory: &Path) -> Result<(), Error> {
-    // The path of a file without a directory in front.
-    let here = directory.as_os_str().is_empty();
+pub(crate) fn load(graph: &mut GraphProto, model: &Path) -> Result<(), Error> {
     let mut files = Files {
-        directory: if here { Path::new(".") } else { directory },
+        model,
+        directories: Vec::new(),
         files: HashMap::new(),
     };
     files.graph(graph)
 }
 
 struct Files<'a> {
-    directory: &'a Path,
+    model: &'a Path,
+    /// Where files may lie, without symbolic links; empty as long as none was looked for.
+    directories: Vec<PathBuf>,
     /// By path, without symbolic links.
     files: HashMap<PathBuf, Part>,
 }
@@ -156,8 +160,8 @@ impl Files<'_> {
         Ok(elements)
     }
 
-    /// The file at a location, which has to be below the model's directory.
-    fn path(&self, location: &str) -> Result<PathBuf, String> {
+    /// The file at a location, which has to be below one of the directories.
+    fn path(&mut self, location: &str) -> Result<PathBuf, String> {
         let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if location.is_empty() {
             return Err(format!("the path of the file is missing; {REMEDY}"));
@@ -167,22 +171,55 @@ impl Files<'_> {
                 "the path has to be relative and to stay inside the model's directory; {REMEDY}"
             ));
         }
-        let directory = self.directory.canonicalize().map_err(unreadable)?;
-        let path = directory
-            .join(location)
-            .canonicalize()
-            .map_err(unreadable)?;
-        if !path.starts_with(&directory) {
-            return Err(
-                "a symbolic link leads out of the model's directory; copy the file itself there"
-                    .into(),
-            );
+        if self.directories.is_empty() {
+            self.directories = directories(self.model).map_err(unreadable)?;
         }
-        if !path.is_file() {
-            return Err(format!("it is no ordinary file; {REMEDY}"));
+        let mut missing = io::Error::from(io::ErrorKind::NotFound);
+        for directory in &self.directories {
+            let path = match directory.join(location).canonicalize() {
+                Ok(path) => path,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    missing = error;
+                    continue;
+                }
+                Err(error) => return Err(unreadable(error)),
+            };
+            if !self.directories.iter().any(|own| path.starts_with(own)) {
+                return Err(
+                    "a symbolic link leads out of the model's directory; copy the file itself there"
+                        .into(),
+                );
+            }
+            if !path.is_file() {
+                return Err(format!("it is not an ordinary file; {REMEDY}"));
+            }
+            return Ok(path);
         }
-        Ok(path)
+        Err(unreadable(missing))
     }
+}
+
+/// Links that are followed from one to the next, as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// The directory of a model's path, and those that it leads to where it is a symbolic link.
+fn directories(model: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut directories = Vec::new();
+    let mut path = model.to_owned();
+    for _ in 0..MAX_LINKS {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        // The path of a file without a directory in front.
+        let here = directory.as_os_str().is_empty();
+        let directory = if here { Path::new(".") } else { directory };
+        let found = directory.canonicalize()?;
+        let Ok(target) = fs::read_link(&path) else {
+            directories.push(found);
+            break;
+        };
+        path = found.join(target);
+        directories.push(found);
+    }
+    Ok(directories)
 }
 
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {

@@ -2,7 +2,8 @@ use std::collections::HashSet;
 
 use crate::{
     Model, edit,
-    proto::{GraphProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
+    proto::{GraphProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
+    reshape,
     shape::{self, Dim, Facts},
 };
 
@@ -34,43 +35,45 @@ pub fn free_batch(model: &Model) -> Option<(Model, usize)> {
 }
 
 fn free_reshapes(graph: &mut GraphProto, batch: u64) {
-    let targets: Vec<Option<Vec<i64>>> = {
+    let targets = {
         let facts = Facts::of(graph);
         let nodes = graph.node.iter();
         nodes
-            .map(|node| match node.input.as_slice() {
-                [data, target] if node.op_type == "Reshape" => {
-                    let target = facts.stored(target)?.to_i64s()?;
-                    freed(facts.shape(data)?, target, batch)
-                }
-                _ => None,
+            .map(|node| {
+                let (data, target) = reshape::inputs(node)?;
+                let target = facts.stored(target)?.to_i64s()?;
+                freed(
+                    facts.shape(data)?,
+                    target,
+                    batch,
+                    reshape::keeps_zeros(node),
+                )
             })
             .collect()
     };
-    let mut taken = edit::names(graph);
-    for (node, target) in graph.node.iter_mut().zip(targets) {
-        let (Some(target), [_, shape]) = (target, node.input.as_mut_slice()) else {
-            continue;
-        };
-        *shape = edit::fresh(&mut taken, "shape");
-        let tensor = TensorProto::int64s(shape, &[target.len() as i64], &target);
-        graph.initializer.push(tensor);
-    }
+    reshape::retarget(graph, targets);
 }
 
-/// The target of a `Reshape` without the batch that it repeats.
-fn freed(data: &[Dim], mut target: Vec<i64>, batch: u64) -> Option<Vec<i64>> {
+/// The target of a `Reshape` without the batch that it repeats, alone or as a factor of its first size. With `zeros` the target's
+/// own zeros are sizes, beside which none can stand for the batch.
+fn freed(data: &[Dim], mut target: Vec<i64>, batch: u64, zeros: bool) -> Option<Vec<i64>> {
     let open = target.contains(&-1);
+    let keeps = data.first()? == &Dim::Known(batch);
     let first = target.first_mut()?;
-    if u64::try_from(*first) != Ok(batch) {
+    let size = u64::try_from(*first).ok().filter(|size| *size > 0)?;
+    let factor = match (size == batch, keeps) {
+        (true, true) => 0,
+        (true, false) => -1,
+        // Heads or windows that are taken into the batch.
+        (false, true) if size.checked_rem(batch) == Some(0) => -1,
+        (false, _) => return None,
+    };
+    if factor == -1 && open {
         return None;
     }
-    *first = match data.first()? {
-        Dim::Known(size) if *size == batch => 0,
-        _ if open => return None,
-        _ => -1,
-    };
-    Some(target)
+    *first = factor;
+    let own_zeros = target.iter().skip(1).any(|size| *size == 0);
+    (!(zeros && own_zeros)).then_some(target)
 }
 
 fn symbols(graph: &GraphProto) -> HashSet<String> {

@@ -13,7 +13,6 @@ mod atomic;
 mod attribute;
 mod bound;
 mod card;
-mod card_file;
 mod clean;
 mod contradiction;
 mod differentiate;
@@ -34,8 +33,10 @@ mod objective;
 mod ops;
 mod order;
 mod prepare;
+mod printable;
 pub mod proto;
 mod rename;
+mod reshape;
 mod shape;
 mod summary;
 mod tensor;
@@ -49,8 +50,8 @@ mod reference;
 pub use atomic::write_atomic;
 pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
 pub use card::{
-    Card, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization, Preprocessing,
-    Resize, Training,
+    Card, CardError, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization,
+    NormalizationError, Preprocessing, Resize, Training,
 };
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
@@ -62,5 +63,6 @@ pub use interface::Layout;
 pub use model::Model;
 pub use ops::operators;
 pub use prepare::without_softmax;
+pub use printable::{printable, printable_json, printable_lines};
 pub use shape::Dim;
 pub use summary::{Port, Summary};

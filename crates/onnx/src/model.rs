@@ -15,6 +15,9 @@ const LARGEST: usize = i32::MAX as usize;
 /// Oldest IR version that goes with the emitted operator set.
 const IR_VERSION: i64 = 8;
 
+/// Where a card in the metadata comes from.
+const CARD_INSIDE: &str = "the card inside the model (metadata `buckler.card`)";
+
 /// A checked ONNX model.
 ///
 /// It holds a graph, every stored tensor has as many elements as its shape says, every tensor that a node reads has exactly one
@@ -27,10 +30,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads and checks a file, and with it the files beside it in which tensors are stored.
+    /// Reads and checks a file, and with it the files beside it in which tensors are stored; where the file is a symbolic link, also
+    /// those beside its target.
     ///
     /// # Errors
-    /// When a file cannot be read, or is not below the model's directory, and as [`Model::from_bytes`].
+    /// When a file cannot be read, or is not below these directories, and as [`Model::from_bytes`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|source| Error::Io {
@@ -39,7 +43,7 @@ impl Model {
         })?;
         let mut header = decode(Bytes::from(bytes))?;
         if let Some(graph) = &mut header.graph {
-            external::load(graph, path.parent().unwrap_or(Path::new("")))?;
+            external::load(graph, path)?;
         }
         Self::from_proto(header)
     }
@@ -122,19 +126,19 @@ impl Model {
         let Some(json) = self.metadata(Card::KEY) else {
             return Ok(None);
         };
-        let card = serde_json::from_str(json).map_err(|source| json_error(Card::KEY, source))?;
-        Ok(Some(card))
+        Ok(Some(Card::parse(json, CARD_INSIDE)?))
     }
 
     /// Puts a card into the metadata, without its checksums: a file cannot hold its own.
     ///
     /// # Errors
-    /// When the card holds a number that JSON cannot.
+    /// When the card is one that could not be read again ([`Card::check`]).
     pub fn set_card(&mut self, card: &Card) -> Result<(), Error> {
         let inside = Card {
             sha256: Default::default(),
             ..card.clone()
         };
+        inside.check(CARD_INSIDE)?;
         let json =
             serde_json::to_string(&inside).map_err(|source| json_error(Card::KEY, source))?;
         self.set_metadata(Card::KEY, &json);

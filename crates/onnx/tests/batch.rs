@@ -3,7 +3,7 @@
 
 mod reference;
 
-use buckler_onnx::{Dim, Model, differentiate, free_batch, without_softmax};
+use buckler_onnx::{Dim, Model, differentiate, free_batch, proto::AttributeProto, without_softmax};
 use reference::{
     net::{Net, Random, check},
     run,
@@ -46,6 +46,64 @@ fn rows_together_give_what_they_give_alone() {
         }
         check(&free, &image, 2);
     }
+}
+
+/// As torch's newer exporter writes them: every `Reshape` takes zeros as sizes, and attention folds its heads into the batch.
+fn exported_by_torch(batch: usize) -> Model {
+    let mut net = Net::fixed([batch, 2, 4, 4], 3);
+    let rows = batch as i64;
+    let zeros = || [AttributeProto::int("allowzero", 1)];
+    let heads = net.ints(&[2 * rows, 4, 4]);
+    let x = net.op("Reshape", &["image", &heads], zeros());
+    let x = net.op("MatMul", &[&x, &x], []);
+    let apart = net.ints(&[rows, 2, 16]);
+    let x = net.op("Reshape", &[&x, &apart], zeros());
+    let x = net.op("Tanh", &[&x], []);
+    let flat = net.ints(&[rows, 32]);
+    let x = net.op("Reshape", &[&x, &flat], zeros());
+    let weight = net.weights(&[32, 3]);
+    let logits = net.op("MatMul", &[&x, &weight], []);
+    net.finish(&logits, Some(&[Dim::Known(batch as u64), Dim::Known(3)]))
+}
+
+#[test]
+fn reshapes_that_take_zeros_as_sizes_are_freed_too() {
+    for batch in [1, 3] {
+        let model = exported_by_torch(batch);
+        let (free, size) = free_batch(&model).unwrap();
+        assert_eq!(size, batch);
+        let output = &model.graph().output[0].name;
+        let image = Random::new(2).tensor(&[6, 2, 4, 4], 0.0, 1.0);
+        let together = &run(free.graph(), &[("image", image.clone())])[output];
+        for (part, expected) in image
+            .data
+            .chunks(32 * batch)
+            .zip(together.data.chunks(3 * batch))
+        {
+            let part = Tensor::new(&[batch, 2, 4, 4], part.to_vec());
+            assert_eq!(
+                run(model.graph(), &[("image", part)])[output].data,
+                expected
+            );
+        }
+        check(&free, &image, 2);
+    }
+}
+
+#[test]
+fn nodes_of_other_domains_are_left_alone() {
+    let mut proto = exported_by_torch(1).to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    for node in graph
+        .node
+        .iter_mut()
+        .filter(|node| node.op_type == "Reshape")
+    {
+        node.domain = "com.example".into();
+    }
+    let model = Model::from_proto(proto).unwrap();
+    let (free, _) = free_batch(&model).unwrap();
+    assert_eq!(free.graph().node, model.graph().node);
 }
 
 #[test]

@@ -295,6 +295,22 @@ fn a_static_batch_becomes_a_symbol_where_nothing_else_depends_on_it() {
 }
 
 #[test]
+fn a_reshape_that_takes_zeros_as_sizes_is_cleaned_as_any_other() {
+    let mut proto = exported(5, symbol()).to_proto();
+    let nodes = &mut proto.graph.as_mut().unwrap().node;
+    let reshape = nodes.iter_mut().find(|node| node.op_type == "Reshape");
+    reshape
+        .unwrap()
+        .attribute
+        .push(AttributeProto::int("allowzero", 1));
+    let names = CleanNames::default();
+    assert_eq!(
+        clean(Model::from_proto(proto).unwrap(), &names).unwrap(),
+        clean(exported(5, symbol()), &names).unwrap()
+    );
+}
+
+#[test]
 fn names_are_not_made_up() {
     let one = CleanNames {
         outputs: vec!["logits".into()],

@@ -203,7 +203,7 @@ fn locations_outside_the_directory_are_refused() {
     assert!(refused(&[("location", "")]).contains("path of the file is missing"));
     assert!(refused(&[("location", "weights\0.bin")]).contains("cannot be read"));
     assert!(refused(&[("location", "absent.bin")]).contains("cannot be read"));
-    assert!(refused(&[("location", ".")]).contains("no ordinary file"));
+    assert!(refused(&[("location", ".")]).contains("not an ordinary file"));
 }
 
 #[test]
@@ -231,6 +231,86 @@ fn symbolic_links_may_stay_inside_but_not_lead_out() {
     let link = outside.path().join("models");
     symlink(dir.path(), &link).unwrap();
     assert_eq!(Model::read(link.join("model.onnx")).unwrap(), whole());
+}
+
+#[test]
+#[cfg(unix)]
+fn where_a_model_is_a_link_its_target_decides_for_the_weights_too() {
+    use std::os::unix::fs::symlink;
+    let keys = [("location", "weights.bin"), ("offset", "16")];
+    // As the cache of Hugging Face: links to files that are called by their hashes.
+    let cache = tempfile::tempdir().unwrap();
+    let (blobs, snapshot) = (
+        cache.path().join("blobs"),
+        cache.path().join("snapshots/ab/onnx"),
+    );
+    fs::create_dir_all(&blobs).unwrap();
+    fs::create_dir_all(&snapshot).unwrap();
+    with_weights(&blobs, &keys).unwrap();
+    fs::rename(blobs.join("model.onnx"), blobs.join("0123")).unwrap();
+    fs::rename(blobs.join("weights.bin"), blobs.join("4567")).unwrap();
+    symlink("../../../blobs/0123", snapshot.join("model.onnx")).unwrap();
+    symlink("../../../blobs/4567", snapshot.join("weights.bin")).unwrap();
+    assert_eq!(Model::read(snapshot.join("model.onnx")).unwrap(), whole());
+    // A link to that link, from where no weights lie.
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(
+        snapshot.join("model.onnx"),
+        elsewhere.path().join("mine.onnx"),
+    )
+    .unwrap();
+    assert_eq!(
+        Model::read(elsewhere.path().join("mine.onnx")).unwrap(),
+        whole()
+    );
+    // A model is a link to where it lies with its weights.
+    let export = tempfile::tempdir().unwrap();
+    with_weights(export.path(), &keys).unwrap();
+    let link = elsewhere.path().join("model.onnx");
+    symlink(export.path().join("model.onnx"), &link).unwrap();
+    assert_eq!(Model::read(&link).unwrap(), whole());
+    // What lies beside the link goes first.
+    fs::write(elsewhere.path().join("weights.bin"), [0; 64]).unwrap();
+    assert_ne!(Model::read(&link).unwrap(), whole());
+    // A link of the weights to anywhere else still leads out.
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("weights.bin"), [0; 64]).unwrap();
+    for directory in [elsewhere.path(), export.path()] {
+        fs::remove_file(directory.join("weights.bin")).unwrap();
+        symlink(
+            outside.path().join("weights.bin"),
+            directory.join("weights.bin"),
+        )
+        .unwrap();
+        let error = Model::read(&link).unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        fs::remove_file(directory.join("weights.bin")).unwrap();
+    }
+    assert!(
+        Model::read(&link)
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn locations_that_leave_the_directories_are_refused_of_linked_models_too() {
+    use std::os::unix::fs::symlink;
+    let export = tempfile::tempdir().unwrap();
+    for location in ["../weights.bin", "/etc/hostname", "data/../../x"] {
+        with_weights(export.path(), &[("location", location)]).unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("model.onnx");
+        symlink(export.path().join("model.onnx"), &link).unwrap();
+        let error = Model::read(&link).unwrap_err().to_string();
+        assert!(error.contains("relative"), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("model.onnx");
+    symlink("model.onnx", &link).unwrap();
+    assert!(matches!(Model::read(&link), Err(Error::Io { .. })));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod form;
 mod forward;
 mod gradient;
 mod load;
+mod preprocessing;
 mod probe;
 mod terms;
 
@@ -19,8 +20,9 @@ use std::{
 };
 
 use buckler_attack::{InputSpec, VictimError};
-use buckler_onnx::{Card, Layout, Normalization};
-use ndarray::{Array2, Array3, Array4, ArrayD};
+use buckler_data::{Prepared, Preprocessing};
+use buckler_onnx::{Card, ChannelOrder, Layout, Normalization};
+use ndarray::{Array2, Array4, ArrayD};
 use serde::Deserialize;
 
 pub use self::attacker::Attacker;
@@ -37,7 +39,6 @@ use crate::{
     ImageError, ImageLimits, RuntimeError,
     batch::{self, Column},
     engine::{Answered, Engine, Lane, Timing, Watch},
-    image,
     session::{Placement, Provider},
 };
 
@@ -57,6 +58,17 @@ pub struct LoadOptions {
     /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
     /// [`VictimError::Overloaded`].
     pub queue_bytes: usize,
+    /// A [`Repository`](crate::Repository) serves models whose files are links out of its directory.
+    pub follow_links: bool,
+    /// Name of the output with the logits or probabilities, instead of the card's.
+    #[serde(skip)]
+    pub output: Option<String>,
+    /// Height and width of the images, for graphs that leave them open, instead of the card's.
+    #[serde(skip)]
+    pub size: Option<(usize, usize)>,
+    /// Order of the channels that the graph takes, instead of the card's.
+    #[serde(skip)]
+    pub channel_order: Option<ChannelOrder>,
     /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
     #[serde(skip)]
     pub normalization: Option<Normalization>,
@@ -91,6 +103,10 @@ impl Default for LoadOptions {
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             max_batch: 16,
             queue_bytes: 256 << 20,
+            follow_links: false,
+            output: None,
+            size: None,
+            channel_order: None,
             normalization: None,
             gradient_cache: None,
             separate_attacks: false,
@@ -194,23 +210,18 @@ impl Classifier {
         self.0.terms.as_ref().map(|_| ()).map_err(String::as_str)
     }
 
+    /// What turns images into the pixels that this model takes: as its card states it, else both sides stretched and
+    /// transparency laid over black.
+    pub fn preprocessing(&self) -> Preprocessing {
+        preprocessing::of(self.card(), self.input())
+    }
+
     /// Decodes an image as this model takes it: pixels in `[0, 1]`, `[channels, height, width]`. Blocking.
     ///
     /// # Errors
-    /// As [`crate::decode`].
-    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Array3<f32>, ImageError> {
-        image::decode(
-            bytes,
-            self.input(),
-            self.0
-                .card
-                .input
-                .preprocessing
-                .as_ref()
-                .map(|preprocessing| preprocessing.resize)
-                .unwrap_or_default(),
-            limits,
-        )
+    /// As [`buckler_data::decode`] and [`buckler_data::Picture::prepare`].
+    pub fn decode(&self, bytes: &[u8], limits: &ImageLimits) -> Result<Prepared, ImageError> {
+        buckler_data::decode(bytes, limits)?.prepare(&self.preprocessing())
     }
 
     /// The graph's own input and output, for those who send tensors instead of images.

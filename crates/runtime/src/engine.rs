@@ -65,6 +65,8 @@ impl Engine {
             .map(|graph| AtomicU64::new(graph.seconds_per_row().to_bits()))
             .collect();
         let name = format!("{} {}", settings.lane, settings.model);
+        // A name with a NUL would be refused by a panic.
+        let name = buckler_onnx::printable(&name).into_owned();
         let thread = std::thread::Builder::new().name(name).spawn({
             let (shared, paces) = (Arc::clone(&shared), Arc::clone(&paces));
             move || serve(&shared, &mut graphs, &paces, &settings)

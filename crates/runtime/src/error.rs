@@ -19,6 +19,19 @@ pub enum RuntimeError {
     /// The file is no ONNX model, or one that cannot be understood.
     #[error(transparent)]
     Onnx(#[from] buckler_onnx::Error),
+    /// A file of a model that is served lies outside of the directory of models.
+    #[error(
+        "`{path}` leads out of the directory of models, to `{target}`: copy the file there, or set `follow_links`"
+    )]
+    Outside {
+        /// The file in the directory.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A normalisation that is not in units of pixels in `[0, 1]`, or not one for the model's channels.
+    #[error(transparent)]
+    Normalization(#[from] buckler_onnx::NormalizationError),
     /// The model is no image classifier.
     #[error(
         "the model is not served as an image classifier: its {what} should be {expected}, but is {got}"

@@ -16,19 +16,18 @@ mod batch;
 mod classifier;
 mod engine;
 mod error;
-mod image;
 mod library;
 mod repository;
 mod session;
 
 pub use background::in_background;
+pub use buckler_data::{ImageError, ImageLimits, Prepared, Preprocessing, encode_png};
 pub use classifier::{
     Attacker, Certifier, Classifier, Differentiated, LoadOptions, Tensors, Verification,
     differentiate, differentiate_unverified, obstacles,
 };
 pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;
-pub use image::{ImageError, ImageLimits, decode, encode_png};
 pub use library::{LibraryError, LibraryInfo, Source, Version, cache_folder, init};
 pub use repository::{Entry, Listed, NotServed, Repository};
 pub use session::{ParseProviderError, Provider};

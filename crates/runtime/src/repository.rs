@@ -274,7 +274,11 @@ impl Repository {
                 name: Some(name.to_owned()),
                 ..self.options.clone()
             };
-            match Classifier::load(&candidate.model(), &options) {
+            let confined = match self.options.follow_links {
+                true => Ok(()),
+                false => candidate.check_confined(&self.root),
+            };
+            match confined.and_then(|()| Classifier::load(&candidate.model(), &options)) {
                 Ok(classifier) => {
                     tracing::info!(name, version = candidate.version, "model ready");
                     fresh = Some(Arc::new(Entry {

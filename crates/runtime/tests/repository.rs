@@ -192,3 +192,59 @@ fn a_repository_that_cannot_be_read_is_an_error_that_names_it() {
     assert!(matches!(error, RuntimeError::Read { .. }));
     assert!(error.to_string().contains("/nowhere/models"), "{error}");
 }
+
+#[test]
+#[cfg(unix)]
+fn files_outside_of_the_directory_are_served_only_where_links_may_be_followed() {
+    use std::os::unix::fs::symlink;
+    let elsewhere = tempfile::tempdir().unwrap();
+    store(elsewhere.path(), "far/1", 3);
+    let root = tempfile::tempdir().unwrap();
+    store(root.path(), "plain/1", 2);
+    let version = |name: &str| {
+        let directory = root.path().join(name).join("1");
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    };
+    // Links inside, as mounted volumes have them.
+    symlink(root.path().join("plain"), root.path().join("twin")).unwrap();
+    symlink(
+        "../../plain/1/model.onnx",
+        version("inside").join("model.onnx"),
+    )
+    .unwrap();
+    // Links out: a file, a version, a card alone.
+    let far = elsewhere.path().join("far/1");
+    symlink(far.join("model.onnx"), version("file").join("model.onnx")).unwrap();
+    symlink(elsewhere.path().join("far"), root.path().join("folder")).unwrap();
+    fs::write(far.join("card.json"), "{}").unwrap();
+    fs::copy(far.join("model.onnx"), version("card").join("model.onnx")).unwrap();
+    symlink(far.join("card.json"), version("card").join("card.json")).unwrap();
+
+    let ready = |options: &LoadOptions| -> Vec<(String, bool)> {
+        let repository = Repository::open(root.path(), options).unwrap();
+        for listed in repository.index() {
+            let reason = listed.reason;
+            assert!(
+                listed.ready || reason.contains("leads out") && reason.contains("`follow_links`"),
+                "{reason}"
+            );
+        }
+        let index = repository.index().into_iter();
+        index.map(|listed| (listed.name, listed.ready)).collect()
+    };
+    let expected = |out: bool| {
+        ["card", "file", "folder", "inside", "plain", "twin"].map(|name| {
+            (
+                name.to_owned(),
+                out || ["inside", "plain", "twin"].contains(&name),
+            )
+        })
+    };
+    assert_eq!(ready(&LoadOptions::default()), expected(false));
+    let follow = LoadOptions {
+        follow_links: true,
+        ..LoadOptions::default()
+    };
+    assert_eq!(ready(&follow), expected(true));
+}

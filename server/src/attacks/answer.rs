@@ -27,7 +27,7 @@ pub(crate) struct Attacked {
     /// Of the model file.
     sha256: String,
     /// What was taken for granted, because neither the model nor the request says it.
-    assumptions: Vec<String>,
+    pub assumptions: Vec<String>,
     /// The image's place in the request, where it has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<usize>,

@@ -78,12 +78,6 @@ impl Job {
         self.answers(examined)
     }
 
-    /// Whether there is one report to give.
-    pub fn is_single(&self) -> bool {
-        let images = self.images.shape().first().copied().unwrap_or(0);
-        images == 1 && self.wanted.attacks.len() == 1
-    }
-
     fn examination(&self, attack: &AnyAttack) -> Examination {
         let classifier = &self.frame.entry.classifier;
         let count = self.images.shape().first().copied().unwrap_or(0);

@@ -25,6 +25,7 @@ pub(crate) const PARAMETERS: &[&str] = &[
     "label",
     "partial",
     "return",
+    "background",
 ];
 
 /// Those that describe the attack itself.

@@ -17,6 +17,9 @@ pub(crate) struct PredictParameters {
     /// How many of the most probable classes are listed.
     #[param(default = 5, minimum = 0)]
     top_k: Option<u64>,
+    /// The colour under transparent pixels, with or without `#`; by default that of the model's card, else black.
+    #[param(example = "#ffffff", pattern = "^#?[0-9A-Fa-f]{6}$")]
+    background: Option<String>,
 }
 
 /// For `POST /attack`.
@@ -67,6 +70,9 @@ pub(crate) struct AttackParameters {
     /// Adds the clean and the adversarial image to the answer.
     #[param(inline)]
     r#return: Option<Return>,
+    /// The colour under transparent pixels, with or without `#`; by default that of the model's card, else black.
+    #[param(example = "#ffffff", pattern = "^#?[0-9A-Fa-f]{6}$")]
+    background: Option<String>,
 }
 
 /// What else the answer holds.
@@ -103,4 +109,7 @@ pub(crate) struct CertifyParameters {
     /// The seed of all that is drawn.
     #[param(default = 0, minimum = 0)]
     seed: Option<u64>,
+    /// The colour under transparent pixels, with or without `#`; by default that of the model's card, else black.
+    #[param(example = "#ffffff", pattern = "^#?[0-9A-Fa-f]{6}$")]
+    background: Option<String>,
 }

@@ -25,6 +25,8 @@ pub(super) async fn read(
         let name = field.name().unwrap_or("").to_owned();
         if name == "image" {
             images.push(field.bytes().await.map_err(malformed)?);
+        } else if field.file_name().is_some() {
+            return Err(ApiError::FileField(name));
         } else {
             let text = field.text().await.map_err(malformed)?;
             parameters.add(&name, Value::String(text))?;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use buckler_onnx::Color;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -49,6 +50,28 @@ impl Parameters {
         self.values.get(name).and_then(text_of)
     }
 
+    /// The colour under transparent pixels, if given: `#rrggbb`, or `rrggbb`, because `#` ends a URL.
+    pub fn background(&self) -> Result<Option<Color>, ApiError> {
+        let Some(text) = self.text("background") else {
+            return Ok(None);
+        };
+        let digits = text.strip_prefix('#').unwrap_or(&text);
+        let color = match digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            true => format!("#{digits}").parse().ok(),
+            false => None,
+        };
+        color.map(Some).ok_or_else(|| {
+            let shown: String = text.chars().take(32).collect();
+            ApiError::value(
+                "background",
+                format!(
+                    "background `{}` is not a colour: write six hexadecimal digits, such as `#ffffff` for white",
+                    shown.escape_debug()
+                ),
+            )
+        })
+    }
+
     /// The values of those `names` that are given.
     pub fn object(&self, names: &[&str]) -> Map<String, Value> {
         self.values
@@ -83,6 +106,22 @@ mod tests {
         assert_eq!(parameters.text("steps").as_deref(), Some("7"));
         let error = parameters.add("steps", json!(8)).unwrap_err().to_string();
         assert!(error.contains('7') && error.contains('8'), "{error}");
+    }
+
+    #[test]
+    fn a_background_is_six_digits_with_or_without_a_sign() {
+        let color = |text: &str| {
+            let mut parameters = Parameters::new(&["background"]);
+            parameters.add("background", json!(text)).unwrap();
+            parameters.background()
+        };
+        assert_eq!(color("#ff8000").unwrap(), Some(Color([255, 128, 0])));
+        assert_eq!(color("FF8000").unwrap(), Some(Color([255, 128, 0])));
+        assert_eq!(color(" ").unwrap(), None);
+        for wrong in ["white", "#fff", "#+12345", "ff80000", "##ff800", "é23456"] {
+            let error = color(wrong).unwrap_err().to_string();
+            assert!(error.contains("#ffffff"), "{error}");
+        }
     }
 
     #[test]

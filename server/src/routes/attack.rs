@@ -24,6 +24,9 @@ use crate::{
     request::ImageRequest,
 };
 
+/// Characters of assumptions in a header, which clients bound.
+const MAX_HEADER: usize = 2048;
+
 /// What the client wants to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
@@ -55,7 +58,9 @@ impl Wish {
     (status = 200, description = "One report for one image and one radius, else a list of them, image by image. With `Accept: text/event-stream` the \
         attack's course, with `Accept: image/png` the adversarial image. Events are `accepted` \
         (`Accepted`), any number of `progress` (`Seen`), and one `result` (as in JSON) or `error` (`ErrorBody`).",
-        headers(("x-buckler-outcome" = String, description = "With a PNG.")),
+        headers(("x-buckler-outcome" = String, description = "With a PNG."),
+            ("x-buckler-assumptions" = String, description = "With a PNG: the report's `assumptions`, with `; ` between; other characters \
+            than those of ASCII are shown as `?`.")),
         content((Answer = "application/json"), (String = "text/event-stream"), (inline(Png) = "image/png"))),
     AttackFailures,
 ))]
@@ -68,10 +73,6 @@ pub(crate) async fn attack(
     let wish = Wish::of(request.headers());
     let (accepted, job) = prepare(&app, &caller, start, wish, request).await?;
     let (sender, seen) = watch::channel(None);
-    let single = job.is_single();
-    if wish == Wish::Png && !single {
-        return Err(ApiError::OnePicture);
-    }
     let tally = Tally::of(&app.metrics, &job);
     let ended = app.attacks.spawn(async move {
         let results = job.run(sender).await?;
@@ -85,7 +86,8 @@ pub(crate) async fn attack(
     })
 }
 
-/// Everything up to the attack itself, in an order in which a request that is refused has cost little.
+/// Everything up to the attack itself, in an order in which a request that is refused has cost little. The key's budget is
+/// charged last: a request that cannot be answered costs nothing of it.
 async fn prepare(
     app: &App,
     caller: &Caller,
@@ -95,10 +97,14 @@ async fn prepare(
 ) -> Result<(Accepted, Job), ApiError> {
     let ImageRequest { images, parameters } =
         ImageRequest::read(request, PARAMETERS, &app.config).await?;
-    let chosen = app.choose(parameters.text("model").as_deref(), None)?;
+    let mut chosen = app.choose(parameters.text("model").as_deref(), None)?;
+    let background = parameters.background()?;
     let classifier = chosen.classifier();
     let mut wanted = Wanted::of(&parameters, classifier, &app.config)?;
     wanted.image |= wish == Wish::Png;
+    if wish == Wish::Png && (images.len() > 1 || wanted.radii().len() > 1) {
+        return Err(ApiError::OnePicture);
+    }
     let cost = wanted.price(images.len(), classifier.classes(), app.config.max_cost)?;
     if let Err(reason) = classifier.can_attack()
         && wanted.needs_gradients
@@ -121,8 +127,8 @@ async fn prepare(
         return Err(ApiError::Stopping);
     }
     let ticket = app.admission.admit(work, caller.deadline.left())?;
+    let images = app.decode(&mut chosen, images, background).await?;
     caller.tenant.charge_attack(cost)?;
-    let images = app.decode(classifier, images).await?;
     let accepted = Accepted {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),
@@ -133,7 +139,9 @@ async fn prepare(
     };
     let job = Job {
         victim: Metered {
-            victim: classifier.attacker(Arc::clone(&caller.tenant.name)),
+            victim: chosen
+                .classifier()
+                .attacker(Arc::clone(&caller.tenant.name)),
             ticket,
             evaluations: app.metrics.evaluations(&chosen.entry.name),
         },
@@ -154,12 +162,29 @@ fn picture(results: Vec<Attacked>) -> Result<Response, ApiError> {
     let outcome = one.report.outcome.to_string();
     match one.png {
         Some(png) => {
-            let outcome = (HeaderName::from_static("x-buckler-outcome"), outcome);
-            let headers = [(header::CONTENT_TYPE, "image/png".to_owned()), outcome];
+            let headers = [
+                (header::CONTENT_TYPE, "image/png".to_owned()),
+                (HeaderName::from_static("x-buckler-outcome"), outcome),
+                (
+                    HeaderName::from_static("x-buckler-assumptions"),
+                    visible(&one.assumptions.join("; ")),
+                ),
+            ];
             Ok((headers, png).into_response())
         }
         None => Err(ApiError::NoPicture { outcome }),
     }
+}
+
+/// The characters that a header can hold; others become `?`.
+fn visible(text: &str) -> String {
+    text.chars()
+        .take(MAX_HEADER)
+        .map(|character| match character {
+            ' '..='~' => character,
+            _ => '?',
+        })
+        .collect()
 }
 
 /// `accepted`, then `progress` (the latest when there is time to send it), then one `result` or `error`.

@@ -17,7 +17,8 @@ use crate::{
     request::{ImageRequest, Parameters},
 };
 
-pub(crate) const PARAMETERS: &[&str] = &["model", "sigma", "n0", "n", "alpha", "seed"];
+pub(crate) const PARAMETERS: &[&str] =
+    &["model", "sigma", "n0", "n", "alpha", "seed", "background"];
 
 /// The standard deviation that is usual in the paper, in pixel units.
 const SIGMA: f64 = 0.25;
@@ -70,7 +71,8 @@ pub(crate) async fn certify(
     let start = Instant::now();
     let ImageRequest { images, parameters } =
         ImageRequest::read(request, PARAMETERS, &app.config).await?;
-    let chosen = app.choose(parameters.text("model").as_deref(), None)?;
+    let mut chosen = app.choose(parameters.text("model").as_deref(), None)?;
+    let background = parameters.background()?;
     let smoothing = smoothing(&parameters)?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
     if app.is_stopping() {
@@ -78,8 +80,8 @@ pub(crate) async fn certify(
     }
     let queries = work.queries;
     let ticket = app.admission.admit(work, caller.deadline.left())?;
+    let images = app.decode(&mut chosen, images, background).await?;
     caller.tenant.charge_attack(queries)?;
-    let images = app.decode(chosen.classifier(), images).await?;
     // No label is known, and none is needed: a certificate is about whatever class is seen.
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
     let samples = Samples::new(images, labels).with_content_ids();

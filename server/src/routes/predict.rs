@@ -15,7 +15,7 @@ use crate::{
     request::ImageRequest,
 };
 
-pub(crate) const PARAMETERS: &[&str] = &["model", "top_k"];
+pub(crate) const PARAMETERS: &[&str] = &["model", "top_k", "background"];
 
 /// What the model says about every image, in order.
 #[derive(Serialize, ToSchema)]
@@ -37,7 +37,7 @@ pub(crate) async fn predict(
     request: Request,
 ) -> Result<Json<Predictions>, ApiError> {
     let request = ImageRequest::read(request, PARAMETERS, &app.config).await?;
-    let chosen = app.choose(request.parameters.text("model").as_deref(), None)?;
+    let mut chosen = app.choose(request.parameters.text("model").as_deref(), None)?;
     let top = match request.parameters.text("top_k") {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
@@ -47,7 +47,8 @@ pub(crate) async fn predict(
             )
         })?),
     };
-    let images = app.decode(chosen.classifier(), request.images).await?;
+    let background = request.parameters.background()?;
+    let images = app.decode(&mut chosen, request.images, background).await?;
     let logits = chosen.classifier().logits(images).await?;
     let names = chosen.classifier().class_names();
     let predictions = logits

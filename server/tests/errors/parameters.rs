@@ -4,6 +4,73 @@ use crate::check;
 use crate::support::{Server, base64, left};
 
 #[tokio::test]
+async fn an_image_under_another_name_or_a_file_name_in_its_place_is_told_where_images_go() {
+    let server = Server::start().await;
+    let multipart = |disposition: &str, content: &str| {
+        server
+            .post("/predict?model=halves")
+            .header("content-type", "multipart/form-data; boundary=x")
+            .body(format!(
+                "--x\r\ncontent-disposition: form-data; {disposition}\r\n\r\n{content}\r\n--x--\r\n"
+            ))
+    };
+    let member = |name: &str| {
+        server
+            .post("/predict?model=halves")
+            .json(&json!({ name: base64(&left(40)) }))
+    };
+    let text = |body: &'static str| server.post("/predict?model=halves").body(body);
+    check(
+        &server,
+        vec![
+            (
+                multipart("name=\"file\"; filename=\"seven.png\"", "\u{89}PNG"),
+                422,
+                "unknown_field",
+                Some("file"),
+                vec!["`file`", "`image`", "-F image=@"],
+            ),
+            (
+                multipart("name=\"model\"; filename=\"seven.png\"", "\u{89}PNG"),
+                422,
+                "unknown_field",
+                Some("model"),
+                vec!["`model`", "`image`"],
+            ),
+            (
+                multipart("name=\"images\"", "seven.png"),
+                422,
+                "unknown_field",
+                Some("images"),
+                vec!["`images`", "`image`"],
+            ),
+            (
+                member("img"),
+                422,
+                "unknown_field",
+                Some("img"),
+                vec!["`img`", "`image`"],
+            ),
+            (
+                multipart("name=\"image\"", "a folder/seven.png"),
+                400,
+                "not_an_image",
+                Some("image"),
+                vec!["`a folder/seven.png`", "`@`"],
+            ),
+            (
+                text("seven.png"),
+                400,
+                "not_an_image",
+                Some("image"),
+                vec!["`seven.png`", "--data-binary @"],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn bad_parameters() {
     let server = Server::start().await;
     let attack = |query: &str| {

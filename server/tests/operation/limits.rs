@@ -88,3 +88,31 @@ async fn a_key_s_attacks_are_paid_from_its_budget_before_they_are_admitted() {
     ok(predict.bearer_auth("poor").send().await.unwrap()).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_answered_costs_nothing_of_the_budget() {
+    let server = Server::with(|config| {
+        config.keys = vec![Key {
+            attack_evaluations_per_minute: NonZero::new(100),
+            ..key("poor", ALL)
+        }];
+    })
+    .await;
+    let attack = |query: &str, body: Vec<u8>| {
+        let path = format!("/attack?model=halves&steps=44&{query}");
+        server.post(&path).body(body).bearer_auth("poor")
+    };
+    let damaged = left(90)[..60].to_vec();
+    for _ in 0..4 {
+        refused(attack("eps=1/255", damaged.clone()), 400).await;
+        let two = attack("eps=1/255,2/255", left(90)).header("accept", "image/png");
+        refused(two, 422).await;
+        refused(attack("eps=1/255&label=nobody", left(90)), 422).await;
+        let certify = server.post("/certify?model=halves&n=20&n0=20");
+        refused(certify.body(damaged.clone()).bearer_auth("poor"), 400).await;
+    }
+    for _ in 0..2 {
+        ok(attack("eps=1/255", left(90)).send().await.unwrap()).await;
+    }
+    server.stop().await;
+}

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_distr::{Distribution, Exp1};
 
-use super::{LENGTH_ROUNDING, moved};
+use super::moved;
 use crate::Distances;
 
 /// Share of the values that a step moves.
@@ -16,7 +16,7 @@ const HALVINGS: usize = 60;
 /// and cut at the box (Croce & Hein 2021), which clipping a projection to the ball alone would not give.
 pub(super) fn project(epsilon: f64, origin: &[f32], point: &mut [f32]) {
     let inside = point.iter().all(|value| (0.0..=1.0).contains(value));
-    if inside && Distances::between(origin, point.iter()).l1 <= epsilon * (1.0 + LENGTH_ROUNDING) {
+    if inside && Distances::between(origin, point.iter()).l1 <= epsilon {
         return;
     }
     let change = |centre: f32, value: f32, threshold: f64| {

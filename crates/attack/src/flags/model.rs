@@ -2,7 +2,7 @@
 
 use super::Flag;
 use crate::{
-    Attack, AttackError, Epsilon, Norm, Pgd, Samples, Status, Threat, Victim,
+    Attack, AttackError, Epsilon, Norm, Outcome, Pgd, Samples, Status, Threat, Victim,
     pgd::DEFAULT_MAX_BATCH, query::Queries,
 };
 
@@ -35,7 +35,7 @@ pub async fn probe<V: Victim>(
     for _ in 1..PASSES {
         let again = queries.logits(&rows).await?;
         for ((differs, a), b) in differing.iter_mut().zip(&first).zip(&again) {
-            *differs |= a != b;
+            *differs |= differ(a, b);
         }
     }
     let mut flags = Vec::new();
@@ -53,19 +53,50 @@ pub async fn probe<V: Victim>(
     Ok(flags)
 }
 
+/// NaN does not differ from NaN.
+fn differ(a: &[f32], b: &[f32]) -> bool {
+    let mut pairs = a.iter().zip(b);
+    pairs.any(|(a, b)| a != b && !(a.is_nan() && b.is_nan()))
+}
+
 fn are_probabilities(logits: &[f32]) -> bool {
     let sum: f32 = logits.iter().sum();
     logits.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < SUM_TOLERANCE
 }
 
-async fn unbounded<V: Victim>(victim: &V, samples: &Samples) -> Result<Option<Flag>, AttackError> {
+async fn unbounded<V: Victim>(victim: &V, samples: &Samples) -> Result<Vec<Flag>, AttackError> {
     let whole = Threat {
         norm: Norm::Linf,
         epsilon: Epsilon::whole(1),
     };
-    let outcomes = Pgd::new(whole).run(victim, samples, &()).await?;
-    let count = |of: fn(&Status) -> bool| outcomes.iter().filter(|o| of(&o.status)).count();
-    let held = count(|status| *status == Status::NotFound);
-    let images = count(|status| *status != Status::MisclassifiedClean);
-    Ok((held > 0).then_some(Flag::UnboundedAttackFails { held, images }))
+    let pgd = Pgd::new(whole);
+    let outcomes = pgd.run(victim, samples, &()).await?;
+    let attacked = outcomes.iter();
+    let attacked: Vec<&Outcome> = attacked
+        .filter(|outcome| outcome.status != Status::MisclassifiedClean)
+        .collect();
+    let (affected, clear): (Vec<&Outcome>, Vec<&Outcome>) = attacked
+        .iter()
+        .partition(|outcome| outcome.non_finite_gradient > 0);
+    let held = |outcomes: &[&Outcome]| {
+        let held = outcomes.iter().filter(|o| o.status == Status::NotFound);
+        held.count()
+    };
+    let mut flags = Vec::new();
+    if held(&clear) > 0 {
+        flags.push(Flag::UnboundedAttackFails {
+            held: held(&clear),
+            images: attacked.len(),
+        });
+    }
+    if !affected.is_empty() {
+        flags.push(Flag::NonFiniteGradients {
+            attack: pgd.describe(),
+            affected: affected.len(),
+            held: held(&affected),
+            images: samples.len(),
+            values: affected.iter().map(|o| o.non_finite_gradient).sum(),
+        });
+    }
+    Ok(flags)
 }

@@ -115,3 +115,25 @@ async fn what_lies_outside_the_ball_is_told_and_does_not_count() {
         }
     }
 }
+
+#[test]
+fn fab_finds_the_nearest_of_more_boundaries_than_are_asked_at_once() {
+    for norm in [Norm::Linf, Norm::L2] {
+        let network = Linear::random(150, SMALL.values(), 4);
+        let samples = labelled(&network, images(1, 0.35, 0.65, 4));
+        let x: Vec<f64> = samples.images.iter().copied().map(f64::from).collect();
+        let (nearest, margin) = network.margin(norm, &x, samples.labels[0]);
+        let victim = Counted::new(network, SMALL);
+        let fab = Fab {
+            steps: 10,
+            ..Fab::new(threat(norm, ANYWHERE))
+        };
+        let outcome = run(&victim, &samples, &fab);
+        let found = outcome.smallest.unwrap();
+        assert!(
+            (0.999..1.02).contains(&(found / margin)),
+            "{norm}: {found}, {margin} from class {nearest}"
+        );
+        assert_eq!(outcome.gradient_evaluations, 10 * 149);
+    }
+}

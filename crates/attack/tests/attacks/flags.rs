@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use buckler_attack::{
-    Attack, Evaluation, Flag, Gradient, InputSpec, Norm, Objective, ObjectiveKind, Pgd, Samples,
-    Square, Victim, VictimError, evaluate, flags, probe,
+    Attack, AttackKind, Evaluation, Flag, Gradient, InputSpec, Norm, Objective, ObjectiveKind, Pgd,
+    Samples, Square, Victim, VictimError, evaluate, flags, probe,
 };
 use ndarray::{Array2, Array4};
 
@@ -15,10 +15,7 @@ async fn run(victim: &impl Victim, samples: &Samples, attack: &impl Attack) -> E
 }
 
 fn square(epsilon: f64) -> Square {
-    Square {
-        queries: 300,
-        ..Square::new(threat(Norm::Linf, epsilon))
-    }
+    Square::new(threat(Norm::Linf, epsilon))
 }
 
 #[tokio::test]
@@ -32,7 +29,11 @@ async fn an_honest_model_raises_no_flag() {
     };
     let small = run(&victim, &samples, &pgd(0.01)).await;
     let large = run(&victim, &samples, &pgd(0.03)).await;
-    let black_box = run(&victim, &samples, &square(0.03)).await;
+    let strong = Square {
+        queries: 5001,
+        ..square(0.01)
+    };
+    let black_box = run(&victim, &samples, &strong).await;
     let raised = flags(&[&small, &large, &black_box], 4, None);
     assert_eq!(raised, vec![]);
 }
@@ -177,7 +178,11 @@ async fn a_larger_ball_that_leaves_more_is_flagged() {
 
 #[test]
 fn too_few_classes_for_the_ratio_are_flagged() {
-    let parameters = Pgd::new(threat(Norm::Linf, 0.1)).parameters();
+    let pgd = Pgd {
+        steps: 100,
+        ..Pgd::new(threat(Norm::Linf, 0.1))
+    };
+    let parameters = pgd.parameters();
     let named = |attack: &str| {
         let mut parameters = parameters.clone();
         parameters.attack = attack.to_owned();
@@ -186,4 +191,96 @@ fn too_few_classes_for_the_ratio_are_flagged() {
     let (targeted, untargeted) = (named("apgd-t"), named("apgd-dlr"));
     let count = |classes| flags(&[&targeted, &untargeted], classes, None).len();
     assert_eq!((count(2), count(3), count(4)), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn an_attack_with_less_effort_than_its_default_is_flagged_once() {
+    let (victim, samples) = smooth(4);
+    let weak = |epsilon| Square {
+        queries: 50,
+        ..square(epsilon)
+    };
+    let pgd = Pgd {
+        steps: 50,
+        ..Pgd::new(threat(Norm::Linf, 0.01))
+    };
+    let small = run(&victim, &samples, &weak(0.01)).await;
+    let large = run(&victim, &samples, &weak(0.02)).await;
+    let strong = run(&victim, &samples, &pgd).await;
+    let raised = flags(&[&strong, &small, &large], 4, None);
+    let weaker: Vec<&Flag> = raised
+        .iter()
+        .filter(|flag| matches!(flag, Flag::WeakerThanDefault { .. }))
+        .collect();
+    let expected = Flag::WeakerThanDefault {
+        attack: AttackKind::Square,
+        option: "queries".to_owned(),
+        used: 50,
+        default: 5000,
+    };
+    assert_eq!(weaker, [&expected]);
+    let text = expected.to_string();
+    assert!(text.contains("square had 50 queries where 5000"), "{text}");
+
+    let pgd = Pgd { steps: 19, ..pgd };
+    let weak = run(&victim, &samples, &pgd).await;
+    let raised = flags(&[&weak], 4, None);
+    assert!(
+        matches!(
+            raised[..],
+            [Flag::WeakerThanDefault {
+                attack: AttackKind::Pgd,
+                used: 19,
+                default: 20,
+                ..
+            }]
+        ),
+        "{raised:?}"
+    );
+}
+
+/// Always the first class, by a little more or less.
+struct Collapsed(Mlp);
+
+impl Network for Collapsed {
+    fn logits(&self, x: &[f64]) -> Vec<f64> {
+        let mut z = self.0.logits(x);
+        z[2] += 1e3;
+        z
+    }
+
+    fn pull_back(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
+        self.0.pull_back(x, cotangent)
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_takes_everything_for_one_class_is_flagged() {
+    let network = Mlp::random(4, SMALL.values(), 11);
+    let samples = labelled(&network, images(40, 0.1, 0.9, 12));
+    let of_it = samples.labels.iter().filter(|&&label| label == 2).count();
+    let victim = Counted::new(Collapsed(network), SMALL);
+    let pgd = Pgd {
+        objective: ObjectiveKind::Margin,
+        ..Pgd::new(threat(Norm::Linf, 0.01))
+    };
+    let collapsed = run(&victim, &samples, &pgd).await;
+    let raised = flags(&[&collapsed], 4, None);
+    let share = of_it as f64 / 40.0;
+    let expected = Flag::OneClass {
+        class: 2,
+        predicted: 1.0,
+        actual: share,
+        clean_accuracy: share,
+    };
+    assert_eq!(raised, vec![expected.clone()]);
+    let text = expected.to_string();
+    assert!(
+        text.contains("100.00 %") && text.contains("class 2"),
+        "{text}"
+    );
+    // A data set of one class is no collapse.
+    let only = Samples::new(samples.images.clone(), vec![2; 40]);
+    let right = run(&victim, &only, &pgd).await;
+    assert_eq!(flags(&[&right], 4, None), vec![]);
 }

@@ -124,7 +124,11 @@ fn every_grey_level_is_its_own_rounding() {
 
 /// An image on grey level 100 everywhere and a linear victim whose boundary lies `margin` grey levels away.
 pub fn grey(margin: f64) -> (Counted<Linear>, Samples) {
-    let level = 100.0f32 / 255.0;
+    grey_at(100.0, margin)
+}
+
+fn grey_at(level: f32, margin: f64) -> (Counted<Linear>, Samples) {
+    let level = level / 255.0;
     let values = SMALL.values();
     let weights = vec![vec![-0.5; values], vec![0.5; values]];
     let clean: f64 = f64::from(level) * values as f64;
@@ -160,5 +164,74 @@ async fn rounding_can_undo_an_adversarial_or_take_it_out_of_the_ball() {
             (survives, within),
             "eps {epsilon}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_adversarial_beyond_its_radius_by_a_rounding_error_is_demoted() {
+    let (victim, samples, outcome) = honest().await;
+    let clean = samples.images.index_axis(Axis(0), 0);
+    let adversarial = outcome.adversarial.as_ref().unwrap();
+    // The first number of single precision beyond the radius.
+    let mut beyond = adversarial.clone();
+    let (value, centre) = (beyond.iter_mut().next().unwrap(), clean[[0, 0, 0]]);
+    let up = *value > centre;
+    *value = if up { centre + 0.06 } else { centre - 0.06 };
+    while (f64::from(*value) - f64::from(centre)).abs() <= f64::from(0.06f32) {
+        *value = if up {
+            value.next_up()
+        } else {
+            value.next_down()
+        };
+    }
+    let claim = Outcome {
+        adversarial: Some(beyond),
+        ..outcome
+    };
+    let checked = check(&victim, &samples, claim).await;
+    let exact = checked.exact.unwrap();
+    assert!(!exact.within_eps && exact.distances.linf < 0.0600001);
+    assert!(
+        matches!(checked.demoted, Some(Demotion::OutsideBall { .. })),
+        "{:?}",
+        checked.demoted
+    );
+}
+
+#[tokio::test]
+async fn a_picture_is_judged_by_its_grey_levels() {
+    // Eight levels are within 8/255 however the numbers are rounded.
+    for (shift, radius, within) in [
+        (7.7f32, "8/255", true),
+        (8.6, "0.0338", false),
+        (7.7, "0.03137255", true),
+        (7.7, "0.0313", false),
+        (0.7, "1/255", true),
+        (50.7, "0.2", true),
+    ] {
+        let levels = shift.round();
+        let epsilon: buckler_attack::Epsilon = radius.parse().unwrap();
+        let threat = buckler_attack::Threat {
+            norm: Norm::Linf,
+            epsilon,
+        };
+        for level in [3.0f32, 77.0, 100.0, 150.0, 200.0] {
+            let (victim, samples) = grey_at(level, 0.3);
+            let image = samples.images.index_axis(Axis(0), 0).to_owned();
+            let image = image.mapv(|_| (level + shift) / 255.0);
+            let outcome = Outcome {
+                adversarial: Some(image),
+                ..honest().await.2
+            };
+            let checked = recheck(&victim, &samples, threat, vec![outcome], 256)
+                .await
+                .unwrap()
+                .remove(0);
+            let Some(rounded) = checked.rounded else {
+                panic!("{levels} levels at {radius}: {:?}", checked.demoted)
+            };
+            assert_eq!(rounded.within_eps, within, "{levels} levels at {radius}");
+            assert_eq!(rounded.distances.linf, f64::from(levels) / 255.0);
+        }
     }
 }

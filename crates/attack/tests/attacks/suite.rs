@@ -1,62 +1,12 @@
 //! What all attacks have in common.
 
 use buckler_attack::{
-    AnyAttack, Attack, AttackConfig, AttackKind, AutoAttack, FeatureAttack, Limits, Mim,
-    MultiTargeted, Norm, ObjectiveKind, Outcome, Pgd, Samples, Spsa, Square, Status, Variants,
-    Victim,
+    Attack, AttackConfig, AttackKind, AutoAttack, Limits, Mim, MultiTargeted, Norm, ObjectiveKind,
+    Outcome, Pgd, Samples, Spsa, Square, Status,
 };
 use ndarray::Axis;
 
-use crate::support::{Counted, Masked, SMALL, allowed, at_margin, smooth, threat};
-
-fn epsilon(norm: Norm) -> &'static str {
-    match norm {
-        Norm::Linf => "0.03",
-        Norm::L2 => "0.15",
-        Norm::L1 => "0.8",
-    }
-}
-
-/// Every attack in every norm it is made for, with less effort than usual, prepared on the samples it is to be run on.
-async fn all(victim: &impl Victim, samples: &Samples) -> Vec<AnyAttack> {
-    let limits = Limits::for_input(SMALL);
-    let norms = AttackKind::ALL.into_iter().flat_map(|kind| {
-        let norms = kind.norms().iter();
-        norms.map(move |&norm| (kind, norm))
-    });
-    let mut attacks = Vec::new();
-    for (kind, norm) in norms {
-        let config = AttackConfig {
-            attack: kind,
-            norm: Some(norm),
-            eps: Some(epsilon(norm).parse().unwrap()),
-            seed: 7,
-            ..AttackConfig::default()
-        };
-        let attack = match config.validate(&limits).unwrap() {
-            AnyAttack::Spsa(spsa) => AnyAttack::Spsa(Spsa {
-                steps: 10,
-                pairs: 70,
-                ..spsa
-            }),
-            AnyAttack::Square(square) => AnyAttack::Square(Square {
-                queries: 300,
-                ..square
-            }),
-            AnyAttack::Mim(mim) => AnyAttack::Mim(Mim {
-                variants: "ni,di,ti".parse::<Variants>().unwrap(),
-                ..mim
-            }),
-            AnyAttack::Feature(feature) => AnyAttack::Feature(FeatureAttack {
-                restarts: 8,
-                ..feature
-            }),
-            attack => attack,
-        };
-        attacks.push(attack.prepare(victim, samples).await.unwrap());
-    }
-    attacks
-}
+use crate::support::{Counted, Masked, SMALL, all, allowed, at_margin, epsilon, smooth, threat};
 
 fn found(outcomes: &[Outcome]) -> usize {
     let found = |outcome: &&Outcome| outcome.status == Status::AdversarialFound;

@@ -1,5 +1,6 @@
 //! Victims with exact gradients, written independently of the crate's own arithmetic, and ways to make samples.
 
+mod attacks;
 mod loss;
 mod network;
 
@@ -13,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub use self::{
+    attacks::{all, all_within, epsilon},
     loss::{distance_and_cotangent, loss_and_cotangent},
     network::{Linear, Masked, Mlp, Network},
 };
@@ -204,7 +206,7 @@ pub fn allowed(
     threat: Threat,
 ) -> bool {
     let clean = samples.images.index_axis(Axis(0), row);
-    Distances::between(clean.iter(), image.iter()).within(threat, 1e-6)
+    Distances::between(clean.iter(), image.iter()).within(threat, 0.0)
         && image.iter().all(|v| (0.0..=1.0).contains(v))
 }
 

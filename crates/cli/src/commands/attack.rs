@@ -64,11 +64,13 @@ struct Row {
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let attack = evaluation::checked(
-        &classifier,
-        &args.attack.options.config(args.attack.attack, args.eps),
-    )?;
-    let images = load_images(&classifier, &args.images)?;
+    let AttackArgs {
+        attack: spec,
+        options,
+    } = &args.attack;
+    let config = spec.over(options.config(spec.attack(), args.eps));
+    let attack = evaluation::checked(&classifier, &config)?;
+    let (images, notes) = load_images(&classifier, &args.images)?;
     let class = |text: &Option<String>| {
         text.as_deref()
             .map(|text| find_class(&classifier, text))
@@ -103,7 +105,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
-        assumptions: classifier.assumptions().to_vec(),
+        assumptions: [classifier.assumptions(), &notes].concat(),
         results,
     };
     output.print(&report, |report| {

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AnyAttack, AttackKind, Epsilon, Evaluation};
+use buckler_attack::{AnyAttack, AttackKind, AttackSpec, Epsilon, Evaluation};
 use buckler_data::{DataSource, Split};
 use buckler_report::{Entry, Folder, Plan, Report, RunProgress, Subject, images_sha256};
 use buckler_runtime::Classifier;
@@ -33,10 +33,16 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', required_unless_present = "verify")]
     eps: Vec<Epsilon>,
     /// Attacks, separated by commas: `fgsm`, `pgd`, `mim`, `apgd-ce`, `apgd-dlr`, `apgd-t`, `fab`, `fab-t`, `square`, `cw`,
-    /// `deepfool`, `multi-targeted`, `spsa`, `autoattack`, `autoattack-plus`, `autoattack-rand`. Of the options below each
-    /// takes what it knows
-    #[arg(long, value_delimiter = ',', default_value = "pgd")]
-    attack: Vec<AttackKind>,
+    /// `deepfool`, `multi-targeted`, `spsa`, `autoattack`, `autoattack-plus`, `autoattack-rand`. Options of one
+    /// attack stand with it, such as `pgd:steps=50:step_size=2/255,square:queries=5000,mim:variants=ni+di`. Of the options below
+    /// each takes what it knows
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "pgd",
+        value_name = "ATTACK[:OPTION=VALUE...]"
+    )]
+    attack: Vec<AttackSpec>,
     #[command(flatten)]
     options: AttackOptions,
     /// Also bisect the smallest radius that fools each image, up to the largest of --eps, to 1/256 of it; attacks that look
@@ -122,8 +128,8 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
     let mut entries = Vec::new();
     let mut foreign: Option<Vec<&str>> = None;
-    for &attack in &args.attack {
-        let (_, left_out) = args.options.config(attack, None).fitted();
+    for spec in &args.attack {
+        let (_, left_out) = args.options.config(spec.attack(), None).fitted();
         foreign = Some(match foreign {
             None => left_out,
             Some(others) => others
@@ -141,9 +147,9 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
     }
     let largest = args.eps.iter().copied();
     let largest = largest.max_by(|a, b| a.value().total_cmp(&b.value()));
-    for &attack in &args.attack {
+    for spec in &args.attack {
         let entry = |eps, halvings| -> Result<Entry> {
-            let (config, _) = args.options.config(attack, eps).fitted();
+            let config = args.options.fitted(spec, eps);
             Ok(Entry {
                 attack: evaluation::checked(classifier, &config)?,
                 halvings,
@@ -152,13 +158,16 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
         for &eps in &args.eps {
             entries.push(entry(Some(eps), None)?);
         }
-        if args.min_eps && !attack.seeks_closest() {
+        if args.min_eps && !spec.attack().seeks_closest() {
             entries.push(entry(largest, Some(HALVINGS))?);
         }
     }
     let mut linearity = Vec::new();
+    let mut specs = args.attack.iter();
+    let pgd = specs.find(|spec| spec.attack() == AttackKind::Pgd).cloned();
+    let pgd = pgd.unwrap_or_else(|| AttackKind::Pgd.into());
     for &eps in args.eps.iter().filter(|_| args.linearity) {
-        let (config, _) = args.options.config(AttackKind::Pgd, Some(eps)).fitted();
+        let config = args.options.fitted(&pgd, Some(eps));
         if let AnyAttack::Pgd(pgd) = evaluation::checked(classifier, &config)? {
             linearity.push(pgd);
         }
@@ -166,8 +175,9 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
     Ok(Plan { entries, linearity })
 }
 
-fn list(attacks: &[AttackKind]) -> String {
-    let names: Vec<String> = attacks.iter().map(|kind| format!("`{kind}`")).collect();
+fn list(attacks: &[AttackSpec]) -> String {
+    let names = attacks.iter().map(|spec| format!("`{}`", spec.attack()));
+    let names: Vec<String> = names.collect();
     names.join(", ")
 }
 
@@ -286,7 +296,7 @@ fn write_card(args: &Args, report: &Report) -> Result<()> {
 /// What measures the same again, with the data set's name alone: where its files lie is nobody's business.
 fn command_line(args: &Args) -> String {
     let eps: Vec<String> = args.eps.iter().map(Epsilon::to_string).collect();
-    let attacks: Vec<&str> = args.attack.iter().map(|kind| kind.name()).collect();
+    let attacks: Vec<String> = args.attack.iter().map(AttackSpec::to_string).collect();
     let options = &args.options;
     let mut line = format!(
         "buckler evaluate {} --data {} --attack {} --eps {} --seed {}",

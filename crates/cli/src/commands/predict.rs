@@ -37,7 +37,7 @@ struct Row {
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let images = load_images(&classifier, &args.images)?;
+    let (images, notes) = load_images(&classifier, &args.images)?;
     let logits = Runtime::new()?.block_on(classifier.logits(images))?;
     let predictions = args
         .images
@@ -55,7 +55,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
-        assumptions: classifier.assumptions().to_vec(),
+        assumptions: [classifier.assumptions(), &notes].concat(),
         predictions,
     };
     output.print(&report, |report| {

@@ -56,12 +56,12 @@ impl Placement {
         Self { origin, flip, hole }
     }
 
-    /// Appends `image`, `[channels, height, width]`, as it is shown, every byte converted. Black is the default of `T`.
-    pub(crate) fn write<T: Copy + Default>(
+    /// Appends `image`, `[channels, height, width]`, as it is shown, every value converted. Black is the default of `T`.
+    pub(crate) fn write<S: Copy, T: Copy + Default>(
         &self,
-        image: &[u8],
+        image: &[S],
         [_, height, width]: [usize; 3],
-        convert: impl Fn(u8) -> T,
+        convert: impl Fn(S) -> T,
         out: &mut Vec<T>,
     ) {
         let [down, right] = self.origin;
@@ -81,8 +81,8 @@ impl Placement {
                     .and_then(|y| plane.chunks_exact(width).nth(y))
                     .and_then(|source| source.get(first..last));
                 if let (Some(source), Some(row)) = (source, row.get_mut(before..)) {
-                    for (value, &byte) in row.iter_mut().zip(source) {
-                        *value = convert(byte);
+                    for (value, &shown) in row.iter_mut().zip(source) {
+                        *value = convert(shown);
                     }
                 }
                 if self.flip {

@@ -1,3 +1,4 @@
+pub(super) use crate::dataset::byte;
 use crate::dataset::unit;
 
 /// An image being worked on: planes of numbers that are in `[0, 1]` at the beginning and the end, of one size.
@@ -50,9 +51,4 @@ impl Picture {
             planes => planes.first().cloned().unwrap_or_default(),
         }
     }
-}
-
-/// The nearest byte of a number in `[0, 1]`; what lies outside is clipped.
-pub(super) fn byte(value: f32) -> u8 {
-    (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }

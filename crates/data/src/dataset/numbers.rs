@@ -1,19 +1,25 @@
+//! Images as numbers in `[0, 1]`.
 use std::{
     io,
     thread::{self, Builder},
 };
 
 use super::{Dataset, Images};
-use crate::{DataError, error::panic_message, loader::usual_workers};
+use crate::{DataError, error::panic_message, image_file, loader::usual_workers};
 
 /// A byte as a number in `[0, 1]`.
 pub(crate) fn unit(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 
+/// The nearest byte of a number in `[0, 1]`; what lies outside is clipped.
+pub(crate) fn byte(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
 impl Dataset {
     /// The images at `indices` (a range, or any sequence) one after another as numbers in `[0, 1]` (byte / 255). Files
-    /// are decoded by as many threads as there are cores, at most 8.
+    /// are decoded by as many threads as there are cores, at most 8, to `n / 65535` where they have 16 bits.
     ///
     /// # Errors
     /// When there is no image at an index, or one cannot be decoded.
@@ -28,14 +34,20 @@ impl Dataset {
             .collect::<Result<Vec<_>, _>>()?;
         match self.images {
             Images::Memory(_) => self.values(&indices),
-            Images::Files(_) => in_threads(&indices, |mine| self.values(mine)),
+            Images::Files(..) => in_threads(&indices, |mine| self.values(mine)),
         }
     }
 
     fn values(&self, indices: &[usize]) -> Result<Vec<f32>, DataError> {
         let mut values = Vec::with_capacity(indices.len() * self.image_len());
         for &index in indices {
-            values.extend(self.image(index)?.iter().copied().map(unit));
+            match &self.images {
+                Images::Memory(_) => values.extend(self.image(index)?.iter().copied().map(unit)),
+                Images::Files(files, preprocessing) => {
+                    let path = files.get(index).ok_or_else(|| self.no_such(index))?;
+                    values.extend(image_file::plain(path, preprocessing)?);
+                }
+            }
         }
         Ok(values)
     }

@@ -11,7 +11,15 @@ fn dataset(n: u8) -> Dataset {
 fn files(n: u8) -> Dataset {
     let files = (0..n).map(|i| (PathBuf::from(format!("{i}.png")), u16::from(i % 2)));
     let classes = vec!["even".into(), "odd".into()];
-    Dataset::of_files("toy", Split::Train, classes, 8, files.collect(), 1)
+    let preprocessing = Preprocessing::center_crop(8);
+    Dataset::from_files(
+        "toy",
+        Split::Train,
+        classes,
+        preprocessing,
+        files.collect(),
+        1,
+    )
 }
 
 fn paths(data: &Dataset) -> Vec<&Path> {

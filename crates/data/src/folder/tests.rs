@@ -22,7 +22,9 @@ fn layout<'a>(files: impl IntoIterator<Item = (&'a str, u8)>) -> TempDir {
 }
 
 fn refusal(dir: &TempDir, split: Split) -> String {
-    folder(dir.path(), split, 4).unwrap_err().to_string()
+    folder(dir.path(), split, Preprocessing::center_crop(4))
+        .unwrap_err()
+        .to_string()
 }
 
 fn paths(data: &Dataset) -> Vec<&Path> {
@@ -40,7 +42,7 @@ fn images_carry_the_class_of_their_directory() {
         ("val/ant/1.png", 60),
         ("val/bee/1.png", 70),
     ]);
-    let train = folder(dir.path(), Split::Train, 4).unwrap();
+    let train = folder(dir.path(), Split::Train, Preprocessing::center_crop(4)).unwrap();
     assert_eq!(train.classes(), ["ant", "bee", "cat"]);
     assert_eq!((train.len(), train.shape()), (4, [3, 4, 4]));
     for index in 0..4 {
@@ -53,7 +55,7 @@ fn images_carry_the_class_of_their_directory() {
             [f32::from(colour) / 255.0; 48]
         );
     }
-    let test = folder(dir.path(), Split::Test, 4).unwrap();
+    let test = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
     let labels: HashSet<u16> = test.labels().iter().copied().collect();
     assert_eq!((test.len(), labels.len()), (3, 3));
 }
@@ -65,8 +67,11 @@ fn beginning_and_end_are_mixtures_of_all_classes_and_the_same_each_time() {
         .flat_map(|class| (0..50).map(move |i| format!("train/{class}/{i}.png")))
         .collect();
     let dir = layout(names.iter().map(|name| (name.as_str(), 0)));
-    let whole = folder(dir.path(), Split::Train, 4).unwrap();
-    assert_eq!(whole, folder(dir.path(), Split::Train, 4).unwrap());
+    let whole = folder(dir.path(), Split::Train, Preprocessing::center_crop(4)).unwrap();
+    assert_eq!(
+        whole,
+        folder(dir.path(), Split::Train, Preprocessing::center_crop(4)).unwrap()
+    );
     assert_eq!(paths(&whole).into_iter().collect::<HashSet<_>>().len(), 200);
     let held_out = whole.clone().split_off(40).unwrap();
     let beginning = whole.take(40);
@@ -86,7 +91,7 @@ fn beginning_and_end_are_mixtures_of_all_classes_and_the_same_each_time() {
 fn many_files_become_numbers_in_the_order_asked_for() {
     let names: Vec<String> = (1..=60).map(|i| format!("val/a/{i:02}.png")).collect();
     let dir = layout((1..=60).zip(&names).map(|(i, name)| (name.as_str(), i)));
-    let data = folder(dir.path(), Split::Test, 2).unwrap();
+    let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(2)).unwrap();
     let order: Vec<usize> = (0..60).rev().chain([7, 7, 3]).collect();
     let expected: Vec<f32> = order
         .iter()
@@ -109,12 +114,16 @@ fn many_files_become_numbers_in_the_order_asked_for() {
 fn val_is_preferred_to_test_and_either_will_do() {
     let both = layout([("val/a/1.png", 1), ("test/b/1.png", 1)]);
     assert_eq!(
-        folder(both.path(), Split::Test, 4).unwrap().classes(),
+        folder(both.path(), Split::Test, Preprocessing::center_crop(4))
+            .unwrap()
+            .classes(),
         ["a"]
     );
     let only = layout([("test/b/1.png", 1)]);
     assert_eq!(
-        folder(only.path(), Split::Test, 4).unwrap().classes(),
+        folder(only.path(), Split::Test, Preprocessing::center_crop(4))
+            .unwrap()
+            .classes(),
         ["b"]
     );
 }
@@ -132,7 +141,7 @@ fn hidden_entries_are_passed_over_and_other_files_counted() {
         ("train/a/deeper/2.png", 9),
         ("train/README.md", 0),
     ]);
-    let data = folder(dir.path(), Split::Train, 4).unwrap();
+    let data = folder(dir.path(), Split::Train, Preprocessing::center_crop(4)).unwrap();
     assert_eq!((data.len(), data.ignored()), (1, 5));
 }
 
@@ -186,8 +195,10 @@ fn missing_directories_are_named() {
         "{message}"
     );
     let absent = dir.path().join("absent");
-    let message = folder(&absent, Split::Train, 4).unwrap_err().to_string();
-    assert!(message.contains("absent` is no directory"), "{message}");
+    let message = folder(&absent, Split::Train, Preprocessing::center_crop(4))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("absent` is not a directory"), "{message}");
     assert!(refusal(&layout([("val/a/1.png", 1)]), Split::Train).contains("no directory `train`"));
 }
 
@@ -195,7 +206,126 @@ fn missing_directories_are_named() {
 fn sizes_out_of_range_are_refused() {
     let dir = layout([("train/a/1.png", 1)]);
     for side in [0, MAX_IMAGE_SIZE + 1, usize::MAX] {
-        let error = folder(dir.path(), Split::Train, side).unwrap_err();
-        assert!(error.to_string().contains("must be in 1..=1024"), "{error}");
+        let error = folder(dir.path(), Split::Train, Preprocessing::center_crop(side)).unwrap_err();
+        assert!(error.to_string().contains("expected 1 to 1024"), "{error}");
     }
+}
+
+#[test]
+fn classes_that_are_numbers_are_in_the_order_of_numbers() {
+    let names: Vec<String> = (0..12)
+        .flat_map(|class| [format!("train/{class}/1.png"), format!("val/{class}/1.png")])
+        .collect();
+    let dir = layout(names.iter().map(|name| (name.as_str(), 9)));
+    let expected: Vec<String> = (0..12).map(|class: usize| class.to_string()).collect();
+    for split in [Split::Train, Split::Test] {
+        let data = folder(dir.path(), split, Preprocessing::center_crop(4)).unwrap();
+        assert_eq!(data.classes(), expected);
+        for index in 0..data.len() {
+            let class = data.path(index).unwrap().parent().unwrap();
+            let label = data.label(index).unwrap().to_string();
+            assert_eq!(class.file_name().unwrap().to_str(), Some(label.as_str()));
+        }
+    }
+}
+
+#[test]
+fn classes_that_one_split_lacks_are_named_in_natural_order_too() {
+    let dir = layout([
+        ("train/9/1.png", 1),
+        ("train/10/1.png", 1),
+        ("val/10/1.png", 1),
+    ]);
+    let message = refusal(&dir, Split::Train);
+    assert!(message.contains("val` has no class `9`"), "{message}");
+}
+
+#[test]
+fn files_of_one_name_in_two_classes_are_two_images() {
+    let dir = layout([
+        ("val/a/1.png", 10),
+        ("val/b/1.png", 20),
+        ("val/b/1.bmp", 30),
+    ]);
+    let data = folder(dir.path(), Split::Test, Preprocessing::new([3, 2, 2])).unwrap();
+    let mut seen: Vec<(u8, u16)> = (0..data.len())
+        .map(|index| (data.image(index).unwrap()[0], data.label(index).unwrap()))
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(10, 0), (20, 1), (30, 1)]);
+}
+
+#[test]
+fn grey_and_oblong_pixels_are_made_of_files() {
+    let dir = layout([("val/a/1.png", 51)]);
+    let grey = Preprocessing::new([1, 2, 3]);
+    let data = folder(dir.path(), Split::Test, grey).unwrap();
+    assert_eq!(
+        (data.shape(), data.preprocessing()),
+        ([1, 2, 3], Some(&grey))
+    );
+    assert_eq!(*data.image(0).unwrap(), [51; 6]);
+    assert_eq!(data.to_f32([0]).unwrap(), [0.2; 6]);
+    for shape in [[2, 4, 4], [3, 0, 4], [3, 4, 1025]] {
+        assert!(folder(dir.path(), Split::Test, Preprocessing::new(shape)).is_err());
+    }
+    for crop_pct in [0.0, -1.0, 1.5, f64::NAN] {
+        let wrong = Preprocessing { crop_pct, ..grey };
+        let message = folder(dir.path(), Split::Test, wrong)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("crop_pct"), "{message}");
+    }
+}
+
+#[test]
+fn broken_files_are_found_before_anything_is_learnt() {
+    let names: Vec<String> = (1..=30)
+        .map(|i| format!("val/{}/{i:02}.png", i % 3))
+        .collect();
+    let dir = layout((1..=30).zip(&names).map(|(i, name)| (name.as_str(), i)));
+    for name in ["val/0/03.png", "val/1/16.png"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let whole = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
+    let (data, mut skipped) = whole.clone().without_broken().unwrap();
+    assert_eq!((data.len(), whole.len()), (28, 30));
+    for index in 0..data.len() {
+        let path = data.path(index).unwrap();
+        let at = (0..30).find(|&at| whole.path(at) == Some(path)).unwrap();
+        assert_eq!(data.label(index), whole.label(at));
+    }
+    data.to_f32(0..28).unwrap();
+    skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    let paths: Vec<_> = skipped.iter().map(|one| one.path.clone()).collect();
+    assert_eq!(
+        paths,
+        ["val/0/03.png", "val/1/16.png"].map(|name| dir.path().join(name))
+    );
+    for one in &skipped {
+        assert!(one.reason.contains("0 bytes"), "{one:?}");
+    }
+}
+
+#[test]
+fn files_smaller_than_what_is_asked_for_are_counted() {
+    let dir = layout([("val/a/1.png", 1), ("val/a/2.png", 0), ("val/a/3.png", 1)]);
+    let count = |side| {
+        let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(side)).unwrap();
+        data.enlarged(100).unwrap()
+    };
+    // They are 6 x 5.
+    assert_eq!((count(5), count(6), count(224)), ((0, 2), (2, 2), (2, 2)));
+}
+
+/// Opening it would wait for somebody to write.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_an_image() {
+    let dir = layout([("val/a/1.png", 1)]);
+    let pipe = dir.path().join("val/a/2.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
+    assert_eq!((data.len(), data.ignored()), (1, 1));
 }

@@ -218,7 +218,7 @@ fn reshape(call: &Call<'_>) -> Tensor {
         .iter()
         .enumerate()
         .map(|(axis, &size)| match size {
-            0 => x.dims[axis],
+            0 if call.int("allowzero", 0) == 0 => x.dims[axis],
             -1 => 1,
             size => size as usize,
         })

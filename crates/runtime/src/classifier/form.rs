@@ -93,7 +93,7 @@ impl Form {
             row,
             normalization: normalization
                 .or(card.and_then(|card| card.normalization.as_ref()))
-                .map(|normalization| per_channel(normalization, channels))
+                .map(|normalization| normalization.per_channel(channels))
                 .transpose()?,
         })
     }
@@ -172,30 +172,6 @@ impl Form {
                 .mapv_inplace(|value| value / std);
         }
         Some(gradient)
-    }
-}
-
-fn per_channel(
-    normalization: &Normalization,
-    channels: usize,
-) -> Result<Vec<(f32, f32)>, RuntimeError> {
-    let spread = |values: &[f32]| match values {
-        [one] => Some(vec![*one; channels]),
-        values => (values.len() == channels).then(|| values.to_vec()),
-    };
-    let pairs = spread(&normalization.mean).zip(spread(&normalization.std));
-    let usable = |std: &f32| std.is_finite() && *std > 0.0;
-    match pairs {
-        Some((mean, std)) if std.iter().all(usable) && mean.iter().all(|mean| mean.is_finite()) => {
-            Ok(mean.into_iter().zip(std).collect())
-        }
-        _ => Err(RuntimeError::Unsupported {
-            what: "normalization",
-            expected: format!(
-                "a finite mean and a positive std for each of {channels} channel(s), or one for all"
-            ),
-            got: format!("{normalization:?}"),
-        }),
     }
 }
 

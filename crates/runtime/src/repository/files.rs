@@ -23,6 +23,26 @@ impl Candidate {
         self.directory.join("model.onnx")
     }
 
+    /// Refuses a version whose files lie elsewhere than below the directory of models, where links lead.
+    pub fn check_confined(&self, root: &Path) -> Result<(), RuntimeError> {
+        let resolved = |path: &Path| {
+            path.canonicalize()
+                .map_err(|source| unreadable(path, source))
+        };
+        let root = resolved(root)?;
+        for file in ["model.onnx", "gradient.onnx", "card.json"] {
+            let path = self.directory.join(file);
+            if !self.files.iter().any(|(own, ..)| *own == path) {
+                continue;
+            }
+            let target = resolved(&path)?;
+            if !target.starts_with(&root) {
+                return Err(RuntimeError::Outside { path, target });
+            }
+        }
+        Ok(())
+    }
+
     fn read(directory: PathBuf, version: String) -> io::Result<Self> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&directory)? {

@@ -3,8 +3,8 @@ use std::fs;
 use crate::models::{Batch, Builder, card, linear, numbers, rounded, smooth_network};
 use crate::{CLASSES, GREY, RGB, images, loaded, options};
 use buckler_attack::{Objective, Victim, VictimError};
-use buckler_onnx::{Card, Input, differentiate};
-use buckler_runtime::{Classifier, ImageLimits, RuntimeError, encode_png};
+use buckler_onnx::{Card, Input, Normalization, differentiate};
+use buckler_runtime::{Classifier, ImageLimits, LoadOptions, RuntimeError, encode_png};
 use ndarray::Axis;
 
 #[tokio::test]
@@ -70,6 +70,48 @@ fn names_come_from_the_card_and_what_is_missing_is_assumed_openly() {
     }
 }
 
+#[test]
+fn a_name_that_does_not_print_is_refused_on_a_card_and_harmless_as_an_option() {
+    let mut model = linear(GREY, &numbers(GREY.values() * 3, 1), &[0.0; 3], Batch::Any);
+    let named = LoadOptions {
+        name: Some("a\0b\u{1b}".to_owned()),
+        ..options()
+    };
+    Classifier::from_bytes(&model.to_bytes(), None, &named).unwrap();
+    model.set_metadata(Card::KEY, r#"{"name": "a\u0000b"}"#);
+    let error = Classifier::from_bytes(&model.to_bytes(), None, &options()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("`name` is `a\\0b`") && message.contains("inside the model"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_normalisation_in_another_unit_is_refused_on_a_card_and_as_an_option() {
+    let normalization = Normalization {
+        mean: vec![123.675],
+        std: vec![58.395],
+    };
+    let mut model = linear(GREY, &numbers(GREY.values() * 3, 1), &[0.0; 3], Batch::Any);
+    let asked = LoadOptions {
+        normalization: Some(normalization),
+        ..options()
+    };
+    let error = Classifier::from_bytes(&model.to_bytes(), None, &asked).unwrap_err();
+    assert!(
+        error.to_string().contains("as mean 0.485 and std 0.229"),
+        "{error}"
+    );
+    let json = r#"{"input": {"normalization": {"mean": [123.675], "std": [58.395]}}}"#;
+    model.set_metadata(Card::KEY, json);
+    let error = Classifier::from_bytes(&model.to_bytes(), None, &options()).unwrap_err();
+    assert!(
+        error.to_string().contains("as mean 0.485 and std 0.229"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn files_beside_the_model_are_used_unless_they_belong_to_another_one() {
     let directory = tempfile::tempdir().unwrap();
@@ -120,10 +162,9 @@ fn images_are_decoded_as_the_model_takes_them() {
         .index_axis_move(Axis(0), 0)
         .mapv(|value| (value * 255.0).round() / 255.0);
     let png = encode_png(pixels.view()).unwrap();
-    assert_eq!(
-        classifier.decode(&png, &ImageLimits::default()).unwrap(),
-        pixels
-    );
+    let prepared = classifier.decode(&png, &ImageLimits::default()).unwrap();
+    assert_eq!(prepared.pixels, pixels);
+    assert!(prepared.notes.is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod loading;
 mod masked;
 #[path = "../models/mod.rs"]
 mod models;
+mod non_finite;
 mod queries;
 
 use buckler_attack::InputSpec;

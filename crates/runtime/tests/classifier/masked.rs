@@ -59,6 +59,13 @@ fn square(eps: &str) -> Square {
     }
 }
 
+/// What is flagged, beside that `square` has few queries here.
+fn raised(evaluations: &[&Evaluation], no_gradient: Option<&str>) -> Vec<Flag> {
+    let mut raised = flags(evaluations, CLASSES, no_gradient);
+    raised.retain(|flag| !matches!(flag, Flag::WeakerThanDefault { .. }));
+    raised
+}
+
 #[tokio::test]
 async fn the_same_model_without_a_mask_raises_no_flag() {
     let classifier = loaded(&model(pass("image", "pixels"), pass("z", "logits")));
@@ -66,7 +73,7 @@ async fn the_same_model_without_a_mask_raises_no_flag() {
     assert_eq!(probe(&classifier, &samples, true).await.unwrap(), vec![]);
     let pgd = run(&classifier, &samples, &Pgd::new(threat("0.05"))).await;
     let square = run(&classifier, &samples, &square("0.05")).await;
-    assert_eq!(flags(&[&pgd, &square], CLASSES, None), vec![]);
+    assert_eq!(raised(&[&pgd, &square], None), vec![]);
 }
 
 #[tokio::test]
@@ -80,7 +87,7 @@ async fn scaled_logits_are_flagged_for_their_vanished_gradients() {
     let pgd = run(&classifier, &samples, &Pgd::new(threat("0.05"))).await;
     let square = run(&classifier, &samples, &square("0.05")).await;
     assert!(pgd.accuracy_under_attack > square.accuracy_under_attack);
-    let raised = flags(&[&pgd, &square], CLASSES, None);
+    let raised = raised(&[&pgd, &square], None);
     assert!(
         matches!(
             raised[..],
@@ -104,7 +111,7 @@ async fn a_quantised_input_has_no_gradient_and_its_report_says_so() {
     let samples = samples(&classifier).await;
     let square = run(&classifier, &samples, &square("0.1")).await;
     assert!(square.accuracy_under_attack < 0.5);
-    let raised = flags(&[&square], CLASSES, Some(reason));
+    let raised = raised(&[&square], Some(reason));
     assert_eq!(raised.len(), 1);
     assert!(raised[0].to_string().contains("(Round)"), "{}", raised[0]);
 }

@@ -38,6 +38,7 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
         | E::Multipart(_)
         | E::Query(_)
         | E::UnknownField { .. }
+        | E::FileField(_)
         | E::Conflict { .. }
         | E::Value { .. }
         | E::Attack(AttackError::Samples(_)) => Some(READING),
@@ -45,7 +46,7 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
             error: ImageError::NotEncodable(_),
             ..
         } => Some(ANY),
-        E::Image { .. } => Some(IMAGES),
+        E::Image { .. } | E::TextForImage(_) => Some(IMAGES),
         E::TooExpensive { .. } | E::TooManyDraws { .. } | E::Refused(_) => Some(ADMISSION),
         E::OnePicture | E::NoPicture { .. } | E::NoGradient(_) => Some(ATTACK),
         E::Attack(AttackError::Victim(error)) | E::Victim(error) => Some(match error {
@@ -97,6 +98,8 @@ fn all() -> Vec<ApiError> {
         },
         E::Multipart(text()),
         E::Query(text()),
+        E::FileField(String::new()),
+        E::TextForImage(String::new()),
         E::UnknownField {
             name: text(),
             known: text(),

@@ -1,0 +1,220 @@
+//! Files that end before their image does, and files on which something follows.
+use super::*;
+
+fn sample() -> RgbImage {
+    RgbImage::from_fn(64, 48, |x, y| {
+        Rgb([(x * y) as u8, 3 * x as u8, 4 * y as u8])
+    })
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).unwrap()
+}
+
+/// Baseline, progressive, restart markers, scans of one component.
+const JPEGS: [&str; 5] = [
+    "baseline-420.jpg",
+    "progressive-420.jpg",
+    "restart-420.jpg",
+    "scans-420.jpg",
+    "cmyk.jpg",
+];
+
+fn is_cut_off(bytes: &[u8]) -> bool {
+    decode(bytes, &ImageLimits::default()) == Err(ImageError::Broken("it is cut off".into()))
+}
+
+/// The first byte after the header of the first scan.
+fn first_scan(jpeg: &[u8]) -> usize {
+    jpeg.windows(2)
+        .position(|pair| pair == [0xff, 0xda])
+        .unwrap()
+}
+
+#[test]
+fn every_prefix_of_a_jpeg_is_refused_but_the_one_without_its_end_marker() {
+    for name in JPEGS {
+        let whole = fixture(name);
+        let picture = decode(&whole, &ImageLimits::default()).unwrap();
+        for length in 3..whole.len() - 2 {
+            let error = decode(&whole[..length], &ImageLimits::default());
+            assert!(error.is_err(), "{name}: {length} of {}", whole.len());
+        }
+        for missing in [1, 2] {
+            let bytes = &whole[..whole.len() - missing];
+            assert_eq!(
+                decode(bytes, &ImageLimits::default()).unwrap(),
+                picture,
+                "{name}"
+            );
+        }
+        for part in [10, 3, 2] {
+            assert!(
+                is_cut_off(&whole[..whole.len() / part]),
+                "{name}: a {part}th"
+            );
+        }
+    }
+}
+
+/// As a tool would that repairs files: the data are missing all the same.
+#[test]
+fn an_end_marker_does_not_make_half_a_jpeg_whole() {
+    for name in JPEGS {
+        let whole = fixture(name);
+        let start = first_scan(&whole);
+        for length in (start..whole.len() - 6).step_by(97) {
+            let mended = [&whole[..length], &[0xff, 0xd9]].concat();
+            let result = decode(&mended, &ImageLimits::default());
+            // The end of a scan of a progressive image is an image that its maker may have wanted.
+            if name != "progressive-420.jpg" {
+                assert!(result.is_err(), "{name}: {length} of {}", whole.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_follows_the_end_marker_of_a_jpeg_is_not_looked_at() {
+    let mut random = 1u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 24) as u8
+    })
+    .take(3_000_000)
+    .collect();
+    for name in JPEGS {
+        let whole = fixture(name);
+        let picture = decode(&whole, &ImageLimits::default()).unwrap();
+        for tail in [
+            &noise[..],
+            &whole[..whole.len() / 2],
+            &whole[..],
+            &[0xff, 0xda],
+            &[0xff],
+            b"a film",
+        ] {
+            let limits = ImageLimits::default();
+            let longer = [&whole[..], tail].concat();
+            assert_eq!(decode(&longer, &limits).unwrap(), picture, "{name}");
+        }
+    }
+}
+
+/// Thumbnails, comments and applications' segments hold whole JPEGs.
+#[test]
+fn markers_inside_segments_are_data() {
+    let whole = fixture("baseline-420.jpg");
+    let thumbnail = &whole[..whole.len().min(30_000)];
+    for marker in [0xe1, 0xe5, 0xfe] {
+        let length = (thumbnail.len() as u16 + 2).to_be_bytes();
+        let segment = [&[0xff, marker][..], &length, thumbnail].concat();
+        let with = [&whole[..2], &segment, &whole[2..]].concat();
+        let limits = ImageLimits::default();
+        let (with_image, image) = (decode(&with, &limits), decode(&whole, &limits));
+        assert_eq!(with_image.unwrap().image, image.unwrap().image);
+        for length in [segment.len() / 2, segment.len(), segment.len() + 300] {
+            assert!(is_cut_off(&with[..length]), "{length}");
+        }
+    }
+}
+
+#[test]
+fn fill_bytes_and_bytes_between_segments_are_passed_over() {
+    let whole = fixture("baseline-420.jpg");
+    let limits = ImageLimits::default();
+    let picture = decode(&whole, &limits).unwrap();
+    let (at, end) = (first_scan(&whole), whole.len() - 2);
+    for filled in [
+        [&whole[..at], &[0xff; 3], &whole[at..]].concat(),
+        [&whole[..at], &[7, 8, 9], &whole[at..]].concat(),
+        [&whole[..end], &[0xff; 3], &whole[end..]].concat(),
+        [&whole[..end], &[0; 5], &whole[end..]].concat(),
+    ] {
+        assert_eq!(decode(&filled, &limits).unwrap(), picture);
+    }
+}
+
+#[test]
+fn other_formats_that_are_cut_off_are_refused() {
+    for format in [
+        ImageFormat::Png,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+    ] {
+        let whole = written(sample(), format);
+        // The end marker of GIF is one byte, that of PNG a chunk of 12.
+        let end = match format {
+            ImageFormat::Gif => 1,
+            ImageFormat::Png => 12,
+            _ => 0,
+        };
+        for length in (1..whole.len() - end - 1).step_by(7) {
+            let result = decode(&whole[..length], &ImageLimits::default());
+            assert!(result.is_err(), "{format:?}: {length} of {}", whole.len());
+        }
+        for part in [2, 3] {
+            assert!(
+                is_cut_off(&whole[..whole.len() / part]),
+                "{format:?}: 1/{part}"
+            );
+        }
+    }
+    for name in ["lossy.webp", "animation.webp", "animation.gif", "rle.bmp"] {
+        let whole = fixture(name);
+        for length in (30..whole.len() - 2).step_by(11) {
+            let result = decode(&whole[..length], &ImageLimits::default());
+            // An animation may end after any of its frames.
+            if name != "animation.gif" {
+                assert!(result.is_err(), "{name}: {length} of {}", whole.len());
+            }
+        }
+        assert!(is_cut_off(&whole[..whole.len() / 2]), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn a_jpeg_with_any_bytes_changed_is_an_image_or_an_error(
+        name in prop::sample::select(JPEGS.to_vec()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        keep in any::<prop::sample::Index>(),
+        cut: bool,
+    ) {
+        let mut bytes = fixture(name);
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if cut {
+            bytes.truncate(keep.index(bytes.len()));
+        }
+        let limits = ImageLimits { max_pixels: 1 << 20, ..ImageLimits::default() };
+        if let Ok(picture) = decode(&bytes, &limits) {
+            let pixels = picture.prepare(&Preprocessing::new([3, 5, 7])).unwrap().pixels;
+            prop_assert!(pixels.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+    }
+
+    #[test]
+    fn other_formats_with_any_bytes_changed_are_an_image_or_an_error(
+        name in prop::sample::select(vec![
+            "lossy.webp", "animation.webp", "animation.gif", "rle.bmp", "palette-key.png", "grey-alpha-16.png",
+        ]),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = fixture(name);
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let limits = ImageLimits { max_pixels: 1 << 20, ..ImageLimits::default() };
+        if let Ok(picture) = decode(&bytes, &limits) {
+            let pixels = picture.prepare(&Preprocessing::new([3, 5, 7])).unwrap().pixels;
+            prop_assert!(pixels.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+    }
+}
