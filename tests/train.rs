@@ -492,6 +492,45 @@ fn a_model_trained_on_a_folder_states_its_preprocessing() {
 }
 
 #[test]
+fn a_folder_is_trained_on_in_grey_and_in_rectangles() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = format!("folder:{}", text(&folder(dir.path(), 12)));
+    let recipe = dir.path().join("grey.toml");
+    let toml = r#"
+        base = "digits-plain"
+        name = "grey"
+        image_size = [16, 24]
+        image_channels = 1
+        training = { epochs = 1, batch_size = 4, images = 20 }
+        validation = { images = 4 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let (run, out) = (dir.path().join("run"), dir.path().join("model"));
+    json(&["train", text(&recipe), "--data", &data, "--out", text(&run)]);
+    json(&["export", text(&run), "--out", text(&out)]);
+    let card = std::fs::read_to_string(out.join("card.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    let input = &card["input"];
+    assert_eq!(
+        (&input["channels"], &input["height"], &input["width"]),
+        (&1.into(), &16.into(), &24.into())
+    );
+    assert_eq!(input["preprocessing"]["grey"], "luma");
+    let error = failure(
+        &[
+            "train",
+            text(&recipe),
+            "--data",
+            "digits",
+            "--out",
+            text(&run),
+        ],
+        1,
+    );
+    assert!(error.contains("image size"), "{error}");
+}
+
+#[test]
 fn an_export_replaces_no_other_model_and_ignores_no_option() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

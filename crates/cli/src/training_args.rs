@@ -1,7 +1,9 @@
 //! What `train`, `compare` and `export` share: recipes, data and remedies.
 
-use anyhow::{Result, anyhow, bail};
-use buckler_data::{DataError, DataSource, LoadOptions};
+use anyhow::{Result, anyhow};
+use buckler_data::{
+    DEFAULT_IMAGE_SIZE, DataError, DataSource, Grey, LoadOptions, Preprocessing, Resize,
+};
 use buckler_train::{ComputeDevice, Recipe, TrainError};
 
 /// What and where to train, besides the recipe.
@@ -40,19 +42,24 @@ pub fn source(given: Option<&DataSource>, recipe: &Recipe) -> Result<DataSource>
 }
 
 /// What to load of a recipe's data set.
-pub fn load_options(recipe: &Recipe, size: Option<usize>) -> Result<LoadOptions> {
-    let image_size = match recipe.image_size.map(|size| size.sides()) {
-        None => None,
-        Some([height, width]) if height == width => Some(height),
-        Some([height, width]) => {
-            bail!("image_size is [{height}, {width}]: folders are cut to squares, write one number")
-        }
-    };
-    Ok(LoadOptions {
+pub fn load_options(recipe: &Recipe, size: Option<usize>) -> LoadOptions {
+    let [height, width] = recipe
+        .image_size
+        .map_or([DEFAULT_IMAGE_SIZE; 2], |size| size.sides());
+    let channels = recipe.image_channels.unwrap_or(3);
+    // As on ImageNet: the shorter side scaled to 256/224 of the image's, the centre cut out.
+    let preprocessing = ((channels, height) != (3, width)).then(|| Preprocessing {
+        resize: Resize::CenterCrop,
+        crop_pct: 0.875,
+        grey: Grey::Luma,
+        ..Preprocessing::new([channels, height, width])
+    });
+    LoadOptions {
         size,
-        image_size,
+        image_size: recipe.image_size.map(|_| height),
+        preprocessing,
         ..LoadOptions::default()
-    })
+    }
 }
 
 /// Adds to an error of a training what to type about it.

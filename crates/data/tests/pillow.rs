@@ -19,9 +19,19 @@ fn can_encode() -> bool {
 /// Files that a script of `tests/pillow` makes, in a folder of their own.
 fn made(script: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pillow").join(script);
-    let made = Command::new("python3").arg(script).arg(folder.path()).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/pillow")
+        .join(script);
+    let made = Command::new("python3")
+        .arg(script)
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     folder
 }
 

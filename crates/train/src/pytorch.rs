@@ -236,8 +236,6 @@ fn refusal(
         let quoted: Vec<String> = left_over.iter().map(|name| format!("`{name}`")).collect();
         parts.push(format!("left over: {}", listed(&quoted)));
     }
-    let of =
-        |name: &str, list: &mut dyn Iterator<Item = &str>| list.any(|found| found.ends_with(name));
     let bias = left_over.iter().copied().filter(|name| {
         let layer = name.trim_end_matches(".bias");
         ["fc", "linear", "fc3"]
@@ -249,8 +247,7 @@ fn refusal(
     if recipe.head != HeadConfig::Linear && bias.count() > 0 {
         remedy = "; the file's last layer has a bias and the recipe's hypersphere head has none: use a recipe with a linear head".to_owned();
     } else if recipe.head == HeadConfig::Linear
-        && of("bias", &mut missing.iter().map(String::as_str))
-        && missing.len() == 1
+        && matches!(missing, [only] if only.ends_with(".bias"))
     {
         remedy = "; the file's last layer has no bias and the recipe's linear head has one: use a recipe with a hypersphere head".to_owned();
     } else if let Some(found) = found {

@@ -24,6 +24,9 @@ pub struct Recipe {
     /// their own.
     #[serde(default)]
     pub image_size: Option<ImageSize>,
+    /// 1 to train on the grey levels of a folder's images, 3 for RGB, which is the default; other data sets have their own.
+    #[serde(default)]
+    pub image_channels: Option<usize>,
     /// Determines initial weights, order, starts of the adversary and dropout.
     #[serde(default)]
     pub seed: u64,

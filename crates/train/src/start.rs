@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use buckler_data::Dataset;
-use buckler_onnx::{Preprocessing, Resize};
+use buckler_onnx::{Color, Grey, Preprocessing, Resize};
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -15,7 +15,7 @@ use crate::device::first;
 use crate::error::TrainError;
 use crate::pictures::scaled_up;
 use crate::pytorch::check_classes;
-use crate::recipe::{OptimizerConfig, Recipe};
+use crate::recipe::{ImageSize, OptimizerConfig, Recipe};
 use crate::run::Run;
 use crate::step::TrainingState;
 use crate::trainer::TrainOptions;
@@ -44,6 +44,24 @@ pub(crate) fn check_data(
                 images.len() + validation.len()
             ));
         }
+    }
+    let [channels, height, width] = images.shape();
+    if let Some(expected) = recipe
+        .image_channels
+        .filter(|expected| *expected != channels)
+    {
+        return wrong(format!(
+            "image_channels is {expected}, and the images of {} have {channels}",
+            images.name()
+        ));
+    }
+    if let Some([rows, columns]) = recipe.image_size.map(ImageSize::sides)
+        && [rows, columns] != [height, width]
+    {
+        return wrong(format!(
+            "image_size is {rows}x{columns}, and the images of {} are {height}x{width}",
+            images.name()
+        ));
     }
     if training.batch_size > images.len() {
         return wrong(format!(
@@ -194,12 +212,18 @@ fn check_init(init: &Checkpoint, new: &CheckpointState) -> Result<(), TrainError
 
 /// What image files go through to become the images of validation, for the model's card.
 fn preprocessing(images: &Dataset) -> Option<Preprocessing> {
-    images.path(0)?;
-    // The shorter side is scaled to 256/224 of the image's, and the centre is cut out.
+    let used = images.preprocessing()?;
     Some(Preprocessing {
-        resize: Resize::CenterCrop,
-        crop_pct: 0.875,
-        ..Preprocessing::default()
+        resize: match used.resize {
+            buckler_data::Resize::Stretch => Resize::Stretch,
+            buckler_data::Resize::CenterCrop => Resize::CenterCrop,
+        },
+        crop_pct: used.crop_pct,
+        background: Color(used.background),
+        grey: match used.grey {
+            buckler_data::Grey::Refuse => Grey::Refuse,
+            buckler_data::Grey::Luma => Grey::Luma,
+        },
     })
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buckler_data::{Dataset, Loader, LoaderConfig};
-use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -224,17 +224,18 @@ struct Bench<'a> {
     args: &'a Args,
     runtime: Runtime,
     threat: Option<(Norm, Epsilon)>,
-    samples: HashMap<(String, Option<ImageSize>), Samples>,
+    samples: HashMap<(String, Option<ImageSize>, Option<usize>), Samples>,
 }
 
 impl Bench<'_> {
     fn figures(&mut self, recipe: &Recipe) -> Result<Figures> {
         let args = self.args;
         let source = source(args.training.data.as_ref(), recipe)?;
-        let samples = match self.samples.entry((source.to_string(), recipe.image_size)) {
+        let key = (source.to_string(), recipe.image_size, recipe.image_channels);
+        let samples = match self.samples.entry(key) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
-                let options = load_options(recipe, Some(args.limit))?;
+                let options = load_options(recipe, Some(args.limit));
                 let data = source.load(Split::Test, &options)?;
                 entry.insert(evaluation::samples(&data)?)
             }

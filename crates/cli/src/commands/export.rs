@@ -245,7 +245,7 @@ fn data_at_hand(args: &Args, recipe: &Recipe) -> Result<Option<Dataset>> {
         return Ok(None);
     }
     let source = source(args.data.as_ref(), recipe)?;
-    let options = load_options(recipe, Some(CHECKED))?;
+    let options = load_options(recipe, Some(CHECKED));
     Ok(Some(source.load(Split::Test, &options)?))
 }
 

@@ -191,7 +191,7 @@ fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)>
         .map(|images| images.saturating_add(held_out));
     let options = LoadOptions {
         seed: recipe.seed,
-        ..load_options(recipe, size)?
+        ..load_options(recipe, size)
     };
     let mut images = source.load(Split::Train, &options)?;
     if images.ignored() > 0 {

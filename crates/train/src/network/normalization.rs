@@ -74,7 +74,7 @@ impl NormalizationConfig {
                 "normalization.mean holds {mean}, it must be in [0, 1]"
             ));
         }
-        match self.std.iter().find(|std| !(**std > 0.0)) {
+        match self.std.iter().find(|std| std.is_nan() || **std <= 0.0) {
             Some(std) => Err(format!(
                 "normalization.std holds {std}, it must be in (0, 1]"
             )),

@@ -75,6 +75,14 @@ impl Recipe {
         if let Some(size) = self.image_size {
             size.check()?;
         }
+        if let Some(channels) = self
+            .image_channels
+            .filter(|channels| !matches!(channels, 1 | 3))
+        {
+            return Err(format!(
+                "image_channels is {channels}, it must be 1 for grey or 3 for RGB"
+            ));
+        }
         self.network.check()?;
         if let Some(normalization) = &self.normalization {
             normalization.check()?;

@@ -14,7 +14,7 @@ impl Recipe {
     /// When there is no such key (with the nearest one), or the value is out of range.
     pub fn with(&self, key: &str, value: &str) -> Result<Self, TrainError> {
         let wrong = |reason: String| TrainError::Recipe(format!("`{key}`: {reason}"));
-        let mut table = Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
+        let mut table = self.table()?;
         insert(&mut table, key, parsed(value)).map_err(&wrong)?;
         let recipe: Self = table
             .try_into()
@@ -23,13 +23,18 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// From the text: a table made from the values themselves has single precision widened, 0.1 as 0.10000000149.
+    fn table(&self) -> Result<Table, TrainError> {
+        self.to_toml()?
+            .parse::<Table>()
+            .map_err(|error| TrainError::Recipe(format!("recipe {}: {error}", self.name)))
+    }
+
     /// The keys in which two recipes differ, with both values as TOML; `none` where a key is absent.
     pub(crate) fn differences(&self, other: &Self) -> Result<Vec<Difference>, TrainError> {
         let flat = |recipe: &Self| {
-            let table = Table::try_from(recipe)
-                .map_err(|error| TrainError::Recipe(format!("recipe {}: {error}", recipe.name)))?;
             let mut values = Vec::new();
-            flatten("", &Value::Table(table), &mut values);
+            flatten("", &Value::Table(recipe.table()?), &mut values);
             Ok::<_, TrainError>(values)
         };
         let (ours, theirs) = (flat(self)?, flat(other)?);
