@@ -60,8 +60,8 @@ fn refusal(key: &str, value: &str) -> String {
 
 #[test]
 fn every_value_out_of_range_is_refused_with_its_key() {
-    for (key, values) in [
-        ("training.epochs", &["0", "-1", "2000000"][..]),
+    let cases: &[(&str, &[&str])] = &[
+        ("training.epochs", &["0", "-1", "2000000"]),
         ("training.batch_size", &["0"]),
         ("training.micro_batch", &["0", "65"]),
         ("training.images", &["0"]),
@@ -83,8 +83,9 @@ fn every_value_out_of_range_is_refused_with_its_key() {
         ("network.width", &["0.0", "-1.0", "1000.0", "nan"]),
         ("network.dropout", &["1.0", "-0.1"]),
         ("image_size", &["0", "2000", "[0, 3]", "[3, 3, 3]"]),
-    ] {
-        for value in values {
+    ];
+    for (key, values) in cases {
+        for value in *values {
             let error = refusal(key, value);
             assert!(error.contains(key.rsplit('.').next().unwrap()), "{error}");
         }

@@ -122,9 +122,9 @@ fn a_collapsed_epoch_is_the_best_one_only_where_all_are() {
 
 #[test]
 fn data_that_a_recipe_does_not_fit_is_refused_before_there_is_a_folder() {
-    for (changes, images, expected) in [
+    let cases: [(&[(&str, &str)], Dataset, &str); 5] = [
         (
-            &[("training.images", "100")][..],
+            &[("training.images", "100")],
             bright(32),
             "training.images is 100",
         ),
@@ -140,7 +140,8 @@ fn data_that_a_recipe_does_not_fit_is_refused_before_there_is_a_folder() {
         ),
         (&[], data(32, 1, |_| (1, 0)), "1 class(es) (`class 0`)"),
         (&[], data(32, 2, |_| (1, 1)), "one class, `class 1`"),
-    ] {
+    ];
+    for (changes, images, expected) in cases {
         let (_dir, out) = out();
         let error = run(
             &recipe(changes),
