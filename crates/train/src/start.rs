@@ -13,6 +13,7 @@ use burn::tensor::Device;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
+use crate::fingerprint::Fingerprint;
 use crate::pictures::scaled_up;
 use crate::pytorch::check_classes;
 use crate::recipe::{ImageSize, OptimizerConfig, Recipe};
@@ -121,6 +122,7 @@ pub(crate) fn open_run(
     recipe: &Recipe,
     out: &Path,
     devices: &[Device],
+    data: Fingerprint,
     options: &TrainOptions,
 ) -> Result<Run, TrainError> {
     let names: Vec<String> = devices.iter().map(|device| format!("{device:?}")).collect();
@@ -131,13 +133,17 @@ pub(crate) fn open_run(
         });
         Run::create(out, recipe, &names.join(", "), init)
     };
-    if !options.resume || !out.join("run.json").exists() {
-        return create();
-    }
-    let mut run = Run::open(out)?;
-    if run.last_checkpoint().is_none() {
-        return create();
-    }
+    let earlier = match options.resume && out.join("run.json").exists() {
+        true => Some(Run::open(out)?).filter(|run| run.last_checkpoint().is_some()),
+        false => None,
+    };
+    let Some(mut run) = earlier else {
+        let mut run = create()?;
+        run.check_data(data)?;
+        return Ok(run);
+    };
+    // Before anything is changed.
+    run.check_data(data)?;
     run.change(recipe, &options.changed)?;
     Ok(run)
 }

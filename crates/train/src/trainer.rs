@@ -95,8 +95,7 @@ pub fn train(
     let fingerprint = Fingerprint::of(&images, validation)?;
     std::fs::create_dir_all(out).map_err(TrainError::file(out))?;
     let _lock = RunLock::acquire(out)?;
-    let mut run = open_run(recipe, out, devices, &options)?;
-    run.check_data(fingerprint)?;
+    let run = open_run(recipe, out, devices, fingerprint, &options)?;
     let recipe = &run.recipe().clone();
     let (state, position) = start(recipe, &images, devices, &run, options.init.as_ref())?;
     let metrics = Metrics::open(out, position.epochs, position.steps)?;

@@ -6,7 +6,7 @@ use buckler_data::{DataSource, Dataset, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
 use buckler_train::{Checkpoint, ComputeDevice, NormalizationConfig, PytorchFile, Recipe};
 use clap::ValueEnum;
-use ndarray::{Array4, Axis};
+use ndarray::{Array4, ArrayView1, Axis};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -292,9 +292,8 @@ fn accuracy(
             .zip(data.labels().chunks(BATCH))
         {
             let logits = runtime.block_on(classifier.logits(part.to_owned()))?;
-            let rows = logits.chunks(data.classes().len().max(1));
+            let rows = logits.rows().into_iter().zip(labels);
             correct += rows
-                .zip(labels)
                 .filter(|(row, label)| largest(row) == usize::from(**label))
                 .count();
         }
@@ -325,7 +324,7 @@ fn accuracy(
 /// Images that are run at once.
 const BATCH: usize = 50;
 
-fn largest(row: &[f32]) -> usize {
+fn largest(row: &ArrayView1<f32>) -> usize {
     let all = row.iter().enumerate();
     all.max_by(|a, b| a.1.total_cmp(b.1))
         .map_or(0, |(class, _)| class)
