@@ -156,6 +156,8 @@ fn a_checkpoint_of_another_network_is_refused_by_name() {
         .unwrap()
         .replace("\"width\": 0.1", "\"width\": 0.2");
     std::fs::write(&state, other).unwrap();
+    // As in checkpoints from before there were checksums.
+    std::fs::remove_file(checkpoint.join("SHA256SUMS")).unwrap();
     let out = dir.path().join("model");
     let error = failure(&["export", text(&checkpoint), "--out", text(&out)], 1);
     assert!(
@@ -285,6 +287,383 @@ fn recipes_are_compared_in_one_table() {
     );
     // Again: what is trained is taken as it is.
     assert_eq!(json(&args)["rows"], report["rows"]);
+}
+
+#[test]
+fn a_comparison_outlives_recipes_that_fail_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = small_recipe(dir.path(), 1);
+    let write = |name: &str, changes: &str| {
+        let path = dir.path().join(format!("{name}.toml"));
+        let text = std::fs::read_to_string(&good).unwrap();
+        let text = text.replace("name = \"small\"", &format!("name = \"{name}\""));
+        let (key, _) = changes.split_once(" = ").unwrap();
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with(&format!("{key} ")))
+            .collect();
+        std::fs::write(&path, format!("{changes}\n{}", kept.join("\n"))).unwrap();
+        path
+    };
+    let diverging = write(
+        "diverging",
+        "optimizer = { learning_rate = 1e30, momentum = 0.9 }",
+    );
+    let impossible = write(
+        "impossible",
+        "network = { kind = \"wide-resnet\", depth = 11, width = 1 }",
+    );
+    let out = dir.path().join("compare");
+    let output = buckler()
+        .args([
+            "compare",
+            text(&diverging),
+            text(&impossible),
+            "no-such-recipe",
+        ])
+        .args([text(&good), "--limit", "20", "--out", text(&out), "--json"])
+        .output()
+        .unwrap();
+    let error = support::stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("3 of 4 recipes failed"), "{error}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reason = |row: usize| report["rows"][row]["error"].as_str().unwrap();
+    assert!(reason(0).contains("the loss is"), "{}", reason(0));
+    assert!(reason(1).contains("network.depth is 11"), "{}", reason(1));
+    assert!(reason(2).contains("no-such-recipe"), "{}", reason(2));
+    assert!(report["rows"][3]["clean_accuracy"].is_number(), "{report}");
+    let table = std::fs::read_to_string(out.join("compare.md")).unwrap();
+    assert_eq!(
+        table.lines().filter(|line| line.starts_with('|')).count(),
+        6,
+        "{table}"
+    );
+}
+
+#[test]
+fn a_second_writer_of_a_run_is_refused_by_name_and_the_log_keeps_its_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = rich_recipe(dir.path());
+    let run = dir.path().join("run");
+    let mut first = buckler()
+        .args(["train", text(&recipe), "--out", text(&run)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while last(&run).is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let running = first.try_wait().unwrap().is_none();
+    let resume = ["train", text(&recipe), "--out", text(&run), "--resume"];
+    let second = support::run(&resume);
+    if running && first.try_wait().unwrap().is_none() {
+        let error = support::stderr(&second);
+        assert_eq!(second.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains(&format!("process {} on ", first.id())),
+            "{error}"
+        );
+    }
+    // A kill takes the lock with it.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    json(&resume);
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 4 * 6);
+}
+
+#[test]
+fn what_a_failed_start_advises_works_in_the_same_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = small_recipe(dir.path(), 1);
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--out", text(&run)];
+    let set = ["--set", "optimizer.learning_rate=1e30"];
+    let error = failure(&[&train[..], &set].concat(), 1);
+    assert!(
+        error.contains("train again with --set optimizer.learning_rate="),
+        "{error}"
+    );
+    let lower = ["--set", "optimizer.learning_rate=0.01"];
+    json(&[&train[..], &lower].concat());
+    let recorded = |key: &str| index(&run).unwrap()["recipe"]["optimizer"][key].clone();
+    assert_eq!(recorded("learning_rate"), 0.01);
+
+    let error = failure(&train, 1);
+    assert!(
+        error.contains("--resume") && error.contains("--out"),
+        "{error}"
+    );
+    let error = failure(&[&train[..], &["--resume"]].concat(), 1);
+    assert!(
+        error.contains("optimizer.learning_rate is 0.01 in the run, 0.05 in the recipe")
+            && error.contains("--set optimizer.learning_rate="),
+        "{error}"
+    );
+    let longer = [
+        "--resume",
+        "--set",
+        "training.epochs=2",
+        "--set",
+        "optimizer.learning_rate=0.005",
+    ];
+    let report = json(&[&train[..], &longer].concat());
+    assert_eq!(report["epochs"].as_array().unwrap().len(), 2);
+    assert_eq!(recorded("learning_rate"), 0.005);
+    let wider = ["--resume", "--set", "network.width=0.2"];
+    let error = failure(&[&train[..], &wider].concat(), 1);
+    assert!(error.contains("network.width is 0.1"), "{error}");
+    let error = failure(
+        &[&train[..], &["--set", "optimizer.learning_rat=1"]].concat(),
+        1,
+    );
+    assert!(error.contains("did you mean `learning_rate`?"), "{error}");
+
+    let fresh = dir.path().join("fresh");
+    json(&[
+        "train",
+        text(&recipe),
+        "--out",
+        text(&fresh),
+        "--init",
+        text(&run),
+    ]);
+    assert!(
+        index(&fresh).unwrap()["init"]
+            .as_str()
+            .unwrap()
+            .starts_with("small, epoch")
+    );
+}
+
+#[test]
+fn a_run_on_a_folder_does_not_go_on_after_labels_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = folder(dir.path(), 12);
+    let recipe = dir.path().join("folder.toml");
+    let toml = r#"
+        base = "digits-plain"
+        name = "folder"
+        image_size = 16
+        training = { epochs = 2, batch_size = 4, images = 20 }
+        validation = { images = 4 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let data = format!("folder:{}", text(&root));
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--data", &data, "--out", text(&run)];
+    json(&train);
+    // Two pictures change places.
+    let path = |class: &str| root.join("train").join(class).join("5.jpg");
+    let other = root.join("train").join("5.jpg.tmp");
+    std::fs::rename(path("dark"), &other).unwrap();
+    std::fs::rename(path("light"), path("dark")).unwrap();
+    std::fs::rename(&other, path("light")).unwrap();
+    let error = failure(&[&train[..], &["--resume"]].concat(), 1);
+    assert!(
+        error.contains("other data: contents of the training images"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_model_trained_on_a_folder_states_its_preprocessing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = format!("folder:{}", text(&folder(dir.path(), 12)));
+    let recipe = dir.path().join("folder.toml");
+    let toml = r#"
+        base = "digits-plain"
+        name = "folder"
+        image_size = 16
+        training = { epochs = 1, batch_size = 4, images = 20 }
+        validation = { images = 4 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let (run, out) = (dir.path().join("run"), dir.path().join("model"));
+    json(&["train", text(&recipe), "--data", &data, "--out", text(&run)]);
+    json(&["export", text(&run), "--out", text(&out)]);
+    let card = std::fs::read_to_string(out.join("card.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    assert_eq!(card["input"]["preprocessing"]["resize"], "center_crop");
+    assert_eq!(card["input"]["preprocessing"]["crop_pct"], 0.875);
+}
+
+#[test]
+fn a_folder_is_trained_on_in_grey_and_in_rectangles() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = format!("folder:{}", text(&folder(dir.path(), 12)));
+    let recipe = dir.path().join("grey.toml");
+    let toml = r#"
+        base = "digits-plain"
+        name = "grey"
+        image_size = [16, 24]
+        image_channels = 1
+        training = { epochs = 1, batch_size = 4, images = 20 }
+        validation = { images = 4 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let (run, out) = (dir.path().join("run"), dir.path().join("model"));
+    json(&["train", text(&recipe), "--data", &data, "--out", text(&run)]);
+    json(&["export", text(&run), "--out", text(&out)]);
+    let card = std::fs::read_to_string(out.join("card.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    let input = &card["input"];
+    assert_eq!(
+        (&input["channels"], &input["height"], &input["width"]),
+        (&1.into(), &16.into(), &24.into())
+    );
+    assert_eq!(input["preprocessing"]["grey"], "luma");
+    let error = failure(
+        &[
+            "train",
+            text(&recipe),
+            "--data",
+            "digits",
+            "--out",
+            text(&run),
+        ],
+        1,
+    );
+    assert!(error.contains("image size"), "{error}");
+}
+
+#[test]
+fn an_export_replaces_no_other_model_and_ignores_no_option() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    // Hardly trained at all: the gradient is checked against the trainer's.
+    let recipe = small_recipe(dir.path(), 1);
+    let train = ["train", text(&recipe), "--out", text(&run)];
+    json(&[&train[..], &["--set", "optimizer.learning_rate=1e-8"]].concat());
+    let out = dir.path().join("model");
+    let export = ["export", text(&run), "--out", text(&out)];
+    json(&export);
+    json(&export);
+    let before = std::fs::read(out.join("model.onnx")).unwrap();
+    let other = [&export[..], &["--name", "other"]].concat();
+    let error = failure(&other, 1);
+    assert!(
+        error.contains("holds the model `small`, and this one is `other`")
+            && error.contains("--force"),
+        "{error}"
+    );
+    std::fs::remove_file(out.join("card.json")).unwrap();
+    assert!(failure(&other, 1).contains("`small`"));
+    assert_eq!(std::fs::read(out.join("model.onnx")).unwrap(), before);
+    json(&[&other[..], &["--force"]].concat());
+    for option in [
+        ["--recipe", "mnist-he"],
+        ["--normalization", "none"],
+        ["--data", "mnist"],
+    ] {
+        let error = failure(&[&export[..], &option].concat(), 1);
+        assert!(error.contains(option[0]), "{error}");
+    }
+    let error = failure(&["export", text(&run), "--out", text(&recipe)], 1);
+    assert!(error.contains("is a file"), "{error}");
+}
+
+#[test]
+fn a_recipe_does_not_name_folders_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = small_recipe(dir.path(), 1);
+    let evil = std::fs::read_to_string(&recipe)
+        .unwrap()
+        .replace("\"small\"", "\"../../evil\"");
+    std::fs::write(&recipe, evil).unwrap();
+    let output = buckler()
+        .current_dir(dir.path())
+        .args(["train", text(&recipe)])
+        .output()
+        .unwrap();
+    let error = support::stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("name is `../../evil`"), "{error}");
+}
+
+/// Ten classes of pictures of 32x32, as CIFAR-10 has.
+fn ten_classes(dir: &Path) -> PathBuf {
+    let root = dir.join("ten");
+    for class in 0..10u32 {
+        let class_dir = root.join("val").join(class.to_string());
+        std::fs::create_dir_all(&class_dir).unwrap();
+        for i in 0..3 {
+            let image = image::RgbImage::from_fn(32, 32, |x, y| {
+                image::Rgb([
+                    (x * class * 3 + i) as u8,
+                    (y * 7 + class * 20) as u8,
+                    (x + y) as u8,
+                ])
+            });
+            image.save(class_dir.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    root
+}
+
+#[test]
+fn an_import_asks_what_its_images_went_through_and_measures_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = manifest.join("../train/tests/pytorch/wrn-10-1-he.pt");
+    let recipe = dir.path().join("imported.toml");
+    let toml = r#"
+        base = "cifar10-trades-he"
+        name = "imported"
+        image_size = 32
+        network = { kind = "wide-resnet", depth = 10, width = 1 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let out = dir.path().join("model");
+    let data = format!("folder:{}", text(&ten_classes(dir.path())));
+    let args = [
+        "export",
+        text(&file),
+        "--recipe",
+        text(&recipe),
+        "--out",
+        text(&out),
+    ];
+    let with_data = [&args[..], &["--data", &data]].concat();
+    let error = failure(&with_data, 1);
+    assert!(
+        error.contains("--normalization recipe") && error.contains("--normalization none"),
+        "{error}"
+    );
+    assert!(!out.exists());
+    let import = |choice| json(&[&with_data[..], &["--normalization", choice]].concat());
+    let (normalised, plain) = (import("recipe"), import("none"));
+    assert_eq!(normalised["accuracy"]["images"], 30);
+    // Each measures the other as well.
+    assert_eq!(
+        normalised["accuracy"]["with_other_normalization"],
+        plain["accuracy"]["clean"]
+    );
+    assert_eq!(
+        plain["accuracy"]["with_other_normalization"],
+        normalised["accuracy"]["clean"]
+    );
+    let card = std::fs::read_to_string(out.join("card.json")).unwrap();
+    assert!(
+        card.contains("weights from PyTorch, the network of recipe imported"),
+        "{card}"
+    );
+
+    let output = buckler()
+        .args(args)
+        .args(["--normalization", "recipe"])
+        .env_remove("BUCKLER_DATA")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && told.contains("accuracy was not checked"),
+        "{told}{}",
+        support::stderr(&output)
+    );
 }
 
 #[test]

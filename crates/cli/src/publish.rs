@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use buckler_attack::{Objective, Victim};
 use buckler_onnx::{Card, Model, write_atomic};
-use buckler_runtime::{Classifier, LoadOptions, differentiate};
+use buckler_runtime::{Classifier, LoadOptions, differentiate_unverified};
 use buckler_train::{Checkpoint, export, gradient, logits};
 use ndarray::Array4;
 use rand::{Rng, SeedableRng};
@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 
 /// At a small batch: with many rows any two correct implementations differ where rounding flips a ReLU at zero.
 const PARITY_IMAGES: usize = 4;
+/// Over the largest logit, or over 1 where that is less.
 const MAX_LOGITS_DIFFERENCE: f64 = 1e-4;
 /// Deep networks on large images always have ReLUs that two correct implementations see on different sides of zero:
 /// measured 4e-3 for ResNet-50 at 224x224, 2e-4 for ResNet-18, 1e-6 for SmallCNN. A wrong rule is off by far more.
@@ -34,13 +35,9 @@ pub struct Parity {
 /// `model.onnx`, `gradient.onnx` and `card.json` to `dir`.
 pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity> {
     let model = export(checkpoint, name)?;
-    let gradient = differentiate(&model, &LoadOptions::default())?.gradient;
+    // The trainer's own gradient, below, is a sharper check than difference quotients are.
+    let gradient = differentiate_unverified(&model, &LoadOptions::default())?;
     let parity = parity(checkpoint, &model, &gradient)?;
-    ensure!(
-        parity.logits_max_abs <= MAX_LOGITS_DIFFERENCE,
-        "the exported model's logits differ from the trainer's by {:e}, more than {MAX_LOGITS_DIFFERENCE:e}: nothing was written",
-        parity.logits_max_abs
-    );
     ensure!(
         parity.gradient_rel_l2 <= MAX_GRADIENT_DIFFERENCE,
         "the exported model's input gradient differs from the trainer's by {:e} of its length, more than {MAX_GRADIENT_DIFFERENCE:e}: nothing was written",
@@ -48,6 +45,35 @@ pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity
     );
     write(dir, &model, &gradient)?;
     Ok(parity)
+}
+
+/// That writing a model of this name to `dir` replaces no other model.
+pub fn check_target(dir: &Path, name: &str) -> Result<()> {
+    ensure!(
+        !dir.exists() || dir.is_dir(),
+        "{} is a file: --out is a folder",
+        dir.display()
+    );
+    let (model, card) = (dir.join("model.onnx"), dir.join("card.json"));
+    let card = match (card.is_file(), model.is_file()) {
+        (true, _) => Card::read(&card).ok(),
+        (false, true) => Model::read(&model)
+            .ok()
+            .and_then(|model| model.card().ok()?),
+        (false, false) => return Ok(()),
+    };
+    let held = card.map(|card| card.name).filter(|held| !held.is_empty());
+    if held.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let held = held.map_or("a model without a name".to_owned(), |held| {
+        format!("the model `{}`", held.escape_debug())
+    });
+    bail!(
+        "{} holds {held}, and this one is `{}`: choose another --out, or replace it with --force",
+        dir.display(),
+        name.escape_debug()
+    )
 }
 
 /// Replaces the card of the model in `dir`, inside the model and beside it. The graphs stay as they are.
@@ -95,11 +121,22 @@ fn parity(checkpoint: &Checkpoint, model: &Model, gradient_graph: &Model) -> Res
     let answer = Runtime::new()?.block_on(classifier.gradient(images, objectives))?;
 
     let expected = logits(checkpoint, &pixels)?;
+    ensure!(
+        expected.iter().all(|logit| logit.is_finite()),
+        "the network's logits are not finite: its weights are broken, and nothing was written"
+    );
     let logits_max_abs = expected
         .iter()
         .zip(&answer.logits)
         .map(|(a, b)| f64::from((a - b).abs()))
         .fold(0.0, f64::max);
+    let largest = expected
+        .iter()
+        .fold(1.0, |most: f64, logit| most.max(f64::from(logit.abs())));
+    ensure!(
+        logits_max_abs <= MAX_LOGITS_DIFFERENCE * largest,
+        "the exported model's logits differ from the trainer's by {logits_max_abs:e}, more than {MAX_LOGITS_DIFFERENCE:e} of the largest ({largest:e}): nothing was written"
+    );
     let expected = gradient(checkpoint, &pixels, &labels)?;
     let square = |x: f64| x * x;
     let difference: f64 = expected
@@ -110,7 +147,7 @@ fn parity(checkpoint: &Checkpoint, model: &Model, gradient_graph: &Model) -> Res
     let length: f64 = expected.iter().map(|a| square(f64::from(*a))).sum();
     ensure!(
         length > 0.0,
-        "the network's input gradient is zero everywhere: it is dead, train it anew with a lower learning rate"
+        "the network gives the same logits for every image (its input gradient is zero): it is untrained or has died, so there is nothing to attack or serve, and nothing was written; train it again with a lower learning rate"
     );
     Ok(Parity {
         logits_max_abs,

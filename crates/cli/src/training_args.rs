@@ -1,6 +1,10 @@
-use anyhow::Result;
-use buckler_data::DataSource;
-use buckler_train::{ComputeDevice, Recipe};
+//! What `train`, `compare` and `export` share: recipes, data and remedies.
+
+use anyhow::{Result, anyhow};
+use buckler_data::{
+    DEFAULT_IMAGE_SIZE, DataError, DataSource, Grey, LoadOptions, Preprocessing, Resize,
+};
+use buckler_train::{ComputeDevice, Recipe, TrainError};
 
 /// What and where to train, besides the recipe.
 #[derive(clap::Args)]
@@ -35,4 +39,72 @@ pub fn source(given: Option<&DataSource>, recipe: &Recipe) -> Result<DataSource>
         Some(source) => source.clone(),
         None => recipe.data.parse()?,
     })
+}
+
+/// What to load of a recipe's data set.
+pub fn load_options(recipe: &Recipe, size: Option<usize>) -> LoadOptions {
+    let [height, width] = recipe
+        .image_size
+        .map_or([DEFAULT_IMAGE_SIZE; 2], |size| size.sides());
+    let channels = recipe.image_channels.unwrap_or(3);
+    // As on ImageNet: the shorter side scaled to 256/224 of the image's, the centre cut out.
+    let preprocessing = ((channels, height) != (3, width)).then(|| Preprocessing {
+        resize: Resize::CenterCrop,
+        crop_pct: 0.875,
+        grey: Grey::Luma,
+        ..Preprocessing::new([channels, height, width])
+    });
+    LoadOptions {
+        size,
+        image_size: recipe.image_size.map(|_| height),
+        preprocessing,
+        ..LoadOptions::default()
+    }
+}
+
+/// Adds to an error of a training what to type about it.
+pub fn with_remedy(error: anyhow::Error) -> anyhow::Error {
+    let remedy = match error.downcast_ref::<TrainError>() {
+        Some(TrainError::RunExists { .. }) => {
+            "go on with it with --resume, or choose another --out".to_owned()
+        }
+        Some(TrainError::RunDiffers { changeable, .. }) if !changeable.is_empty() => {
+            let sets: Vec<_> = changeable
+                .iter()
+                .map(|key| format!("--set {key}=VALUE"))
+                .collect();
+            format!(
+                "change it in the run with --resume {}, resume with the run's own recipe, or choose another --out",
+                sets.join(" ")
+            )
+        }
+        Some(TrainError::RunDiffers { .. }) => {
+            "resume with the run's own recipe (recipe.toml there), or choose another --out"
+                .to_owned()
+        }
+        Some(TrainError::DataDiffers { .. } | TrainError::RunLocked { .. }) => {
+            "or choose another --out".to_owned()
+        }
+        Some(TrainError::Diverged {
+            learning_rate,
+            checkpoint,
+            ..
+        }) => {
+            let resume = if *checkpoint { " --resume" } else { "" };
+            format!(
+                "train again with{resume} --set optimizer.learning_rate={}",
+                learning_rate / 10.0
+            )
+        }
+        Some(TrainError::Device(_)) => "--device cpu trains on the CPU".to_owned(),
+        Some(TrainError::Data(DataError::Image { .. })) => {
+            "--skip-broken leaves such images out".to_owned()
+        }
+        _ => return error,
+    };
+    let text = format!("{error:#}");
+    match text.contains("--skip-broken") {
+        true => error,
+        false => anyhow!("{}; {remedy}", text.trim_end_matches('.')),
+    }
 }

@@ -32,7 +32,8 @@ use serde::Deserialize;
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
 pub use self::differentiate::{
-    Differentiated, Verification, differentiate, differentiate_file, differentiate_with,
+    Differentiated, Verification, differentiate, differentiate_file, differentiate_unverified,
+    differentiate_with,
 };
 pub use self::outputs::{OutputPort, OutputTensor};
 use self::{

@@ -24,7 +24,8 @@ pub use background::in_background;
 pub use buckler_data::{ImageError, ImageLimits, Prepared, Preprocessing, encode_png};
 pub use classifier::{
     Attacker, Certifier, Classifier, Differentiated, LoadOptions, OutputPort, OutputTensor,
-    Tensors, Verification, differentiate, differentiate_file, differentiate_with,
+    Tensors, Verification, differentiate, differentiate_file, differentiate_unverified,
+    differentiate_with,
 };
 pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;

@@ -2,11 +2,13 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+use buckler_onnx::Preprocessing;
 use burn::module::{Module, Param};
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::device::first;
 use crate::error::TrainError;
@@ -20,6 +22,8 @@ const WEIGHTS: &str = "weights.bpk";
 const PERTURBATION: &str = "perturbation.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const STATE: &str = "state.json";
+/// In the format of `sha256sum`.
+const CHECKSUMS: &str = "SHA256SUMS";
 
 /// Everything about a checkpoint that is not a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,10 @@ pub struct CheckpointState {
     pub image: [usize; 3],
     /// Class names in the order of the logits.
     pub classes: Vec<String>,
+    /// What image files went through to become such images; absent for data sets that are no files, and in checkpoints
+    /// from before it was recorded.
+    #[serde(default)]
+    pub preprocessing: Option<Preprocessing>,
 }
 
 /// A trained network: a folder `epoch-NNN` with the weights, the optimiser's state and how they came about.
@@ -60,6 +68,7 @@ impl Checkpoint {
         } else {
             Run::open(path)?.best_checkpoint()?
         };
+        Checksums::read(&dir)?.verify(&dir, MODEL)?;
         let state = CheckpointState::read(&dir)?;
         let network = load_module(state.network(Precision::F32, device)?, &dir, MODEL)?
             // A record holds no flags: without this, dropout would act on the input gradient.
@@ -74,6 +83,10 @@ impl Checkpoint {
         devices: &[Device],
     ) -> Result<(TrainingState, CheckpointState), TrainError> {
         let device = &first(devices)?;
+        let checksums = Checksums::read(dir)?;
+        for name in [MODEL, WEIGHTS, OPTIMIZER, PERTURBATION] {
+            checksums.verify(dir, name)?;
+        }
         let position = CheckpointState::read(dir)?;
         let training = &position.recipe.training;
         let averaged = training.ema_decay.is_some();
@@ -105,6 +118,27 @@ impl Checkpoint {
         Ok((state, position))
     }
 
+    /// Its weights in a fresh network of the same shape, to start a run from.
+    pub(crate) fn weights_into(&self, fresh: Network) -> Result<Network, TrainError> {
+        let source = &self.state.recipe.name;
+        let unfit = |error: &dyn std::fmt::Display| {
+            TrainError::Run(format!(
+                "the initial weights, of recipe {source}, do not fit: {error}"
+            ))
+        };
+        let record = self
+            .network
+            .clone()
+            .into_record()
+            .into_bytes()
+            .map_err(|error| unfit(&error))?;
+        let record = ModuleRecord::from_bytes(record).map_err(|error| unfit(&error))?;
+        let network = fresh
+            .try_load_record(record)
+            .map_err(|error| unfit(&error))?;
+        Ok(network.valid().train())
+    }
+
     /// Writes a checkpoint as `dir`, all or nothing: the files are complete on disk before the folder gets its name.
     pub(crate) fn write(
         dir: &Path,
@@ -129,6 +163,7 @@ impl Checkpoint {
         files.push((OPTIMIZER, optimizer.to_vec()));
         let state = serde_json::to_vec_pretty(state).map_err(|error| failed(&error))?;
         files.push((STATE, state));
+        files.push((CHECKSUMS, Checksums::lines(&files).into_bytes()));
 
         let unfinished = dir.with_extension("tmp");
         remove_dir(&unfinished)?;
@@ -145,9 +180,24 @@ impl Checkpoint {
 }
 
 impl CheckpointState {
+    /// Before the first step.
+    pub(crate) fn new(recipe: Recipe, image: [usize; 3], classes: Vec<String>) -> Self {
+        Self {
+            recipe,
+            epochs: 0,
+            steps: 0,
+            loss_sum: 0.0,
+            skipped: 0,
+            image,
+            classes,
+            preprocessing: None,
+        }
+    }
+
     fn read(dir: &Path) -> Result<Self, TrainError> {
         let path = dir.join(STATE);
         let text = fs::read_to_string(&path).map_err(TrainError::file(path))?;
+        Checksums::read(dir)?.verify(dir, STATE)?;
         serde_json::from_str(&text).map_err(|error| damaged(dir, format!("{STATE}: {error}")))
     }
 
@@ -166,6 +216,55 @@ impl CheckpointState {
             precision,
             device,
         )
+    }
+}
+
+/// SHA-256 of the files of a checkpoint, by name; of none in checkpoints from before there were any.
+struct Checksums(Vec<(String, String)>);
+
+impl Checksums {
+    fn lines(files: &[(&str, Vec<u8>)]) -> String {
+        let lines = files
+            .iter()
+            .map(|(name, bytes)| format!("{:x}  {name}\n", Sha256::digest(bytes)));
+        lines.collect()
+    }
+
+    fn read(dir: &Path) -> Result<Self, TrainError> {
+        let path = dir.join(CHECKSUMS);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(|error| damaged(dir, format!("{CHECKSUMS}: {error}")))?,
+        };
+        let lines = text.lines().map(|line| {
+            let (sum, name) = line
+                .split_once("  ")
+                .ok_or_else(|| damaged(dir, format!("{CHECKSUMS} is not a list of checksums")))?;
+            Ok((name.to_owned(), sum.to_owned()))
+        });
+        Ok(Self(lines.collect::<Result<_, TrainError>>()?))
+    }
+
+    /// That a file is the one that was written, if there is one.
+    fn verify(&self, dir: &Path, name: &str) -> Result<(), TrainError> {
+        let path = dir.join(name);
+        if self.0.is_empty() || !path.is_file() {
+            return Ok(());
+        }
+        let Some((_, expected)) = self.0.iter().find(|(known, _)| known == name) else {
+            return Err(damaged(dir, format!("{name} is not listed in {CHECKSUMS}")));
+        };
+        let found = fs::read(&path).map_err(TrainError::file(&path))?;
+        let found = format!("{:x}", Sha256::digest(found));
+        match found == *expected {
+            true => Ok(()),
+            false => Err(damaged(
+                dir,
+                format!(
+                    "{name} was changed or damaged after it was written (its SHA-256 is {found}, {CHECKSUMS} has {expected}): use another checkpoint, or a copy of this one"
+                ),
+            )),
+        }
     }
 }
 

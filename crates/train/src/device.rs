@@ -61,7 +61,7 @@ fn open_cuda(index: usize) -> Result<Device, TrainError> {
         Ok(Device::cuda(index))
     } else {
         Err(TrainError::Device(format!(
-            "device cuda:{index}: this machine shows {found} CUDA device(s); check the driver with `nvidia-smi`, or use `--device cpu`"
+            "device cuda:{index}: this machine shows {found} CUDA device(s); check the driver with `nvidia-smi`, or use device `cpu`"
         )))
     }
 }
@@ -69,7 +69,7 @@ fn open_cuda(index: usize) -> Result<Device, TrainError> {
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(index: usize) -> Result<Device, TrainError> {
     Err(TrainError::Device(format!(
-        "device cuda:{index}: this binary was built without CUDA; build with `--features cuda`, or use `--device cpu`"
+        "device cuda:{index}: this binary was built without CUDA; build it with the feature `cuda`, or use device `cpu`"
     )))
 }
 

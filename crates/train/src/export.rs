@@ -1,4 +1,4 @@
-use buckler_onnx::{Card, CleanNames, Input, Model, Preprocessing, Training, clean};
+use buckler_onnx::{Card, CleanNames, Input, Model, Training, clean};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
@@ -85,20 +85,13 @@ fn card(state: &CheckpointState, name: &str) -> Card {
     let imported = state.epochs == 0 && state.steps == 0;
     Card {
         name: name.to_owned(),
-        description: if imported {
-            format!(
-                "weights from PyTorch, the network of recipe {}",
-                recipe.name
-            )
-        } else {
-            recipe.description.clone()
-        },
+        description: recipe.description.clone(),
         classes: state.classes.clone(),
         input: Input {
             channels,
             height,
             width,
-            preprocessing: Some(Preprocessing::default()),
+            preprocessing: Some(state.preprocessing.clone().unwrap_or_default()),
             ..Input::default()
         },
         head: Some(match recipe.head {

@@ -9,14 +9,18 @@ mod adversary;
 mod agreement;
 mod ball;
 mod checkpoint;
+mod collapse;
 mod device;
 mod error;
 mod export;
+mod fingerprint;
 mod framework;
 mod head;
+mod lock;
 mod loss;
 mod metrics;
 mod network;
+mod pictures;
 mod progress;
 mod pytorch;
 mod recipe;
@@ -24,6 +28,7 @@ mod report;
 mod run;
 mod schedule;
 mod shards;
+mod start;
 mod step;
 #[cfg(test)]
 mod testing;
@@ -37,6 +42,7 @@ pub use checkpoint::{Checkpoint, CheckpointState};
 pub use device::{ComputeDevice, ParseDeviceError};
 pub use error::TrainError;
 pub use export::{export, gradient, logits};
+pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use framework::{Framework, Maximised};
 pub use head::{Head, HeadConfig};
 pub use loss::{cross_entropy, kl_divergence};
@@ -45,9 +51,11 @@ pub use network::{
     Body, Network, NetworkConfig, Normalization, NormalizationConfig, Output, PreActResNet,
     Precision, ResNet, SmallCnn, WideResNet,
 };
+pub use pytorch::{Imported, PytorchFile};
 pub use recipe::{
-    AdversaryConfig, AwpConfig, OptimizerConfig, Recipe, TrainingConfig, ValidationConfig,
+    AdversaryConfig, AwpConfig, ImageSize, OptimizerConfig, Recipe, TrainingConfig,
+    ValidationConfig,
 };
-pub use run::{EpochRecord, Run};
+pub use run::{Change, EpochRecord, Run};
 pub use schedule::Schedule;
 pub use trainer::{TrainOptions, train};

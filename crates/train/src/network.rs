@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::head::{Head, HeadConfig};
 use crate::network::layers::Layers;
+use crate::recipe::check::below;
 
 mod layers;
 mod normalization;
@@ -15,6 +16,7 @@ mod small_cnn;
 mod wide_resnet;
 
 pub use layers::Precision;
+pub(crate) use normalization::normalization_or_false;
 pub use normalization::{Normalization, NormalizationConfig};
 pub use preact_resnet::PreActResNet;
 pub use resnet::ResNet;
@@ -55,6 +57,49 @@ pub enum NetworkConfig {
 
 fn full_width() -> f32 {
     1.0
+}
+
+/// The widest networks; the published ones have 20 at most.
+const MAX_WIDTH: usize = 64;
+
+impl NetworkConfig {
+    /// That there is such a network.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match *self {
+            NetworkConfig::SmallCnn { width, dropout } => {
+                let (width, most) = (f64::from(width), MAX_WIDTH as f64);
+                if !(width > 0.0 && width <= most) {
+                    return Err(format!(
+                        "network.width is {width}, it must be in (0, {most}]"
+                    ));
+                }
+                below("network.dropout", dropout, 0.0, 1.0)
+            }
+            NetworkConfig::PreactResnet { depth: 18 } => Ok(()),
+            NetworkConfig::PreactResnet { depth } => Err(format!(
+                "network.depth is {depth}, preact-resnet has 18 layers alone"
+            )),
+            NetworkConfig::Resnet {
+                depth: 18 | 50 | 152,
+            } => Ok(()),
+            NetworkConfig::Resnet { depth } => Err(format!(
+                "network.depth is {depth}, of resnet there are 18, 50 and 152"
+            )),
+            NetworkConfig::WideResnet { depth, width } => {
+                if !(10..=1000).contains(&depth) || !(depth - 4).is_multiple_of(6) {
+                    return Err(format!(
+                        "network.depth is {depth}: WRN-{depth}-{width} does not exist, depth must be 6n + 4 (10, 16, 22, 28, 34, ...)"
+                    ));
+                }
+                if !(1..=MAX_WIDTH).contains(&width) {
+                    return Err(format!(
+                        "network.width is {width}, it must be in 1..={MAX_WIDTH}"
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The features and logits of one batch.

@@ -1,15 +1,23 @@
+//! PyTorch checkpoints: every tensor of the file is used, or the file is refused.
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::store::{ModuleSnapshot, PytorchStore};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
-use crate::head::unit;
-use crate::network::{Body, Network, Precision};
+use crate::head::{HeadConfig, unit};
+use crate::network::{Body, Network, NetworkConfig, Precision};
 use crate::recipe::Recipe;
+
+mod file;
+mod names;
+
+use file::{StateDict, Stored};
+use names::Names;
 
 /// A network as PyTorch's checkpoints hold it: the last layer is a linear one of its own.
 #[derive(Module, Debug)]
@@ -18,132 +26,339 @@ struct Released {
     fc: Linear,
 }
 
-/// Where a state dict may lie inside a checkpoint.
-const STATE_DICTS: [Option<&str>; 4] = [None, Some("state_dict"), Some("net"), Some("model")];
+/// What is in a PyTorch file, besides the recipe that says what it is of.
+#[derive(Clone, Debug)]
+pub struct PytorchFile<'a> {
+    /// The file, `.pt` or `.pth`.
+    pub path: &'a Path,
+    /// Key of the state dict in it, for files with several, such as `ema`.
+    pub weights: Option<&'a str>,
+    /// `[channels, height, width]` of the images that it classifies.
+    pub image: [usize; 3],
+    /// Names of the classes in the order of the logits.
+    pub classes: Vec<String>,
+}
 
-/// From the names of the released checkpoints (TRADES and its descendants, torchvision, kuangliu's PreActResNet) to
-/// ours, as regular expressions, in this order.
-const NAMES: [(&str, &str); 10] = [
-    (r"^module\.", ""),
-    (r"^(feature_extractor|classifier)\.", ""),
-    (r"^(linear|fc3)\.", "fc."),
-    (r"^fc1\.", "hidden1."),
-    (r"^fc2\.", "hidden2."),
-    (r"\.convShortcut\.", ".conv_shortcut."),
-    (r"\.shortcut\.0\.", ".conv_shortcut."),
-    (r"\.downsample\.0\.", ".downsample.conv."),
-    (r"\.downsample\.1\.", ".downsample.bn."),
-    (r"^(conv|bn|block|layer|hidden)(\d*)\.", "body.$1$2."),
-];
+/// An imported network.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The network, as a checkpoint of no epochs.
+    pub checkpoint: Checkpoint,
+    /// What was converted or left out, for people.
+    pub notes: Vec<String>,
+}
 
 impl Checkpoint {
-    /// A PyTorch checkpoint (`.pt`, `.pth`) of the recipe's network for images of `[channels, height, width]`.
+    /// A PyTorch checkpoint of the recipe's network.
     ///
-    /// The released hypersphere models normalise the rows of their last layer in the forward pass and may be saved with
-    /// rows of other lengths: they are given unit length here. Input normalisation is the recipe's.
+    /// Every tensor of the state dict is used, but for counters of batches (`num_batches_tracked`) and TRADES' unused
+    /// `sub_block1`. The released hypersphere models normalise the rows of their last layer in the forward pass and may be
+    /// saved with rows of other lengths: they are given unit length here. Input normalisation is the recipe's: a state
+    /// dict does not say what the images went through.
     ///
     /// # Errors
-    /// When the file cannot be read, or is of another network; names the tensors that are missing or of another shape.
+    /// When the file cannot be read or is of another network: names the tensors that are left over, missing or of another
+    /// shape, as the file does.
     pub fn from_pytorch(
-        path: &Path,
+        file: PytorchFile<'_>,
         recipe: &Recipe,
-        image: [usize; 3],
-        classes: Vec<String>,
         device: &Device,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Imported, TrainError> {
+        let wrong = |reason: String| TrainError::Checkpoint {
+            path: file.path.to_owned(),
+            reason,
+        };
+        recipe.check().map_err(TrainError::Recipe)?;
+        check_classes(&file.classes)?;
         let mut network = Network::init(
             &recipe.network,
             recipe.normalization.as_ref(),
             &recipe.head,
-            image,
-            classes.len(),
+            file.image,
+            file.classes.len(),
             Precision::F32,
             device,
         )?;
         let released = Released {
-            fc: LinearConfig::new(network.body.features(), classes.len())
+            fc: LinearConfig::new(network.body.features(), file.classes.len())
                 .with_bias(network.head.bias.is_some())
                 .init(device),
             body: network.body,
         };
-        let released = load(path, &released)?;
+        let stored = StateDict::read(file.path, file.weights).map_err(&wrong)?;
+        let names = Names::new(&recipe.network);
+        let normalized = check_normalization(&stored, recipe).map_err(&wrong)?;
+        let (released, mut notes) = fill(released, stored, &names, recipe).map_err(&wrong)?;
+        notes.extend(normalized);
         let weight = released.fc.weight.val();
         network.head.weight = Param::from_tensor(if network.head.weight_norm {
+            notes.extend(of_other_lengths(&weight));
             unit(weight, 0)
         } else {
             weight
         });
         network.head.bias = released.fc.bias;
         network.body = released.body;
-        let state = CheckpointState {
-            recipe: recipe.clone(),
-            epochs: 0,
-            steps: 0,
-            loss_sum: 0.0,
-            skipped: 0,
-            image,
-            classes,
-        };
-        Ok(Self {
-            network: network.valid(),
-            state,
+        let mut recipe = recipe.clone();
+        recipe.description = format!(
+            "weights from PyTorch, the network of recipe {}",
+            recipe.name
+        );
+        let state = CheckpointState::new(recipe, file.image, file.classes);
+        Ok(Imported {
+            checkpoint: Self {
+                network: network.valid(),
+                state,
+            },
+            notes,
         })
     }
 }
 
-fn load(path: &Path, fresh: &Released) -> Result<Released, TrainError> {
-    let wrong = |reason: String| TrainError::Checkpoint {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut first = None;
-    for key in STATE_DICTS {
-        let mut store = PytorchStore::from_file(path)
-            // Blocks are numbered from 0 without gaps, and what is numbered otherwise has names of its own here.
-            .map_indices_contiguous(false)
-            .validate(false)
-            .allow_partial(true);
-        for (from, to) in NAMES {
-            store = store.with_key_remapping(from, to);
-        }
-        if let Some(key) = key {
-            store = store.with_top_level_key(key);
-        }
-        let mut released = fresh.clone();
-        let reason = match released.load_from(&mut store) {
-            Ok(result) if result.missing.is_empty() && result.errors.is_empty() => {
-                return Ok(released);
-            }
-            Ok(result) if result.applied.is_empty() => {
-                "it holds no tensor of the recipe's network".to_owned()
-            }
-            Ok(result) => {
-                let mut faults: Vec<String> = result
-                    .errors
-                    .iter()
-                    .map(|error| format!("{error}"))
-                    .collect();
-                faults.extend(
-                    result
-                        .missing
-                        .iter()
-                        .map(|(name, _)| format!("{name} is missing")),
-                );
-                let more = faults.len().saturating_sub(3);
-                faults.truncate(3);
-                let more = if more > 0 {
-                    format!(", and {more} more")
-                } else {
-                    String::new()
-                };
-                return Err(wrong(format!(
-                    "it is of another network than the recipe's: {}{more}",
-                    faults.join("; ")
-                )));
-            }
-            Err(error) => error.to_string(),
-        };
-        first.get_or_insert(reason);
+/// A classifier chooses between classes.
+pub(crate) fn check_classes(classes: &[String]) -> Result<(), TrainError> {
+    match classes {
+        [] | [_] => Err(TrainError::Recipe(format!(
+            "the data set has {} class(es){}: a classifier needs at least 2",
+            classes.len(),
+            classes.first().map_or(String::new(), |class| format!(
+                " (`{}`)",
+                class.escape_debug()
+            ))
+        ))),
+        _ => Ok(()),
     }
-    Err(wrong(first.unwrap_or_default()))
+}
+
+/// That a normalisation which the file states is the recipe's; says so.
+fn check_normalization(stored: &StateDict, recipe: &Recipe) -> Result<Option<String>, String> {
+    let Some(found) = &stored.normalization else {
+        return Ok(None);
+    };
+    let close = |a: &[f32], b: &[f32]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
+    };
+    match &recipe.normalization {
+        Some(config) if close(&config.mean, &found.mean) && close(&config.std, &found.std) => {
+            Ok(Some(format!(
+                "{} of the file are the recipe's normalisation",
+                found.names
+            )))
+        }
+        config => Err(format!(
+            "it normalises images by mean {:?} and std {:?} ({}), and the recipe {}",
+            found.mean,
+            found.std,
+            found.names,
+            config
+                .as_ref()
+                .map_or("does not normalise them".to_owned(), |config| format!(
+                    "by mean {:?} and std {:?}",
+                    config.mean, config.std
+                ))
+        )),
+    }
+}
+
+/// Puts the file's tensors into the network.
+fn fill(
+    fresh: Released,
+    dict: StateDict,
+    names: &Names,
+    recipe: &Recipe,
+) -> Result<(Released, Vec<String>), String> {
+    let mut notes = dict.notes;
+    let prefix = dict.prefix;
+    let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
+    let mut unused: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, stored) in dict.tensors {
+        if let Some(kind) = names.harmless(&name) {
+            *unused.entry(kind).or_default() += 1;
+            continue;
+        }
+        let ours = names.ours(&name);
+        if let Some(other) = tensors.get(&ours) {
+            return Err(format!(
+                "it holds two tensors for one of the network's: `{}` and `{}`",
+                other.name(),
+                stored.name()
+            ));
+        }
+        tensors.insert(ours, stored);
+    }
+    let blocks = names.described(tensors.keys().map(String::as_str));
+    let mut filler = Filler {
+        tensors,
+        names,
+        prefix: &prefix,
+        path: Vec::new(),
+        missing: Vec::new(),
+        faults: Vec::new(),
+        converted: BTreeMap::new(),
+    };
+    let released = fresh.map(&mut filler);
+    let left_over: Vec<&str> = filler.tensors.values().map(Stored::name).collect();
+    if filler.missing.is_empty() && filler.faults.is_empty() && left_over.is_empty() {
+        for (kind, count) in unused {
+            notes.push(format!("{count} tensors left out: {kind}"));
+        }
+        for (kind, count) in filler.converted {
+            notes.push(format!("{count} tensors converted from {kind} to float32"));
+        }
+        return Ok((released, notes));
+    }
+    Err(refusal(
+        &filler.missing,
+        &filler.faults,
+        &left_over,
+        blocks.as_deref(),
+        recipe,
+    ))
+}
+
+/// Why a file is not of the recipe's network.
+fn refusal(
+    missing: &[String],
+    faults: &[String],
+    left_over: &[&str],
+    found: Option<&str>,
+    recipe: &Recipe,
+) -> String {
+    let mut parts = Vec::new();
+    if !faults.is_empty() {
+        parts.push(listed(faults));
+    }
+    if !missing.is_empty() {
+        let quoted: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+        parts.push(format!("missing: {}", listed(&quoted)));
+    }
+    if !left_over.is_empty() {
+        let quoted: Vec<String> = left_over.iter().map(|name| format!("`{name}`")).collect();
+        parts.push(format!("left over: {}", listed(&quoted)));
+    }
+    let bias = left_over.iter().copied().filter(|name| {
+        let layer = name.trim_end_matches(".bias");
+        ["fc", "linear", "fc3"]
+            .iter()
+            .any(|fc| layer == *fc || layer.ends_with(&format!(".{fc}")))
+            && name.ends_with(".bias")
+    });
+    let mut remedy = String::new();
+    if recipe.head != HeadConfig::Linear && bias.count() > 0 {
+        remedy = "; the file's last layer has a bias and the recipe's hypersphere head has none: use a recipe with a linear head".to_owned();
+    } else if recipe.head == HeadConfig::Linear
+        && matches!(missing, [only] if only.ends_with(".bias"))
+    {
+        remedy = "; the file's last layer has no bias and the recipe's linear head has one: use a recipe with a hypersphere head".to_owned();
+    } else if let Some(found) = found {
+        remedy = format!("; by its blocks the file is {found}");
+    }
+    format!(
+        "it is of another network than the recipe's ({}): {}{remedy}",
+        describe(&recipe.network, &recipe.head),
+        parts.join("; ")
+    )
+}
+
+fn describe(network: &NetworkConfig, head: &HeadConfig) -> String {
+    let network = match network {
+        NetworkConfig::SmallCnn { width, .. } => format!("small-cnn of width {width}"),
+        NetworkConfig::PreactResnet { depth } => format!("preact-resnet {depth}"),
+        NetworkConfig::Resnet { depth } => format!("resnet {depth}"),
+        NetworkConfig::WideResnet { depth, width } => format!("WRN-{depth}-{width}"),
+    };
+    format!("{network}, {head}")
+}
+
+/// The first few of them, and how many more there are.
+fn listed(all: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Says so when the rows of a last layer that is normalised anyway are not of unit length.
+fn of_other_lengths(weight: &Tensor<2>) -> Option<String> {
+    let lengths: Vec<f32> = (weight.clone() * weight.clone())
+        .sum_dim(0)
+        .sqrt()
+        .into_data()
+        .try_to_vec()
+        .ok()?;
+    let other = lengths.iter().filter(|length| (*length - 1.0).abs() > 1e-3);
+    let other = other.count();
+    (other > 0).then(|| {
+        format!("{other} rows of the last layer were given unit length, as the head does in its forward pass")
+    })
+}
+
+/// Replaces every tensor of a network by the file's.
+struct Filler<'a> {
+    tensors: BTreeMap<String, Stored>,
+    names: &'a Names,
+    prefix: &'a str,
+    path: Vec<String>,
+    missing: Vec<String>,
+    faults: Vec<String>,
+    converted: BTreeMap<&'static str, usize>,
+}
+
+impl ModuleMapper for Filler<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        // Variants of an enum are no part of a name, and neither is the body.
+        let silent = container_type.starts_with("Enum") || (self.path.is_empty() && name == "body");
+        self.path.push(if silent {
+            String::new()
+        } else {
+            name.to_owned()
+        });
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let parts: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let name = names::in_pytorch(&parts.join("."));
+        let Some(stored) = self.tensors.remove(&name) else {
+            let published = self.names.published(&name);
+            self.missing.push(format!("{}{published}", self.prefix));
+            return param;
+        };
+        let dims = param.val().dims();
+        // A linear layer's weights are `[out, in]` there and `[in, out]` here.
+        let mut expected = dims;
+        if D == 2 {
+            expected.reverse();
+        }
+        if stored.shape() != expected {
+            self.faults.push(format!(
+                "`{}` is {:?}, the recipe's network has {expected:?}",
+                stored.name(),
+                stored.shape()
+            ));
+            return param;
+        }
+        let (values, converted) = match stored.values() {
+            Ok(values) => values,
+            Err(fault) => {
+                self.faults.push(fault);
+                return param;
+            }
+        };
+        if let Some(kind) = converted {
+            *self.converted.entry(kind).or_default() += 1;
+        }
+        param.map(|old| {
+            let data = TensorData::new(values, expected);
+            let new = Tensor::<D>::from_data(data, &old.device());
+            let new = if D == 2 { new.swap_dims(0, 1) } else { new };
+            new.set_require_grad(old.is_require_grad())
+        })
+    }
 }

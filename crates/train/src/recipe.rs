@@ -6,7 +6,7 @@ use crate::adversary::{Adversary, Start};
 use crate::error::TrainError;
 use crate::framework::{Crafting, Framework, Maximised};
 use crate::head::HeadConfig;
-use crate::network::{NetworkConfig, NormalizationConfig, Precision};
+use crate::network::{NetworkConfig, NormalizationConfig, Precision, normalization_or_false};
 use crate::schedule::Schedule;
 
 /// Everything that determines a training run besides the data itself.
@@ -20,14 +20,18 @@ pub struct Recipe {
     pub description: String,
     /// The data set, as `--data` would name it.
     pub data: String,
-    /// Side of the square images that a folder is cut to; 224 by default, other data sets have their own.
+    /// Size of the images that a folder is cut to, a side or `[height, width]`; 224 by default, other data sets have
+    /// their own.
     #[serde(default)]
-    pub image_size: Option<usize>,
+    pub image_size: Option<ImageSize>,
+    /// 1 to train on the grey levels of a folder's images, 3 for RGB, which is the default; other data sets have their own.
+    #[serde(default)]
+    pub image_channels: Option<usize>,
     /// Determines initial weights, order, starts of the adversary and dropout.
     #[serde(default)]
     pub seed: u64,
-    /// What the pixels go through first.
-    #[serde(default)]
+    /// What the pixels go through first; `false` takes away that of the base.
+    #[serde(default, deserialize_with = "normalization_or_false")]
     pub normalization: Option<NormalizationConfig>,
     /// Below the head.
     pub network: NetworkConfig,
@@ -178,8 +182,13 @@ fn validation_steps() -> usize {
 }
 
 mod built_in;
-mod check;
+pub(crate) mod check;
+mod image_size;
+mod set;
 mod source;
+
+pub use image_size::ImageSize;
+pub(crate) use set::Difference;
 
 #[cfg(test)]
 mod tests;

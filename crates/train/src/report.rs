@@ -34,8 +34,23 @@ fn report(run: &Run) -> Result<String, TrainError> {
     line("revision", run.revision().unwrap_or("unknown"));
     line("seed", &recipe.seed.to_string());
     line("validation images", &recipe.validation.images.to_string());
+    if let Some(init) = run.init() {
+        line("initial weights", init);
+    }
     if let Some(reason) = run.stopped() {
         line("ended early", reason);
+    }
+    for change in run.changes() {
+        let value = format!(
+            "{} from {} to {} after epoch {}",
+            change.key, change.from, change.to, change.after_epoch
+        );
+        line("changed", &value);
+    }
+    for record in run.epochs() {
+        if let Some(warning) = &record.warning {
+            line(&format!("warning, epoch {}", record.epoch), warning);
+        }
     }
     text.push_str("\n![accuracy and loss over the epochs](curves.svg)\n\n");
     let robust = attack.as_deref().unwrap_or("under attack");

@@ -1,13 +1,23 @@
+//! A run's folder and what is recorded of the run.
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::remove_dir;
 use crate::error::TrainError;
-use crate::recipe::Recipe;
+use crate::fingerprint::Fingerprint;
+use crate::recipe::{Difference, Recipe};
 
 const INDEX: &str = "run.json";
 const CHECKPOINTS: &str = "checkpoints";
+/// What may change in a run, when asked for.
+const CHANGEABLE: [&str; 4] = [
+    "optimizer.clip_norm",
+    "optimizer.learning_rate",
+    "training.epochs",
+    "training.stop_on_drop",
+];
 
 /// What one epoch came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,12 +35,19 @@ pub struct EpochRecord {
     /// Training images left out because they could not be read.
     #[serde(default)]
     pub skipped: usize,
+    /// Whether nearly all validation images were predicted as one class.
+    #[serde(default)]
+    pub collapsed: bool,
+    /// A reason to distrust the epoch, for people.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 impl EpochRecord {
-    /// What the best epoch has most of: accuracy under attack, then clean accuracy.
-    fn merit(&self) -> (f64, f64) {
+    /// What the best epoch has most of: more than one answer, accuracy under attack, then clean accuracy.
+    fn merit(&self) -> (bool, f64, f64) {
         (
+            !self.collapsed,
             self.robust_accuracy.unwrap_or(self.clean_accuracy),
             self.clean_accuracy,
         )
@@ -46,6 +63,28 @@ struct Index {
     epochs: Vec<EpochRecord>,
     last: Option<String>,
     stopped: Option<String>,
+    /// What was changed when the run went on, in order.
+    #[serde(default)]
+    changes: Vec<Change>,
+    /// Of the data; absent in runs from before it was recorded.
+    #[serde(default)]
+    data: Option<Fingerprint>,
+    /// Where the weights started, if not at random.
+    #[serde(default)]
+    init: Option<String>,
+}
+
+/// A value of the recipe that was changed in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Finished epochs at that time.
+    pub after_epoch: usize,
+    /// Dotted.
+    pub key: String,
+    /// The value before, as TOML.
+    pub from: String,
+    /// The value since, as TOML.
+    pub to: String,
 }
 
 /// A run's folder: `run.json` with the recipe and the figures of every finished epoch, `recipe.toml`, `metrics.jsonl`
@@ -58,16 +97,24 @@ pub struct Run {
 }
 
 impl Run {
-    /// A new run in `dir`.
+    /// A new run in `dir`, in place of one that has no checkpoint.
     ///
     /// # Errors
-    /// When there is one already.
-    pub fn create(dir: &Path, recipe: &Recipe, device: &str) -> Result<Self, TrainError> {
+    /// When there is one that has.
+    pub fn create(
+        dir: &Path,
+        recipe: &Recipe,
+        device: &str,
+        init: Option<String>,
+    ) -> Result<Self, TrainError> {
         if dir.join(INDEX).exists() {
-            return Err(TrainError::Run(format!(
-                "{} already holds a run: go on with it with --resume, or choose another --out",
-                dir.display()
-            )));
+            let earlier = Self::open(dir)?;
+            if earlier.index.last.is_some() {
+                return Err(TrainError::RunExists {
+                    path: dir.to_owned(),
+                    recipe: earlier.index.recipe.name,
+                });
+            }
         }
         std::fs::create_dir_all(dir).map_err(TrainError::file(dir))?;
         let run = Self {
@@ -80,11 +127,12 @@ impl Run {
                 epochs: Vec::new(),
                 last: None,
                 stopped: None,
+                changes: Vec::new(),
+                data: None,
+                init,
             },
         };
-        let path = dir.join("recipe.toml");
-        buckler_onnx::write_atomic(&path, recipe.to_toml()?.as_bytes())
-            .map_err(TrainError::file(&path))?;
+        run.write_recipe()?;
         run.write()?;
         Ok(run)
     }
@@ -110,7 +158,7 @@ impl Run {
         })
     }
 
-    /// The recipe that the run was started with.
+    /// The recipe of the run, with what was changed since it was started.
     pub fn recipe(&self) -> &Recipe {
         &self.index.recipe
     }
@@ -159,6 +207,106 @@ impl Run {
     /// The device that the run was started on.
     pub fn device(&self) -> &str {
         &self.index.device
+    }
+
+    /// What was changed when the run went on, in order.
+    pub fn changes(&self) -> &[Change] {
+        &self.index.changes
+    }
+
+    /// Where the weights started, if not at random.
+    pub fn init(&self) -> Option<&str> {
+        self.index.init.as_deref()
+    }
+
+    /// Takes over the values of `given` that were asked for by key, and refuses all other differences.
+    pub(crate) fn change(&mut self, given: &Recipe, asked: &[String]) -> Result<(), TrainError> {
+        let mut recipe = self.index.recipe.clone();
+        let mut changes = Vec::new();
+        let (mut refused, mut changeable) = (Vec::new(), Vec::new());
+        for difference in self.index.recipe.differences(given)? {
+            let Difference { key, ours, theirs } = &difference;
+            let may = CHANGEABLE.contains(&key.as_str());
+            if key == "description" {
+                continue;
+            }
+            let named = asked
+                .iter()
+                .any(|asked| key == asked || key.starts_with(&format!("{asked}.")));
+            if named && may {
+                recipe = recipe.with(key, theirs)?;
+                changes.push(Change {
+                    after_epoch: self.index.epochs.len(),
+                    key: key.clone(),
+                    from: ours.clone(),
+                    to: theirs.clone(),
+                });
+            } else if !self.started_with(key, theirs) {
+                refused.push(format!(
+                    "{key} is {ours} in the run, {theirs} in the recipe"
+                ));
+                if may {
+                    changeable.push(key.clone());
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(TrainError::RunDiffers {
+                path: self.dir.clone(),
+                differences: refused.join("; "),
+                changeable,
+            });
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        for change in &changes {
+            tracing::info!(
+                "{}: {} is {} from here on, it was {}",
+                self.dir.display(),
+                change.key,
+                change.to,
+                change.from
+            );
+        }
+        self.index.recipe = recipe;
+        self.index.changes.extend(changes);
+        self.index.stopped = None;
+        self.write_recipe()?;
+        self.write()
+    }
+
+    /// Whether a value is the one that the run was started with, before it was changed.
+    fn started_with(&self, key: &str, value: &str) -> bool {
+        let first = self.index.changes.iter().find(|change| change.key == key);
+        first.is_some_and(|change| change.from == value)
+    }
+
+    /// That the run goes on with the data that it was started with.
+    pub(crate) fn check_data(&mut self, data: Fingerprint) -> Result<(), TrainError> {
+        match &self.index.data {
+            Some(started) if *started != data => Err(TrainError::DataDiffers {
+                path: self.dir.clone(),
+                differences: started.differences(&data).join("; "),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                if self.index.last.is_some() {
+                    tracing::warn!(
+                        "{}: the run is from before data were recorded; that these are the same was not checked",
+                        self.dir.display()
+                    );
+                }
+                self.index.data = Some(data);
+                self.write()
+            }
+        }
+    }
+
+    fn write_recipe(&self) -> Result<(), TrainError> {
+        let path = self.dir.join("recipe.toml");
+        buckler_onnx::write_atomic(&path, self.index.recipe.to_toml()?.as_bytes())
+            .map_err(TrainError::file(&path))
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::check::{positive, within};
+
 /// How the learning rate moves over a run; `t` is the position in epochs, fractions included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -31,13 +33,43 @@ pub enum Schedule {
 impl Schedule {
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
-            Schedule::Triangular { peak } if !(peak.is_finite() && *peak > 0.0) => {
-                Err(format!("schedule.peak is {peak}, it must be above 0"))
+            Schedule::Triangular { peak } => positive("schedule.peak", *peak),
+            Schedule::Step { milestones, factor } => {
+                for milestone in milestones {
+                    positive("schedule.milestones: an epoch", *milestone)?;
+                }
+                if !milestones.is_sorted_by(|a, b| a < b) {
+                    return Err(format!(
+                        "schedule.milestones is {milestones:?}: every epoch must be after the one before it"
+                    ));
+                }
+                positive("schedule.factor", *factor)?;
+                within("schedule.factor", *factor, 0.0, 1.0)
             }
-            Schedule::Piecewise { points } if !points.is_sorted_by(|a, b| a[0] <= b[0]) => {
-                Err("schedule.points must be in the order of their epochs".to_owned())
+            Schedule::Piecewise { points } => check_points(points),
+            Schedule::Constant | Schedule::Cosine => Ok(()),
+        }
+    }
+
+    /// What is allowed but rarely meant, in a run of so many epochs.
+    pub(crate) fn warnings(&self, epochs: f64) -> Vec<String> {
+        match self {
+            Schedule::Step { milestones, .. } => {
+                let late: Vec<_> = milestones
+                    .iter()
+                    .filter(|epoch| **epoch >= epochs)
+                    .collect();
+                if late.is_empty() {
+                    return Vec::new();
+                }
+                vec![format!(
+                    "schedule.milestones holds {late:?}, and training.epochs is {epochs}: the learning rate does not fall there"
+                )]
             }
-            _ => Ok(()),
+            Schedule::Triangular { peak } if *peak >= epochs => vec![format!(
+                "schedule.peak is {peak}, and training.epochs is {epochs}: the learning rate only rises"
+            )],
+            _ => Vec::new(),
         }
     }
 
@@ -60,6 +92,24 @@ impl Schedule {
             Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t / epochs).cos()),
         }
     }
+}
+
+fn check_points(points: &[[f64; 2]]) -> Result<(), String> {
+    let wrong = |reason: &str| Err(format!("schedule.points is {points:?}: {reason}"));
+    if points
+        .iter()
+        .flatten()
+        .any(|value| !(value.is_finite() && *value >= 0.0))
+    {
+        return wrong("epochs and factors must be finite numbers, at least 0");
+    }
+    if !points.iter().any(|[_, factor]| *factor > 0.0) {
+        return wrong("at least one factor must be above 0");
+    }
+    if !points.is_sorted_by(|a, b| a[0] <= b[0]) {
+        return wrong("they must be in the order of their epochs");
+    }
+    Ok(())
 }
 
 fn piecewise(points: &[[f64; 2]], t: f64) -> f64 {

@@ -1,12 +1,10 @@
+//! Training by a recipe.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buckler_data::{Dataset, Loader, LoaderConfig};
-use burn::module::Module;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, FloatDType};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,17 +12,20 @@ use rand_chacha::ChaCha8Rng;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
+use crate::fingerprint::Fingerprint;
+use crate::lock::RunLock;
 use crate::metrics::{Metrics, StepRecord};
 use crate::network::Precision;
 use crate::progress::Progress;
-use crate::recipe::{OptimizerConfig, Recipe};
+use crate::recipe::Recipe;
 use crate::report::write_report;
 use crate::run::{EpochRecord, Run};
+use crate::start::{check_data, open_run, start};
 use crate::step::{Batch, TrainingState};
 use crate::validation::{tensors, validate};
 
 /// What is not part of a recipe.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// Go on with the run in the folder, if there is one, from its last checkpoint.
     pub resume: bool,
@@ -34,6 +35,11 @@ pub struct TrainOptions {
     pub workers: usize,
     /// Leave out training images that cannot be read instead of stopping.
     pub skip_broken: bool,
+    /// Keys of the recipe that may differ from those of the run that goes on: learning rate, epochs, clipping, early
+    /// stopping.
+    pub changed: Vec<String>,
+    /// Weights that a new run starts from.
+    pub init: Option<Checkpoint>,
 }
 
 impl Default for TrainOptions {
@@ -43,6 +49,8 @@ impl Default for TrainOptions {
             checkpoint_every: Duration::from_secs(300),
             workers: 0,
             skip_broken: false,
+            changed: Vec::new(),
+            init: None,
         }
     }
 }
@@ -66,6 +74,7 @@ pub fn train(
     out: &Path,
     options: TrainOptions,
 ) -> Result<Run, TrainError> {
+    check_data(recipe, &images, validation)?;
     let device = &first(devices)?;
     if recipe.training.precision == Precision::Bf16 && !device.supports_dtype(FloatDType::BF16) {
         return Err(TrainError::Device(format!(
@@ -82,8 +91,13 @@ pub fn train(
             skip_broken: options.skip_broken,
         },
     )?;
-    let run = open_run(recipe, out, devices, options)?;
-    let (state, position) = start(recipe, &images, devices, &run)?;
+    // After what can be wrong with the recipe or the data, so that a refused start leaves no folder.
+    let fingerprint = Fingerprint::of(&images, validation)?;
+    std::fs::create_dir_all(out).map_err(TrainError::file(out))?;
+    let _lock = RunLock::acquire(out)?;
+    let run = open_run(recipe, out, devices, fingerprint, &options)?;
+    let recipe = &run.recipe().clone();
+    let (state, position) = start(recipe, &images, devices, &run, options.init.as_ref())?;
     let metrics = Metrics::open(out, position.epochs, position.steps)?;
     let mut session = Session {
         recipe,
@@ -163,7 +177,13 @@ impl Session<'_> {
             robust_accuracy: accuracy.robust,
             seconds: started.elapsed().as_secs_f64(),
             skipped: self.position.skipped,
+            collapsed: accuracy
+                .finding
+                .as_ref()
+                .is_some_and(|finding| finding.collapsed),
+            warning: accuracy.finding.map(|finding| finding.warning),
         };
+        let warning = record.warning.clone();
         self.position.epochs += 1;
         self.position.steps = 0;
         self.position.loss_sum = 0.0;
@@ -175,8 +195,8 @@ impl Session<'_> {
         self.run.finish_epoch(record, stopped.clone())?;
         write_report(&self.run)?;
         progress.finish(&line);
-        if let Some(reason) = stopped {
-            tracing::warn!("{reason}");
+        for reason in warning.into_iter().chain(stopped) {
+            tracing::warn!("{}: {reason}", self.recipe.name);
         }
         Ok(())
     }
@@ -212,6 +232,8 @@ impl Session<'_> {
                 epoch: epoch + 1,
                 step: step + 1,
                 loss,
+                learning_rate: recipe.optimizer.learning_rate,
+                checkpoint: self.run.last_checkpoint().is_some(),
             });
         }
         self.metrics.write(&StepRecord {
@@ -249,77 +271,6 @@ fn collapse(recipe: &Recipe, best: Option<f64>, record: &EpochRecord) -> Option<
     })
 }
 
-fn open_run(
-    recipe: &Recipe,
-    out: &Path,
-    devices: &[Device],
-    options: TrainOptions,
-) -> Result<Run, TrainError> {
-    let names: Vec<String> = devices.iter().map(|device| format!("{device:?}")).collect();
-    let device = names.join(", ");
-    if !options.resume {
-        return Run::create(out, recipe, &device);
-    }
-    match Run::open(out) {
-        Ok(run) if run.recipe() == recipe => Ok(run),
-        Ok(run) => Err(TrainError::Run(format!(
-            "{} holds a run of recipe `{}` that differs from `{}`: resume with the same recipe, or choose another --out",
-            out.display(),
-            run.recipe().name,
-            recipe.name
-        ))),
-        Err(TrainError::Run(_)) if !out.join("run.json").exists() => {
-            Run::create(out, recipe, &device)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Fresh weights, or those of the run's last checkpoint.
-fn start(
-    recipe: &Recipe,
-    images: &Dataset,
-    devices: &[Device],
-    run: &Run,
-) -> Result<(TrainingState, CheckpointState), TrainError> {
-    let device = first(devices)?;
-    let optimizer = sgd(&recipe.optimizer);
-    if let Some(dir) = run.last_checkpoint() {
-        return Checkpoint::resume(&dir, optimizer, devices);
-    }
-    let position = CheckpointState {
-        recipe: recipe.clone(),
-        epochs: 0,
-        steps: 0,
-        loss_sum: 0.0,
-        skipped: 0,
-        image: images.shape(),
-        classes: images.classes().to_vec(),
-    };
-    device.seed(recipe.seed);
-    let network = position.network(recipe.training.precision, &device.autodiff())?;
-    let state = TrainingState {
-        average: recipe.training.ema_decay.map(|_| network.valid()),
-        network,
-        optimizer,
-        perturbation: None,
-        devices: devices.to_vec(),
-    };
-    Ok((state, position))
-}
-
-fn sgd(config: &OptimizerConfig) -> ModuleOptimizer {
-    let momentum = MomentumConfig::new()
-        .with_momentum(config.momentum)
-        // Burn's default of 0.1 is not PyTorch's.
-        .with_dampening(0.0);
-    let decay = (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay));
-    SgdConfig::new()
-        .with_momentum(Some(momentum))
-        .with_weight_decay(decay)
-        .init()
-}
-
 fn stream(seed: u64, number: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(number);
@@ -350,26 +301,5 @@ fn describe(recipe: &Recipe, record: &EpochRecord) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fall_of_more_than_the_recipe_allows_ends_the_run() {
-        let recipe = Recipe::find("cifar10-fast-at").unwrap();
-        let record = |robust_accuracy| EpochRecord {
-            epoch: 4,
-            loss: 1.0,
-            clean_accuracy: 0.8,
-            robust_accuracy,
-            seconds: 1.0,
-            skipped: 0,
-        };
-        let stops = |best, now| collapse(&recipe, best, &record(now)).is_some();
-        assert!(stops(Some(0.4), Some(0.19)));
-        assert!(!stops(Some(0.4), Some(0.21)));
-        assert!(!stops(None, Some(0.0)));
-        assert!(!stops(Some(0.4), None));
-        let unlimited = Recipe::find("cifar10-pgd-at").unwrap();
-        assert!(collapse(&unlimited, Some(0.9), &record(Some(0.0))).is_none());
-    }
-}
+#[path = "trainer/tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::RngCore;
 
 use crate::adversary::{Adversary, Start};
+use crate::collapse::{self, Finding};
 use crate::error::TrainError;
 use crate::framework::Maximised;
 use crate::network::Network;
@@ -14,6 +15,8 @@ pub(crate) struct Validation {
     pub clean: f64,
     /// Under PGD on cross-entropy, when the recipe has an adversary.
     pub robust: Option<f64>,
+    /// A reason to distrust the network.
+    pub finding: Option<Finding>,
 }
 
 /// Images per query.
@@ -37,27 +40,47 @@ pub(crate) fn validate(
         start: Start::Uniform,
         maximised: Maximised::CrossEntropy,
     });
-    let (mut clean, mut robust) = (0.0, 0.0);
+    let classes = images.classes().len();
+    let mut counts = (vec![0; classes], vec![0; classes]);
+    let (mut clean, mut robust) = (0, 0);
     let all: Vec<usize> = (0..images.len()).collect();
     for indices in all.chunks(BATCH) {
         let (pixels, labels) = gather(images, indices)?;
+        let truth: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
         let (x, y) = tensors(pixels, labels, images.shape(), device);
-        clean += correct(network, x.clone(), y.clone());
+        let answers = predicted(network, x.clone());
+        clean += agreeing(&answers, &truth);
+        count(&mut counts.0, &answers);
+        count(&mut counts.1, &truth);
         if let Some(adversary) = &adversary {
-            let attacked = adversary.craft(network, x, y.clone(), rng);
-            robust += correct(network, attacked, y);
+            let attacked = adversary.craft(network, x, y, rng);
+            robust += agreeing(&predicted(network, attacked), &truth);
         }
     }
-    let share = |count: f64| count / images.len().max(1) as f64;
+    let share = |count: usize| count as f64 / images.len().max(1) as f64;
     Ok(Validation {
         clean: share(clean),
         robust: adversary.map(|_| share(robust)),
+        finding: collapse::examine(&counts.0, &counts.1, clean, images.classes()),
     })
 }
 
-fn correct(network: &Network, images: Tensor<4>, labels: Tensor<1, Int>) -> f64 {
-    let predicted = network.forward(images).logits.argmax(1).squeeze_dim(1);
-    f64::from(predicted.equal(labels).int().sum().into_scalar::<i32>())
+/// The class of the largest logit of every image.
+fn predicted(network: &Network, images: Tensor<4>) -> Vec<usize> {
+    let answers = network.forward(images).logits.argmax(1).into_data();
+    answers.iter::<i64>().map(|class| class as usize).collect()
+}
+
+fn agreeing(answers: &[usize], labels: &[usize]) -> usize {
+    answers.iter().zip(labels).filter(|(a, b)| a == b).count()
+}
+
+fn count(counts: &mut [usize], classes: &[usize]) {
+    for &class in classes {
+        if let Some(count) = counts.get_mut(class) {
+            *count += 1;
+        }
+    }
 }
 
 /// Pixels and labels of a batch on the device.

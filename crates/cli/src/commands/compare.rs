@@ -1,11 +1,11 @@
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{HashMap, hash_map};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use buckler_attack::{AttackConfig, Epsilon, Norm, ObjectiveKind, Samples};
-use buckler_data::{DataSource, LoadOptions, Split};
+use buckler_data::{DataSource, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
-use buckler_train::{Checkpoint, ComputeDevice, HeadConfig, Recipe, TrainOptions};
+use buckler_train::{Checkpoint, ComputeDevice, HeadConfig, ImageSize, Recipe, TrainOptions};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -13,13 +13,13 @@ use crate::commands::train::train_recipe;
 use crate::evaluation;
 use crate::output::{Output, percent};
 use crate::publish::publish;
-use crate::training_args::{TrainingArgs, source};
+use crate::training_args::{TrainingArgs, load_options, source};
 
 /// Train several recipes with the same seed and attack what comes out
 ///
 /// One table: clean accuracy, PGD-20 on cross-entropy, PGD-20 on the margin (which no scale of the logits can mislead), and
 /// the time of the training. Recipes that are trained already in the folder are not trained again; a run that was
-/// interrupted goes on.
+/// interrupted goes on. A recipe that fails has the reason in its row, and the others are trained all the same.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  buckler compare mnist-small-pgd-at mnist-small-trades --with-linear --data mnist --out runs/compare"
@@ -50,11 +50,23 @@ pub struct Args {
     out: PathBuf,
 }
 
+/// A recipe and what came of it.
 #[derive(Serialize)]
 struct Row {
     recipe: String,
-    framework: &'static str,
-    head: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    framework: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(flatten)]
+    figures: Option<Figures>,
+    /// Why there are no figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Figures {
     eps: String,
     best_epoch: usize,
     epochs: usize,
@@ -63,6 +75,9 @@ struct Row {
     margin_accuracy: f64,
     training_seconds: f64,
     stopped: Option<String>,
+    /// A reason to distrust the best epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -75,52 +90,83 @@ struct Report {
 
 const STEPS: usize = 20;
 
+/// A recipe to train, or why it cannot be.
+struct Entry {
+    name: String,
+    recipe: Result<Recipe>,
+}
+
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let recipes = recipes(args)?;
-    let threat = recipes.iter().find_map(threat_of);
-    let runtime = Runtime::new()?;
-    buckler_runtime::init()?;
-    let mut sources = HashMap::new();
-    let mut rows = Vec::new();
-    for recipe in &recipes {
-        let source = source(args.training.data.as_ref(), recipe)?;
-        let samples = match sources.entry((source.to_string(), recipe.image_size)) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let options = LoadOptions {
-                    size: Some(args.limit),
-                    image_size: recipe.image_size,
-                    ..LoadOptions::default()
-                };
-                let data = source.load(Split::Test, &options)?;
-                entry.insert(evaluation::samples(&data)?)
-            }
-        };
-        let threat = threat_of(recipe).or(threat);
-        let attack = AttackConfig {
-            norm: threat.map(|(norm, _)| norm),
-            eps: args.eps.or(threat.map(|(_, eps)| eps)),
-            steps: Some(STEPS),
-            seed: args.seed,
-            ..AttackConfig::default()
-        };
-        rows.push(row(&runtime, args, recipe, &source, samples, &attack)?);
+    let entries = entries(args);
+    for Entry { name, recipe } in &entries {
+        if let Err(error) = recipe {
+            tracing::error!("{name}: {error:#}; the other recipes are trained");
+        }
     }
-    let report = Report {
-        data: recipes
-            .first()
-            .map_or(String::new(), |recipe| recipe.data.clone()),
+    let threat = entries
+        .iter()
+        .find_map(|entry| threat_of(entry.recipe.as_ref().ok()?));
+    let mut bench = Bench {
+        args,
+        runtime: Runtime::new()?,
+        threat,
+        samples: HashMap::new(),
+    };
+    buckler_runtime::init()?;
+    let mut report = Report {
+        data: entries
+            .iter()
+            .find_map(|entry| Some(entry.recipe.as_ref().ok()?.data.clone()))
+            .unwrap_or_default(),
         images: args.limit,
         seed: args.seed,
-        rows,
+        rows: Vec::new(),
     };
-    let text = markdown(&report);
-    write(&args.out.join("compare.md"), &text)?;
-    write(
-        &args.out.join("compare.json"),
-        &serde_json::to_string_pretty(&report)?,
-    )?;
-    output.print(&report, |_| text)
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    for Entry { name, recipe } in entries {
+        let trained = recipe
+            .as_ref()
+            .ok()
+            .map(|recipe| (recipe.framework.name(), recipe.head.to_string()));
+        let result = recipe.and_then(|recipe| {
+            let figures = bench.figures(&recipe);
+            figures.inspect_err(|error| tracing::error!("{name}: {error:#}"))
+        });
+        let (figures, error) = match result {
+            Ok(figures) => (Some(figures), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        report.rows.push(Row {
+            recipe: name,
+            framework: trained.as_ref().map(|(framework, _)| *framework),
+            head: trained.map(|(_, head)| head),
+            figures,
+            error,
+        });
+        // After every recipe: what was computed is kept.
+        write(&args.out.join("compare.md"), &markdown(&report))?;
+        write(
+            &args.out.join("compare.json"),
+            &serde_json::to_string_pretty(&report)?,
+        )?;
+    }
+    output.print(&report, markdown)?;
+    let failed: Vec<&str> = report
+        .rows
+        .iter()
+        .filter(|row| row.error.is_some())
+        .map(|row| row.recipe.as_str())
+        .collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => bail!(
+            "{} of {} recipes failed: {}",
+            failed.len(),
+            report.rows.len(),
+            failed.join(", ")
+        ),
+    }
 }
 
 fn threat_of(recipe: &Recipe) -> Option<(Norm, Epsilon)> {
@@ -129,47 +175,97 @@ fn threat_of(recipe: &Recipe) -> Option<(Norm, Epsilon)> {
 }
 
 /// The recipes to train, each under a name of its own.
-fn recipes(args: &Args) -> Result<Vec<Recipe>> {
-    let mut recipes = Vec::new();
-    for name in &args.recipes {
-        let mut recipe = args.training.recipe(name)?;
-        recipe.seed = args.seed;
-        if let Some(epochs) = args.epochs {
-            recipe.training.epochs = epochs;
+fn entries(args: &Args) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for given in &args.recipes {
+        match recipe(args, given) {
+            Ok(recipe) => {
+                let linear = (args.with_linear && recipe.head != HeadConfig::Linear).then(|| {
+                    let mut linear = recipe.clone();
+                    linear.name = format!("{}-linear", recipe.name);
+                    linear.head = HeadConfig::Linear;
+                    linear
+                });
+                for recipe in [Some(recipe), linear].into_iter().flatten() {
+                    let name = recipe.name.clone();
+                    let taken = entries.iter().any(|other| other.name == name);
+                    let recipe = match taken {
+                        false => Ok(recipe),
+                        true => Err(anyhow!(
+                            "another recipe has the name `{name}`: give each one its own"
+                        )),
+                    };
+                    entries.push(Entry { name, recipe });
+                }
+            }
+            Err(error) => entries.push(Entry {
+                name: given.clone(),
+                recipe: Err(error),
+            }),
         }
-        let linear = (args.with_linear && recipe.head != HeadConfig::Linear).then(|| {
-            let mut linear = recipe.clone();
-            linear.name = format!("{}-linear", recipe.name);
-            linear.head = HeadConfig::Linear;
-            linear
-        });
-        recipes.push(recipe);
-        recipes.extend(linear);
     }
-    for (i, recipe) in recipes.iter().enumerate() {
-        ensure!(
-            recipes[..i].iter().all(|other| other.name != recipe.name),
-            "two recipes have the name `{}`: give each one its own",
-            recipe.name
-        );
-    }
-    Ok(recipes)
+    entries
 }
 
-fn row(
+fn recipe(args: &Args, name: &str) -> Result<Recipe> {
+    let mut recipe = args.training.recipe(name)?;
+    recipe.seed = args.seed;
+    if let Some(epochs) = args.epochs {
+        recipe.training.epochs = epochs;
+    }
+    recipe
+        .check()
+        .map_err(|reason| anyhow!("recipe {name}: {reason}"))?;
+    Ok(recipe)
+}
+
+/// What all recipes are trained and measured with.
+struct Bench<'a> {
+    args: &'a Args,
+    runtime: Runtime,
+    threat: Option<(Norm, Epsilon)>,
+    samples: HashMap<(String, Option<ImageSize>, Option<usize>), Samples>,
+}
+
+impl Bench<'_> {
+    fn figures(&mut self, recipe: &Recipe) -> Result<Figures> {
+        let args = self.args;
+        let source = source(args.training.data.as_ref(), recipe)?;
+        let key = (source.to_string(), recipe.image_size, recipe.image_channels);
+        let samples = match self.samples.entry(key) {
+            hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hash_map::Entry::Vacant(entry) => {
+                let options = load_options(recipe, Some(args.limit));
+                let data = source.load(Split::Test, &options)?;
+                entry.insert(evaluation::samples(&data)?)
+            }
+        };
+        let threat = threat_of(recipe).or(self.threat);
+        let attack = AttackConfig {
+            norm: threat.map(|(norm, _)| norm),
+            eps: args.eps.or(threat.map(|(_, eps)| eps)),
+            steps: Some(STEPS),
+            seed: args.seed,
+            ..AttackConfig::default()
+        };
+        figures(&self.runtime, args, recipe, &source, samples, &attack)
+    }
+}
+
+fn figures(
     runtime: &Runtime,
     args: &Args,
     recipe: &Recipe,
     source: &DataSource,
     samples: &Samples,
     attack: &AttackConfig,
-) -> Result<Row> {
+) -> Result<Figures> {
     let options = TrainOptions {
         resume: true,
         ..TrainOptions::default()
     };
     let out = args.out.join("runs").join(&recipe.name);
-    let run = train_recipe(recipe, source, &args.training.device, &out, options)?;
+    let run = train_recipe(recipe, source, &args.training.device, &out, None, options)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &ComputeDevice::Cpu.open()?)?;
     let dir = args.out.join("models").join(&recipe.name).join("1");
     publish(&checkpoint, &recipe.name, &dir)?;
@@ -184,10 +280,7 @@ fn row(
     };
     let pgd = evaluate(ObjectiveKind::CrossEntropy)?;
     let margin = evaluate(ObjectiveKind::Margin)?;
-    Ok(Row {
-        recipe: recipe.name.clone(),
-        framework: recipe.framework.name(),
-        head: recipe.head.to_string(),
+    Ok(Figures {
         eps: pgd.parameters.eps.to_string(),
         best_epoch: checkpoint.state.epochs,
         epochs: run.epochs().len(),
@@ -196,6 +289,7 @@ fn row(
         margin_accuracy: margin.accuracy_under_attack,
         training_seconds: run.epochs().iter().map(|epoch| epoch.seconds).sum(),
         stopped: run.stopped().map(str::to_owned),
+        warning: run.best().and_then(|best| best.warning.clone()),
     })
 }
 
@@ -205,26 +299,55 @@ fn markdown(report: &Report) -> String {
         report.data, report.images, report.seed
     );
     for row in &report.rows {
-        let early = if row.stopped.is_some() {
+        text.push_str(&format!(
+            "| {} | {} | {} | {}\n",
+            cell(&row.recipe),
+            row.framework.unwrap_or_default(),
+            row.head.as_deref().unwrap_or_default(),
+            match (&row.figures, &row.error) {
+                (Some(figures), _) => figures.cells(),
+                (None, error) => format!(
+                    "failed: {} | | | | | |",
+                    cell(error.as_deref().unwrap_or_default())
+                ),
+            }
+        ));
+    }
+    for row in &report.rows {
+        if let Some(warning) = row
+            .figures
+            .as_ref()
+            .and_then(|figures| figures.warning.as_ref())
+        {
+            text.push_str(&format!("\nwarning: {}: {warning}\n", row.recipe));
+        }
+    }
+    text
+}
+
+impl Figures {
+    fn cells(&self) -> String {
+        let early = if self.stopped.is_some() {
             " (stopped)"
         } else {
             ""
         };
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {}/{}{early} | {} | {} | {} | {:.0} s |\n",
-            row.recipe,
-            row.framework,
-            row.head,
-            row.eps,
-            row.best_epoch,
-            row.epochs,
-            percent(row.clean_accuracy),
-            percent(row.pgd_accuracy),
-            percent(row.margin_accuracy),
-            row.training_seconds
-        ));
+        format!(
+            "{} | {}/{}{early} | {} | {} | {} | {:.0} s |",
+            self.eps,
+            self.best_epoch,
+            self.epochs,
+            percent(self.clean_accuracy),
+            percent(self.pgd_accuracy),
+            percent(self.margin_accuracy),
+            self.training_seconds
+        )
     }
-    text
+}
+
+/// Text that does not end a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -114,6 +114,7 @@ fn build(
         source,
         &[device],
         &run_dir,
+        None,
         TrainOptions::default(),
     )?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device.open()?)?;

@@ -95,6 +95,18 @@ pub fn differentiate_with(
     })
 }
 
+/// Makes the gradient graph of a model without running it, for callers that compare its gradient with one of their own.
+///
+/// # Errors
+/// When the model is not an image classifier, and when operators have no gradient rule (all are named).
+pub fn differentiate_unverified(
+    model: &Model,
+    options: &LoadOptions,
+) -> Result<Model, RuntimeError> {
+    let opened = opened::open(model, None, options)?;
+    Ok(load::make_gradient(&opened.runs, &opened.origin)?)
+}
+
 /// As [`differentiate`], for a file with the `card.json` beside it.
 ///
 /// # Errors

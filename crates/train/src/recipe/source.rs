@@ -116,7 +116,7 @@ fn merge(below: &mut Table, above: Table) {
 }
 
 /// Adds the nearest valid key to serde's "unknown field `x`, expected one of `a`, `b`".
-fn with_nearest(message: String) -> String {
+pub(super) fn with_nearest(message: String) -> String {
     let Some((_, rest)) = message.split_once("unknown field `") else {
         return message;
     };

@@ -1,0 +1,241 @@
+//! The state dict of a PyTorch file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use half::{bf16, f16};
+use pytorch_reader::{DType, PytorchReader, Tensor};
+
+/// Keys under which training scripts put the weights beside other things, the likeliest first.
+const STATE_DICTS: [&str; 8] = [
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "weights",
+    "ema",
+    "state_dict_ema",
+    "model_ema",
+];
+
+/// What wrappers put before all names: `DataParallel`, `torch.compile`, a model inside another.
+const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "net."];
+
+/// Entries of a checkpoint that are never weights of its network.
+const OTHER_STATE: [&str; 8] = [
+    "optimizer",
+    "optimizer_state_dict",
+    "optimizer_state",
+    "opt",
+    "scheduler",
+    "lr_scheduler",
+    "scaler",
+    "amp",
+];
+
+/// The tensors of one network.
+pub(super) struct StateDict {
+    /// By their names without [`StateDict::prefix`].
+    pub tensors: BTreeMap<String, Stored>,
+    /// What all names begin with in the file.
+    pub prefix: String,
+    /// What was passed over, for people.
+    pub notes: Vec<String>,
+    /// A layer in front that normalises images, which some networks keep in the file.
+    pub normalization: Option<StoredNormalization>,
+}
+
+/// `(x - mean) / std` by two tensors of a file.
+pub(super) struct StoredNormalization {
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+    /// Of the tensors, for people.
+    pub names: String,
+}
+
+impl StateDict {
+    /// Reads the names of a file's tensors; `weights` chooses one of several state dicts.
+    pub fn read(path: &Path, weights: Option<&str>) -> Result<Self, String> {
+        let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
+        let all: BTreeMap<String, Tensor> = reader.into_tensors().into_iter().collect();
+        if all.is_empty() {
+            return Err("it holds no tensor".to_owned());
+        }
+        let key = choose(&all, weights)?;
+        let mut prefix = key.map_or(String::new(), |key| format!("{key}."));
+        let mut tensors = BTreeMap::new();
+        let mut passed_over = BTreeSet::new();
+        for (name, tensor) in all {
+            let entry = name.split('.').next().unwrap_or_default();
+            match name.strip_prefix(&prefix) {
+                Some(_) if prefix.is_empty() && OTHER_STATE.contains(&entry) => {
+                    passed_over.insert(entry.to_owned());
+                }
+                Some(rest) => {
+                    let rest = rest.to_owned();
+                    tensors.insert(rest, Stored { name, tensor });
+                }
+                None => {
+                    passed_over.insert(entry.to_owned());
+                }
+            }
+        }
+        let mut tensors = unwrapped(tensors, &mut prefix, &WRAPPERS);
+        let normalization = take_normalization(&mut tensors)?;
+        if normalization.is_some() {
+            // The layer in front was the first of two parts.
+            tensors = unwrapped(tensors, &mut prefix, &["1.", "model.", "net.", "module."]);
+        }
+        let notes = match passed_over.is_empty() {
+            true => Vec::new(),
+            false => vec![format!(
+                "passed over beside the weights: {}",
+                quoted(passed_over.iter().map(String::as_str))
+            )],
+        };
+        Ok(Self {
+            tensors,
+            prefix,
+            notes,
+            normalization,
+        })
+    }
+}
+
+/// Takes off what all names begin with, one wrapper around another.
+fn unwrapped(
+    mut tensors: BTreeMap<String, Stored>,
+    prefix: &mut String,
+    wrappers: &[&str],
+) -> BTreeMap<String, Stored> {
+    let shared = |tensors: &BTreeMap<String, Stored>| {
+        let all = |wrapper: &&&str| tensors.keys().all(|name| name.starts_with(**wrapper));
+        wrappers.iter().find(all).copied()
+    };
+    while let Some(wrapper) = shared(&tensors).filter(|_| !tensors.is_empty()) {
+        prefix.push_str(wrapper);
+        let shorter = |(name, stored): (String, Stored)| {
+            let name = name.strip_prefix(wrapper).unwrap_or(&name).to_owned();
+            (name, stored)
+        };
+        tensors = tensors.into_iter().map(shorter).collect();
+    }
+    tensors
+}
+
+/// The two tensors of a layer that normalises images, taken out.
+fn take_normalization(
+    tensors: &mut BTreeMap<String, Stored>,
+) -> Result<Option<StoredNormalization>, String> {
+    for place in ["", "0.", "normalize.", "normalizer.", "normalization."] {
+        for (mean, std) in [("mean", "std"), ("mu", "sigma")] {
+            let (mean, std) = (format!("{place}{mean}"), format!("{place}{std}"));
+            if !(tensors.contains_key(&mean) && tensors.contains_key(&std)) {
+                continue;
+            }
+            if let (Some(mean), Some(std)) = (tensors.remove(&mean), tensors.remove(&std)) {
+                return Ok(Some(StoredNormalization {
+                    mean: mean.values()?.0,
+                    std: std.values()?.0,
+                    names: format!("`{}`, `{}`", mean.name(), std.name()),
+                }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The key of the state dict, or none where the file is one itself.
+fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Option<String>, String> {
+    let holds = |key: &str| all.keys().any(|name| name.starts_with(&format!("{key}.")));
+    if let Some(key) = weights {
+        let entries: BTreeSet<&str> = all
+            .keys()
+            .filter_map(|name| name.split('.').next())
+            .collect();
+        return match holds(key) {
+            true => Ok(Some(key.to_owned())),
+            false => Err(format!(
+                "it has no entry `{key}` with tensors; its entries are {}",
+                quoted(entries.into_iter())
+            )),
+        };
+    }
+    let found: Vec<&str> = STATE_DICTS.into_iter().filter(|key| holds(key)).collect();
+    // A network may have a part that is called `model` or `net` itself: then there is something beside it.
+    let beside = |key: &str| {
+        all.keys().any(|name| {
+            let entry = name.split('.').next().unwrap_or_default();
+            entry != key && !STATE_DICTS.contains(&entry) && !OTHER_STATE.contains(&entry)
+        })
+    };
+    match found.as_slice() {
+        [] => Ok(None),
+        [key] if matches!(*key, "model" | "net") && beside(key) => Ok(None),
+        [key] => Ok(Some((*key).to_owned())),
+        _ => Err(format!(
+            "it holds several state dicts, {}: say which one is meant",
+            quoted(found.iter().copied())
+        )),
+    }
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names
+        .map(|name| format!("`{}`", name.escape_debug()))
+        .collect();
+    names.join(", ")
+}
+
+/// A tensor in the file.
+pub(super) struct Stored {
+    name: String,
+    tensor: Tensor,
+}
+
+impl Stored {
+    /// As the file has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Outermost dimension first.
+    pub fn shape(&self) -> &[usize] {
+        self.tensor.shape()
+    }
+
+    /// In single precision, row-major, with the name of the type that they were converted from.
+    pub fn values(&self) -> Result<(Vec<f32>, Option<&'static str>), String> {
+        let name = self.name.escape_debug();
+        let bytes = self.tensor.read().map_err(|error| error.to_string())?;
+        let (values, converted): (Vec<f32>, _) = match self.tensor.dtype() {
+            DType::F32 => (each(&bytes, f32::from_ne_bytes), None),
+            DType::F64 => (
+                each(&bytes, |value| f64::from_ne_bytes(value) as f32),
+                Some("float64"),
+            ),
+            DType::F16 => (
+                each(&bytes, |value| f16::from_ne_bytes(value).to_f32()),
+                Some("float16"),
+            ),
+            DType::BF16 => (
+                each(&bytes, |value| bf16::from_ne_bytes(value).to_f32()),
+                Some("bfloat16"),
+            ),
+            other => {
+                return Err(format!(
+                    "`{name}` holds {other:?}, weights are floating point numbers"
+                ));
+            }
+        };
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("`{name}` holds {value}")),
+            None => Ok((values, converted)),
+        }
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<N>();
+    values.iter().map(|value| convert(*value)).collect()
+}

@@ -1,0 +1,136 @@
+//! Writes files as `torch.save` does: a zip archive with a pickle of names and shapes, and an entry for each storage.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use half::{bf16, f16};
+use pytorch_reader::PytorchReader;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+/// A tensor in single precision, row-major.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// What numbers are stored as.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored {
+    Float,
+    Half,
+    BFloat16,
+    Double,
+    Long,
+}
+
+/// The tensors of a file under one key, by name.
+pub fn read(path: &Path, key: &str) -> Vec<Tensor> {
+    let reader = PytorchReader::with_top_level_key(path, key).unwrap();
+    let mut tensors: Vec<Tensor> = reader
+        .tensors()
+        .iter()
+        .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
+        .map(|(name, tensor)| {
+            let bytes = tensor.read().unwrap();
+            let (values, _) = bytes.as_chunks();
+            Tensor {
+                name: name.clone(),
+                shape: tensor.shape().to_vec(),
+                values: values
+                    .iter()
+                    .map(|value| f32::from_ne_bytes(*value))
+                    .collect(),
+            }
+        })
+        .collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    tensors
+}
+
+/// Writes dictionaries of tensors, each under its key; without a key the file is a state dict itself.
+pub fn write(path: &Path, dicts: &[(Option<&str>, &[Tensor])], stored: Stored) {
+    let mut pickle = vec![0x80, 2];
+    let mut storages = Vec::new();
+    match dicts {
+        [(None, tensors)] => dict(&mut pickle, tensors, stored, &mut storages),
+        dicts => {
+            pickle.extend(b"}(");
+            for (key, tensors) in dicts {
+                text(&mut pickle, key.unwrap());
+                dict(&mut pickle, tensors, stored, &mut storages);
+            }
+            pickle.push(b'u');
+        }
+    }
+    pickle.push(b'.');
+    let mut zip = ZipWriter::new(File::create(path).unwrap());
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut entry = |name: String, bytes: &[u8]| {
+        zip.start_file(format!("archive/{name}"), options).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
+    entry("data.pkl".into(), &pickle);
+    entry("byteorder".into(), b"little");
+    for (number, bytes) in storages.iter().enumerate() {
+        entry(format!("data/{number}"), bytes);
+    }
+    entry("version".into(), b"3\n");
+    zip.finish().unwrap();
+}
+
+fn dict(pickle: &mut Vec<u8>, tensors: &[Tensor], stored: Stored, storages: &mut Vec<Vec<u8>>) {
+    pickle.extend(b"}(");
+    for tensor in tensors {
+        text(pickle, &tensor.name);
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(pickle, "storage");
+        let kind = match stored {
+            Stored::Float => "Float",
+            Stored::Half => "Half",
+            Stored::BFloat16 => "BFloat16",
+            Stored::Double => "Double",
+            Stored::Long => "Long",
+        };
+        pickle.extend(format!("ctorch\n{kind}Storage\n").bytes());
+        text(pickle, &storages.len().to_string());
+        text(pickle, "cpu");
+        number(pickle, tensor.values.len());
+        pickle.extend(b"tQ");
+        number(pickle, 0);
+        pickle.push(b'(');
+        for &side in &tensor.shape {
+            number(pickle, side);
+        }
+        pickle.extend(b"t(");
+        for axis in 0..tensor.shape.len() {
+            number(pickle, tensor.shape[axis + 1..].iter().product());
+        }
+        // Contiguous; no gradient; no hooks.
+        pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+        let bytes = |value: &f32| -> Vec<u8> {
+            match stored {
+                Stored::Float => value.to_le_bytes().to_vec(),
+                Stored::Half => f16::from_f32(*value).to_le_bytes().to_vec(),
+                Stored::BFloat16 => bf16::from_f32(*value).to_le_bytes().to_vec(),
+                Stored::Double => f64::from(*value).to_le_bytes().to_vec(),
+                Stored::Long => (*value as i64).to_le_bytes().to_vec(),
+            }
+        };
+        storages.push(tensor.values.iter().flat_map(bytes).collect());
+    }
+    pickle.push(b'u');
+}
+
+fn text(pickle: &mut Vec<u8>, text: &str) {
+    pickle.push(b'X');
+    pickle.extend((text.len() as u32).to_le_bytes());
+    pickle.extend(text.bytes());
+}
+
+fn number(pickle: &mut Vec<u8>, number: usize) {
+    pickle.push(b'J');
+    pickle.extend((number as i32).to_le_bytes());
+}
