@@ -44,7 +44,8 @@ fn recount(report: &mut Value, evaluation: usize) {
     let parsed: Report = serde_json::from_value(report.clone()).unwrap();
     let of = &parsed.evaluations[evaluation].evaluation;
     let made = buckler_attack::Evaluation::of(of.parameters.clone(), of.samples.clone());
-    let made = serde_json::to_value(made).unwrap();
+    // As text, which writes single precision as a report does.
+    let made: Value = serde_json::from_str(&serde_json::to_string(&made).unwrap()).unwrap();
     for (key, value) in made.as_object().unwrap() {
         report["evaluations"][evaluation][key] = value.clone();
     }
@@ -55,7 +56,8 @@ fn worst_again(report: &mut Value) {
     let parsed: Report = serde_json::from_value(report.clone()).unwrap();
     let evaluations: Vec<_> = parsed.evaluations.iter().map(|m| &m.evaluation).collect();
     let worst = buckler_attack::worst_cases(&evaluations).unwrap();
-    report["worst_cases"] = serde_json::to_value(worst).unwrap();
+    let worst = serde_json::to_string(&worst).unwrap();
+    report["worst_cases"] = serde_json::from_str(&worst).unwrap();
 }
 
 /// Turns an adversarial that was found into none, in all that speaks of it.
