@@ -66,7 +66,7 @@ pub enum TrainError {
         holder: String,
     },
     /// The loss stopped being a number.
-    #[error("epoch {epoch}, step {step}: the loss is {loss}; lower optimizer.learning_rate, now {learning_rate}{}", kept(*.checkpoint))]
+    #[error("epoch {epoch}, step {step}: the loss is {loss}; lower optimizer.learning_rate, now {learning_rate}{}", kept(.checkpoint))]
     Diverged {
         /// From 1.
         epoch: usize,
@@ -90,7 +90,7 @@ pub enum TrainError {
     Onnx(#[from] buckler_onnx::Error),
 }
 
-fn kept(checkpoint: bool) -> &'static str {
+fn kept(checkpoint: &bool) -> &'static str {
     match checkpoint {
         true => " (the last checkpoint is kept)",
         false => " (there is no checkpoint yet: the folder can be used again)",
