@@ -128,7 +128,9 @@ fn graphs_whose_ends_do_not_meet_are_named() {
     assert!(
         with(&|graph| graph.output = output("stored")).contains("does not depend on input `image`")
     );
-    assert!(with(&|graph| graph.output = output("image")).contains("no output `logits`"));
+    assert!(
+        with(&|graph| graph.output = output("image")).contains("is not logits [batch, classes]")
+    );
     assert!(with(&|graph| graph.output = output("")).contains("reads tensor ``"));
     assert_eq!(
         with(&|graph| graph.output.push(graph.input[0].clone())),
