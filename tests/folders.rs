@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use buckler_attack::InputSpec;
-use buckler_onnx::{Card, Model};
+use buckler_onnx::{Card, Model, Preprocessing};
 use image::{Rgb, RgbImage};
 use models::{Batch, card, linear, numbers};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ fn model(path: &Path, classes: usize, names: &[&str]) {
     if !names.is_empty() {
         let mut card = card("tiny", names);
         (card.input.channels, card.input.height, card.input.width) = (3, 16, 16);
+        card.input.preprocessing = Some(Preprocessing::default());
         model.set_card(&card).unwrap();
     }
     fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,58 +1,69 @@
 //! Image files as a model takes them.
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use buckler_runtime::{Classifier, ImageLimits, Prepared};
-use ndarray::{Array3, Array4, Axis, stack};
+use ndarray::{Array4, Axis, stack};
 
-/// Each image file as the model takes it, or why it cannot be used; errors name the file.
-pub fn load_each(classifier: &Classifier, paths: &[PathBuf]) -> Vec<Result<Prepared>> {
-    paths
-        .iter()
-        .map(|path| {
-            load(classifier, path).with_context(|| format!("cannot use image `{}`", path.display()))
-        })
-        .collect()
+use crate::failure;
+
+/// The files of a command that could be used, and those that could not.
+pub struct Images {
+    /// Those that could, in their order.
+    pub paths: Vec<PathBuf>,
+    /// Their pixels, `[images, channels, height, width]`; `None` where there is none.
+    pub pixels: Option<Array4<f32>>,
+    /// What was done to them that their owner may not expect, one line each.
+    pub notes: Vec<String>,
+    /// The others, with the reason.
+    pub failed: Vec<(PathBuf, String)>,
 }
 
-/// Image files as the model takes them, `[images, channels, height, width]`, and what was done to them that their owner
-/// may not expect, one line each.
-///
-/// # Errors
-/// When a file cannot be read or decoded.
-pub fn load_images(
-    classifier: &Classifier,
-    paths: &[PathBuf],
-) -> Result<(Array4<f32>, Vec<String>)> {
-    let images: Vec<Prepared> = load_each(classifier, paths)
-        .into_iter()
-        .collect::<Result<_>>()?;
-    let notes = paths
-        .iter()
-        .zip(&images)
-        .flat_map(|(path, image)| notes(path, image))
-        .collect();
-    Ok((stacked(images.iter().map(|image| &image.pixels))?, notes))
+impl Images {
+    /// Reads and decodes all files. One that cannot be used does not keep the others from it.
+    pub fn load(classifier: &Classifier, paths: &[PathBuf]) -> Result<Self> {
+        let mut images = Self {
+            paths: Vec::new(),
+            pixels: None,
+            notes: Vec::new(),
+            failed: Vec::new(),
+        };
+        let mut prepared = Vec::new();
+        for path in paths {
+            match load(classifier, path) {
+                Ok(image) => {
+                    let notes = image.notes.iter();
+                    images
+                        .notes
+                        .extend(notes.map(|note| format!("{}: {note}", path.display())));
+                    images.paths.push(path.clone());
+                    prepared.push(image.pixels);
+                }
+                Err(error) => images
+                    .failed
+                    .push((path.clone(), failure::describe(&error))),
+            }
+        }
+        for note in &images.notes {
+            tracing::warn!("{note}");
+        }
+        let views: Vec<_> = prepared.iter().map(|pixels| pixels.view()).collect();
+        if !views.is_empty() {
+            images.pixels = Some(stack(Axis(0), &views)?);
+        }
+        Ok(images)
+    }
 }
 
-/// What was done to the image in `path` that its owner may not expect, one line each.
-pub fn notes(path: &Path, image: &Prepared) -> Vec<String> {
-    let lines = image.notes.iter();
-    lines
-        .map(|note| format!("{}: {note}", path.display()))
-        .collect()
-}
-
-/// Images of one shape, `[images, channels, height, width]`.
-///
-/// # Errors
-/// When there are none, or their shapes differ.
-pub fn stacked<'a>(images: impl IntoIterator<Item = &'a Array3<f32>>) -> Result<Array4<f32>> {
-    let views: Vec<_> = images.into_iter().map(|image| image.view()).collect();
-    Ok(stack(Axis(0), &views)?)
+/// A failure where there are `failed` files, which were reported, of `count`.
+pub fn check(failed: usize, count: usize) -> Result<()> {
+    match failed {
+        0 => Ok(()),
+        failed => bail!("{failed} of {count} images could not be used"),
+    }
 }
 
 fn load(classifier: &Classifier, path: &Path) -> Result<Prepared> {
-    let bytes = std::fs::read(path)?;
+    let bytes = std::fs::read(path).context("it cannot be read")?;
     Ok(classifier.decode(&bytes, &ImageLimits::FILES)?)
 }

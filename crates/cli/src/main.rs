@@ -13,6 +13,7 @@ mod measured_card;
 mod model_args;
 mod output;
 mod publish;
+mod saved;
 mod test_set;
 mod training_args;
 

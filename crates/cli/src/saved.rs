@@ -77,10 +77,7 @@ fn shared_folder(images: &[PathBuf]) -> PathBuf {
     let first = folders.next().unwrap_or(Path::new("")).to_owned();
     folders.fold(first, |shared, folder| {
         let common = shared.components().zip(folder.components());
-        common
-            .take_while(|(a, b)| a == b)
-            .map(|(a, _)| a)
-            .collect()
+        common.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
     })
 }
 

@@ -1,9 +1,14 @@
 //! Files of every kind that Pillow, cjpeg and jpegtran write, decoded as by Pillow. Skipped where these are not
 //! installed; `decoding.rs` has some of them as files.
-use std::{fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use buckler_data::{ImageLimits, Preprocessing, decode};
 use tempfile::TempDir;
+
+/// The Python with Pillow: that of the tests with Python clients, where it is named.
+fn python() -> String {
+    env::var("BUCKLER_CLIENTS_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
 
 /// Whether Pillow and the tools of libjpeg-turbo are there.
 fn can_encode() -> bool {
@@ -11,7 +16,7 @@ fn can_encode() -> bool {
         let output = Command::new(program).args(arguments).output();
         output.is_ok_and(|output| output.status.success())
     };
-    runs("python3", &["-c", "import PIL.Image"])
+    runs(&python(), &["-c", "import PIL.Image"])
         && runs("cjpeg", &["-version"])
         && runs("jpegtran", &["-version"])
 }
@@ -22,7 +27,7 @@ fn made(script: &str) -> TempDir {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/pillow")
         .join(script);
-    let made = Command::new("python3")
+    let made = Command::new(python())
         .arg(script)
         .arg(folder.path())
         .output()
@@ -57,7 +62,7 @@ fn every_kind_of_jpeg_is_decoded_as_by_pillow_or_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pillow/encodings.py");
-    let made = Command::new("python3")
+    let made = Command::new(python())
         .arg(script)
         .arg(folder.path())
         .output()

@@ -1,16 +1,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AttackReport, Epsilon, Examination, Status, examine};
+use buckler_attack::{AnyAttack, AttackReport, Epsilon, Examination, Status, examine};
 use buckler_runtime::{Classifier, encode_png};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::attack_args::AttackArgs;
 use crate::evaluation;
-use crate::images::load_images;
+use crate::images::{self, Images};
 use crate::model_args::ModelArgs;
 use crate::output::{Output, table};
+use crate::saved;
 
 /// Attack a classifier on images and report what it takes to fool it
 #[derive(clap::Args)]
@@ -51,6 +52,15 @@ struct Report {
     sha256: String,
     assumptions: Vec<String>,
     results: Vec<Row>,
+    /// Images that could not be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    image: PathBuf,
+    error: String,
 }
 
 #[derive(Serialize)]
@@ -70,58 +80,90 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     } = &args.attack;
     let config = spec.over(options.config(spec.attack(), args.eps));
     let attack = evaluation::checked(&classifier, &config)?;
-    let (images, notes) = load_images(&classifier, &args.images)?;
     let class = |text: &Option<String>| {
         text.as_deref()
             .map(|text| find_class(&classifier, text))
             .transpose()
     };
-    let count = args.images.len();
-    let request = Examination {
-        attack,
-        images,
-        labels: class(&args.label)?.map(|label| vec![label; count]),
-        target: class(&args.target)?,
-        halvings: args.min_eps.then_some(HALVINGS),
-        class_names: classifier.class_names().to_vec(),
-    };
-    let examined = Runtime::new()?.block_on(examine(&classifier, &request, &()))?;
-    let results = args
-        .images
-        .iter()
-        .zip(examined)
-        .map(|(image, examined)| {
-            let saved = match (&args.save, &examined.adversarial) {
-                (Some(dir), Some(pixels)) => Some(save(dir, image, &encode_png(pixels.view())?)?),
-                _ => None,
-            };
-            Ok(Row {
-                image: image.clone(),
-                report: examined.report,
-                saved,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let report = Report {
+    let (label, target) = (class(&args.label)?, class(&args.target)?);
+    if let Some(dir) = &args.save {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    let names = saved::names(&args.images, ".adversarial.png");
+    let Images {
+        paths,
+        pixels,
+        notes,
+        failed,
+    } = Images::load(&classifier, &args.images)?;
+    let mut report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
         assumptions: [classifier.assumptions(), &notes].concat(),
-        results,
+        results: Vec::new(),
+        failed: Vec::new(),
     };
-    output.print(&report, |report| {
-        let rows = report.results.iter().map(describe);
-        let header = [
-            "image",
-            "outcome",
-            "clean",
-            "adversarial",
-            "linf x 255",
-            "l2",
-            "as PNG",
-            "gradients",
-        ];
-        format!("{}\n{}", request.attack, table(&header, rows))
-    })
+    for (image, error) in failed {
+        report.failed.push(Failed { image, error });
+    }
+    if let Some(images) = pixels {
+        let request = Examination {
+            attack: attack.clone(),
+            images,
+            labels: label.map(|label| vec![label; paths.len()]),
+            target,
+            halvings: args.min_eps.then_some(HALVINGS),
+            class_names: classifier.class_names().to_vec(),
+        };
+        let examined = Runtime::new()?.block_on(examine(&classifier, &request, &()))?;
+        // The files that could be used keep their order, so that each name is found at or after the last one.
+        let mut named = args.images.iter().zip(&names);
+        for (image, examined) in paths.into_iter().zip(examined) {
+            let name = named
+                .find(|(path, _)| **path == image)
+                .map(|(_, name)| name);
+            let saved = match (&args.save, name, &examined.adversarial) {
+                (Some(dir), Some(name), Some(pixels)) => {
+                    Some(save(&dir.join(name), &encode_png(pixels.view())?)?)
+                }
+                _ => None,
+            };
+            report.results.push(Row {
+                image,
+                report: examined.report,
+                saved,
+            });
+        }
+    }
+    output.print(&report, |report| text(report, &attack))?;
+    images::check(report.failed.len(), args.images.len())
+}
+
+fn text(report: &Report, attack: &AnyAttack) -> String {
+    let rows = report.results.iter().map(describe);
+    let header = [
+        "image",
+        "outcome",
+        "clean",
+        "adversarial",
+        "linf x 255",
+        "l2",
+        "as PNG",
+        "gradients",
+    ];
+    let mut text = format!("{attack}\n{}", table(&header, rows));
+    for row in &report.results {
+        for warning in &row.report.warnings {
+            text.push_str(&format!("\nwarning: {}: {warning}", row.image.display()));
+        }
+    }
+    for Failed { image, error } in &report.failed {
+        text.push_str(&format!("\nfailed: {}: {error}", image.display()));
+    }
+    for assumption in &report.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
+    }
+    text
 }
 
 fn describe(row: &Row) -> Vec<String> {
@@ -169,11 +211,11 @@ fn find_class(classifier: &Classifier, text: &str) -> Result<usize> {
     }
 }
 
-fn save(dir: &Path, image: &Path, png: &[u8]) -> Result<PathBuf> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let stem = image.file_stem().unwrap_or(image.as_os_str());
-    let path = dir.join(format!("{}.adversarial.png", stem.to_string_lossy()));
-    buckler_onnx::write_atomic(&path, png)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+fn save(path: &Path, png: &[u8]) -> Result<PathBuf> {
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        buckler_onnx::write_atomic(path, png)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path.to_owned())
 }

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use buckler_attack::{Prediction, Victim};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::images::load_images;
+use crate::images::{self, Images};
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
 
@@ -32,41 +32,76 @@ struct Report {
 struct Row {
     image: PathBuf,
     #[serde(flatten)]
-    prediction: Prediction,
+    answer: Answer,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Prediction(Prediction),
+    Failed { error: String },
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let classifier = args.model.load()?;
-    let (images, notes) = load_images(&classifier, &args.images)?;
-    let logits = Runtime::new()?.block_on(classifier.logits(images))?;
-    let predictions = args
-        .images
-        .iter()
-        .zip(logits.outer_iter())
-        .map(|(image, row)| {
-            let prediction = Prediction::new(&row.to_vec(), classifier.class_names())
-                .with_context(|| format!("{}: the logits are not finite", image.display()))?;
-            Ok(Row {
-                image: image.clone(),
-                prediction,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let Images {
+        paths,
+        pixels,
+        notes,
+        failed,
+    } = Images::load(&classifier, &args.images)?;
+    let mut predictions = Vec::new();
+    if let Some(pixels) = pixels {
+        let logits = Runtime::new()?.block_on(classifier.logits(pixels))?;
+        for (image, row) in paths.into_iter().zip(logits.outer_iter()) {
+            let prediction = Prediction::new(&row.to_vec(), classifier.class_names());
+            let answer = match prediction {
+                Some(prediction) => Answer::Prediction(prediction),
+                None => Answer::Failed {
+                    error: "the model's logits are not finite".to_owned(),
+                },
+            };
+            predictions.push(Row { image, answer });
+        }
+    }
+    let failed = failed.into_iter().map(|(image, error)| Row {
+        image,
+        answer: Answer::Failed { error },
+    });
+    predictions.extend(failed);
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
         assumptions: [classifier.assumptions(), &notes].concat(),
         predictions,
     };
-    output.print(&report, |report| {
-        let rows = report.predictions.iter().map(|row| {
-            vec![
+    output.print(&report, text)?;
+    let failed = report.predictions.iter();
+    let failed = failed.filter(|row| matches!(row.answer, Answer::Failed { .. }));
+    images::check(failed.count(), args.images.len())
+}
+
+fn text(report: &Report) -> String {
+    let rows = report
+        .predictions
+        .iter()
+        .filter_map(|row| match &row.answer {
+            Answer::Prediction(prediction) => Some(vec![
                 row.image.display().to_string(),
-                row.prediction.name.clone(),
-                percent(f64::from(row.prediction.probability)),
-                format!("{:.3}", row.prediction.margin),
-            ]
+                prediction.name.clone(),
+                percent(f64::from(prediction.probability)),
+                format!("{:.3}", prediction.margin),
+            ]),
+            Answer::Failed { .. } => None,
         });
-        table(&["image", "class", "probability", "margin"], rows)
-    })
+    let mut text = table(&["image", "class", "probability", "margin"], rows);
+    for row in &report.predictions {
+        if let Answer::Failed { error } = &row.answer {
+            text.push_str(&format!("\nfailed: {}: {error}", row.image.display()));
+        }
+    }
+    for assumption in &report.assumptions {
+        text.push_str(&format!("\nassumed: {assumption}"));
+    }
+    text
 }

@@ -26,6 +26,13 @@ impl List {
                 self.say("the model has no card: its channels are taken to be in the order RGB");
             }
         }
+        if options.normalization.is_none()
+            && card.is_some_and(|card| {
+                card.input.normalization.is_none() && card.input.preprocessing.is_none()
+            })
+        {
+            self.say("the card states no normalization: pixels are taken to be in [0, 1]");
+        }
         if card.is_none_or(|card| card.input.preprocessing.is_none()) {
             self.say(format!(
                 "images of another size are stretched to {}x{}",

@@ -9,7 +9,7 @@ use super::{
     LoadOptions, adapt,
     attacker::{expected, nobody},
     form::Form,
-    load, opened, probe,
+    opened, probe,
 };
 use crate::{
     RuntimeError,
@@ -43,7 +43,7 @@ impl Certifier {
         options: &LoadOptions,
         method: Bounding,
     ) -> Result<Self, RuntimeError> {
-        let card = load::card_beside(model)?;
+        let card = Card::beside(model)?;
         Self::open(&Model::read(model)?, card, options, method)
     }
 

@@ -115,7 +115,7 @@ pub fn differentiate_file(
     model: &Path,
     options: &LoadOptions,
 ) -> Result<Differentiated, RuntimeError> {
-    let card = load::card_beside(model)?;
+    let card = Card::beside(model)?;
     differentiate_with(&Model::read(model)?, card, options)
 }
 

@@ -206,17 +206,17 @@ mod tests {
     fn blue_comes_first_after_normalisation_and_its_gradient_comes_back_last() {
         let normalization = Normalization {
             mean: vec![0.5, 0.25, 0.0],
-            std: vec![0.5, 1.0, 2.0],
+            std: vec![0.5, 1.0, 0.25],
         };
         let pixel = image(Layout::ChannelsFirst, [3, 1, 1], &[3, 1, 1]);
         let form = Form::new(&pixel, Some(&normalization), ChannelOrder::Bgr).unwrap();
         let column = floats(form.column(Array4::from_elem((1, 3, 1, 1), 1.0)));
-        assert_eq!(column.iter().copied().collect::<Vec<_>>(), [0.5, 0.75, 1.0]);
+        assert_eq!(column.iter().copied().collect::<Vec<_>>(), [4.0, 0.75, 1.0]);
         let slopes = ArrayD::from_shape_vec(vec![1, 3, 1, 1], vec![6.0, 5.0, 4.0]).unwrap();
         let gradient = form.gradient(slopes).unwrap();
         assert_eq!(
             gradient.iter().copied().collect::<Vec<_>>(),
-            [8.0, 5.0, 3.0]
+            [8.0, 5.0, 24.0]
         );
         let grey = image(Layout::ChannelsFirst, [1, 1, 1], &[1, 1, 1]);
         assert!(Form::new(&grey, None, ChannelOrder::Bgr).is_err());

@@ -107,8 +107,10 @@ pub(super) fn not_finite(
     let images = probe::varied(form.spec);
     let images = images.select(ndarray::Axis(0), &[0, probe::VARIED - 1]);
     let logits = forward.run(&[form.column(images.clone())])?;
+    // Other outputs of the model may follow.
     let objectives: Vec<Objective> = logits
-        .iter()
+        .first()
+        .into_iter()
         .flat_map(|logits| logits.outer_iter())
         .map(|row| {
             let ranked = row
@@ -121,7 +123,12 @@ pub(super) fn not_finite(
         })
         .collect();
     let mut inputs = vec![form.column(images)];
-    inputs.extend(gradient.terms.columns(&objectives).into_iter().flatten());
+    let asked = gradient.terms.columns(&objectives);
+    inputs.extend(asked.map_err(|error| RuntimeError::Unsupported {
+        what: "gradient graph",
+        expected: "to take cross-entropy of every class".to_owned(),
+        got: error.to_string(),
+    })?);
     let answer = gradient.graph.run(&inputs)?;
     let slopes = answer.get(2);
     let bad = slopes.map_or(0, |slopes| {

@@ -26,7 +26,7 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
         path: path.to_owned(),
         source,
     })?;
-    let card = card_beside(path)?;
+    let card = Card::beside(path)?;
     let gradient = read(&directory.join("gradient.onnx"))?;
     tracing::debug!(model = %path.display(), "loading");
     match Model::from_bytes(&model) {
@@ -226,15 +226,6 @@ fn info_of(gradient: &Model) -> Result<GradientInfo, String> {
     GradientInfo::of(gradient)
         .map_err(|error| error.to_string())?
         .ok_or_else(|| "it does not say that it is a gradient graph".to_owned())
-}
-
-/// The card beside a model.
-pub(super) fn card_beside(model: &Path) -> Result<Option<Card>, RuntimeError> {
-    let path = model.parent().unwrap_or(Path::new("")).join("card.json");
-    match path.is_file() {
-        true => Ok(Some(Card::read(&path)?)),
-        false => Ok(None),
-    }
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {

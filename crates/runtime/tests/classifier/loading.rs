@@ -50,7 +50,10 @@ fn names_come_from_the_card_and_what_is_missing_is_assumed_openly() {
     assert_eq!(
         (named.assumptions(), named.card().name.as_str()),
         (
-            &["images of another size are stretched to 6x5".to_owned()][..],
+            &[
+                "the card states no normalization: pixels are taken to be in [0, 1]".to_owned(),
+                "images of another size are stretched to 6x5".to_owned()
+            ][..],
             "tiny"
         )
     );

@@ -116,8 +116,8 @@ mod tests {
     fn a_value_is_changed_by_its_dotted_key() {
         let changed = recipe().with("optimizer.learning_rate", "0.01").unwrap();
         assert_eq!(changed.optimizer.learning_rate, 0.01);
-        let changed = recipe().with("adversary.eps", "8/255").unwrap();
-        assert_eq!(changed.adversary.unwrap().eps.to_string(), "8/255");
+        let changed = recipe().with("adversary.eps", "64/255").unwrap();
+        assert_eq!(changed.adversary.unwrap().eps.to_string(), "64/255");
         let changed = recipe().with("awp.gamma", "0.005").unwrap();
         assert_eq!(changed.awp.unwrap().gamma, 0.005);
         let normalized = recipe()

@@ -57,7 +57,10 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
         E::Attack(AttackError::NotFinite { .. }) | E::NotFinite { .. } => Some(LOGITS),
         E::Timeout(_) => Some(TIME),
         E::Attack(
-            AttackError::Smoothing(_) | AttackError::Answer { .. } | AttackError::Read(_),
+            AttackError::Smoothing(_)
+            | AttackError::Answer { .. }
+            | AttackError::Read(_)
+            | AttackError::Stalled(_),
         )
         | E::Internal(_) => Some(ANY),
     }
@@ -179,6 +182,7 @@ fn all() -> Vec<ApiError> {
         E::NoGradient(text()),
         E::Attack(AttackError::Samples(SampleError::Classes(1))),
         E::Attack(AttackError::Smoothing(SmoothingError::Alpha(2.0))),
+        E::Attack(AttackError::Stalled("pgd")),
         E::Attack(AttackError::Answer {
             what: "logits",
             expected: vec![1],
@@ -186,7 +190,7 @@ fn all() -> Vec<ApiError> {
         }),
         E::Attack(AttackError::NotFinite {
             id: 0,
-            logits: text(),
+            reason: text(),
         }),
         E::NotFinite { index: 0 },
         E::Timeout(retry),
