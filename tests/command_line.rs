@@ -288,3 +288,57 @@ fn every_command_has_help() {
 fn the_cpu_is_always_among_the_devices() {
     assert_eq!(json(&["devices"])[0], "cpu");
 }
+
+#[test]
+fn a_broken_image_is_reported_and_the_others_are_answered_each_with_a_file_of_its_own() {
+    let models = support::mnist();
+    let model = models.path().join("mnist-he/1/model.onnx");
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for folder in ["a", "b"] {
+        std::fs::create_dir(path(folder)).unwrap();
+        let stroke =
+            |x, y| image::Luma([255 * u8::from((8..20).contains(&y) && (12..15).contains(&x))]);
+        let picture = image::GrayImage::from_fn(28, 28, stroke);
+        picture.save(path(folder).join("1.png")).unwrap();
+    }
+    let whole = std::fs::read(path("a/1.png")).unwrap();
+    std::fs::write(path("broken.png"), &whole[..whole.len() / 2]).unwrap();
+    let images = ["a/1.png", "broken.png", "b/1.png"].map(path);
+    let run = |command: &str, more: &[&str]| -> serde_json::Value {
+        let mut args = vec![command, text(&model)];
+        args.extend(images.iter().map(|image| text(image)));
+        let output = buckler()
+            .args(args)
+            .args(more)
+            .arg("--json")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            errors.contains("1 of 3 images could not be used"),
+            "{errors}"
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let predicted = run("predict", &[]);
+    let rows = predicted["predictions"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["class"], rows[1]["class"]);
+    assert_eq!(rows[2]["image"], text(&images[1]));
+    assert!(
+        rows[2]["error"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be decoded")
+    );
+
+    let out = path("out");
+    let attacked = run("attack", &["--eps", "1", "--save", text(&out)]);
+    assert_eq!(attacked["failed"][0]["image"], text(&images[1]));
+    let saved = attacked["results"].as_array().unwrap().iter();
+    let saved: Vec<&str> = saved.map(|row| row["saved"].as_str().unwrap()).collect();
+    assert_ne!(saved[0], saved[1]);
+    assert!(saved.iter().all(|saved| Path::new(saved).is_file()));
+}

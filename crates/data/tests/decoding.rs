@@ -1,4 +1,5 @@
 //! Images as Pillow decodes and scales them; see `fixtures/make.py`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use std::{fs, path::PathBuf};
 
 use buckler_data::{ImageLimits, Picture, Preprocessing, Resize, decode};

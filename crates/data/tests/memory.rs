@@ -1,5 +1,6 @@
 //! Memory of a loader on a folder. A process of its own, because its peak is measured.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use std::{fs, path::Path, sync::Arc};
 
 use buckler_data::{
@@ -73,5 +74,7 @@ fn six_times_as_many_files_take_no_more_memory() {
     assert!(skipped.is_empty());
     assert_eq!(epoch(whole), 3000);
     let after = peak();
-    assert!(after < before + before / 10, "{before} {after}");
+    // How many batches wait at a time depends on the machine's load; the 2500 further images alone would take three times as much.
+    let waiting = 6 * 32 * 3 * 224 * 224 * size_of::<f32>();
+    assert!(after < before + waiting, "{before} {after}");
 }

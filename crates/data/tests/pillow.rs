@@ -1,5 +1,6 @@
 //! Files of every kind that Pillow, cjpeg and jpegtran write, decoded as by Pillow. Skipped where these are not
 //! installed; `decoding.rs` has some of them as files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use std::{env, fs, path::Path, process::Command};
 
 use buckler_data::{ImageLimits, Preprocessing, decode};

@@ -227,11 +227,8 @@ fn rank(name: &str) -> u8 {
 /// Whether one candidate is not the logits since another is: a feature that leads to it, or something computed from it such as
 /// its largest values.
 fn yields(view: &View<'_>, one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
-    match (way(view, one, other), way(view, other, one)) {
-        (Some(Way::ToLogits), _) => true,
-        (_, Some(Way::FromLogits)) => true,
-        _ => false,
-    }
+    matches!(way(view, one, other), Some(Way::ToLogits))
+        || matches!(way(view, other, one), Some(Way::FromLogits))
 }
 
 /// How one tensor becomes another.

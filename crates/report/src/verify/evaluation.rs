@@ -1,6 +1,6 @@
 //! One evaluation: that there is one record for each image, and that every record can be true.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 use buckler_attack::{
     Attack, AttackKind, Distances, Evaluation, Norm, SampleRecord, SampleSource, Samples, Status,
@@ -60,10 +60,11 @@ impl<'a> Check<'a> {
         let mut records: HashMap<u64, &SampleRecord> = HashMap::new();
         let mut repeated = Vec::new();
         for record in &stated.samples {
-            if records.contains_key(&record.id) {
-                repeated.push(record.id);
-            } else {
-                records.insert(record.id, record);
+            match records.entry(record.id) {
+                hash_map::Entry::Occupied(_) => repeated.push(record.id),
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(record);
+                }
             }
         }
         let ids = samples.ids();
@@ -305,7 +306,9 @@ impl<'a> Check<'a> {
         let parameters = &self.stated.parameters;
         let distances = Distances::between(truth.image, image);
         let distance = distances.in_norm(parameters.norm);
-        if !(distance <= f64::from(parameters.eps.value()) + self.tolerance) {
+        // NaN is not inside.
+        let inside = distance <= f64::from(parameters.eps.value()) + self.tolerance;
+        if !inside {
             let eps = parameters.eps;
             return Err(format!(
                 "the saved image is {distance} away, outside eps {eps}"

@@ -122,7 +122,12 @@ fn a_collapsed_epoch_is_the_best_one_only_where_all_are() {
 
 #[test]
 fn data_that_a_recipe_does_not_fit_is_refused_before_there_is_a_folder() {
-    let cases: [(&[(&str, &str)], Dataset, &str); 5] = [
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        Dataset,
+        &'static str,
+    );
+    let cases: [Case; 5] = [
         (
             &[("training.images", "100")],
             bright(32),
