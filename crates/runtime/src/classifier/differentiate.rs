@@ -131,9 +131,8 @@ fn verify(
         .axis_iter(Axis(0))
         .map(|row| Objective::Cotangent(row.iter().copied().collect()))
         .collect();
-    let mut inputs = vec![form.column(images.clone())];
-    inputs.extend(backward.terms.columns(&objectives).into_iter().flatten());
-    let mut answer = backward.graph.run(&inputs)?.into_iter();
+    let answer = backward.ask(form.column(images.clone()), &objectives)?;
+    let mut answer = answer.into_iter();
     let (logits, _, gradient) = (answer.next(), answer.next(), answer.next());
     let gradient = gradient.and_then(|gradient| form.gradient(gradient));
     let (Some(logits), Some(gradient)) = (logits, gradient) else {

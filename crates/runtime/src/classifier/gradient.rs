@@ -1,6 +1,7 @@
 //! The gradient graph.
 use buckler_attack::Objective;
 use buckler_onnx::GradientInfo;
+use ndarray::ArrayD;
 
 use super::{LoadOptions, opened::Opened, probe, terms::Terms};
 use crate::{
@@ -14,6 +15,24 @@ use crate::{
 pub(super) struct Gradient {
     pub graph: Graph,
     pub terms: Terms,
+}
+
+impl Gradient {
+    /// What the graph returns for images, each with an objective: logits, losses, gradients, and features where there are some.
+    pub fn ask(
+        &mut self,
+        images: Column,
+        objectives: &[Objective],
+    ) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+        let columns = self.terms.columns(objectives);
+        let columns = columns.map_err(|error| RuntimeError::Unsupported {
+            what: "gradient graph",
+            expected: "to take the objectives of its model".to_owned(),
+            got: error.to_string(),
+        })?;
+        let inputs: Vec<Column> = [images].into_iter().chain(columns).collect();
+        self.graph.run(&inputs)
+    }
 }
 
 /// Opens a gradient graph and tries it out.
@@ -122,17 +141,10 @@ pub(super) fn not_finite(
             }
         })
         .collect();
-    let mut inputs = vec![form.column(images)];
-    let asked = gradient.terms.columns(&objectives);
-    inputs.extend(asked.map_err(|error| RuntimeError::Unsupported {
-        what: "gradient graph",
-        expected: "to take cross-entropy of every class".to_owned(),
-        got: error.to_string(),
-    })?);
-    let answer = gradient.graph.run(&inputs)?;
+    let answer = gradient.ask(form.column(images), &objectives)?;
     let slopes = answer.get(2);
     let bad = slopes.map_or(0, |slopes| {
         slopes.iter().filter(|slope| !slope.is_finite()).count()
     });
-    Ok((bad, slopes.map_or(0, ndarray::ArrayD::len)))
+    Ok((bad, slopes.map_or(0, ArrayD::len)))
 }
