@@ -5,6 +5,7 @@
 mod container;
 mod encode;
 mod error;
+mod exif;
 mod flatten;
 mod jpeg;
 mod limits;

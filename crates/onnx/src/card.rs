@@ -1,5 +1,6 @@
 //! The card of a model: what it is, how it takes images, how it was made and what was measured on it.
 mod check;
+mod edit;
 mod error;
 mod file;
 mod keys;
@@ -61,6 +62,17 @@ pub struct Card {
 impl Card {
     /// The `metadata_props` key.
     pub const KEY: &'static str = "buckler.card";
+
+    /// The keys on which answers depend and in which another card of the same model says something else.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("classes", self.classes != other.classes),
+            ("output", self.output != other.output),
+            ("input", self.input != other.input),
+        ];
+        let differ = differ.iter().filter(|(_, differ)| *differ);
+        differ.map(|(key, _)| *key).collect()
+    }
 }
 
 /// The `image` input: `[batch, channels, height, width]`.

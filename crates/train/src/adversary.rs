@@ -115,7 +115,7 @@ mod tests {
                 dropout: 0.0,
             },
             None,
-            &HeadConfig::Linear,
+            &HeadConfig::Linear {},
             [1, 16, 16],
             4,
             Precision::F32,

@@ -95,7 +95,7 @@ fn card(state: &CheckpointState, name: &str) -> Card {
             ..Input::default()
         },
         head: Some(match recipe.head {
-            HeadConfig::Linear => buckler_onnx::Head::Linear,
+            HeadConfig::Linear {} => buckler_onnx::Head::Linear,
             HeadConfig::Hypersphere {
                 feature_norm,
                 weight_norm,

@@ -23,9 +23,10 @@ use crate::loss::{cross_entropy, kl_divergence};
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Framework {
     /// No adversary.
-    Plain,
+    // With braces: of variants without, serde ignores unknown keys.
+    Plain {},
     /// Madry et al. 2018, arXiv 1706.06083.
-    PgdAt,
+    PgdAt {},
     /// Adversarial logit pairing, Kannan et al. 2018, arXiv 1803.06373.
     Alp {
         /// Weight of the pairing.
@@ -47,7 +48,7 @@ pub enum Framework {
         replays: usize,
     },
     /// Wong et al. 2020, arXiv 2001.03994.
-    FastAt,
+    FastAt {},
 }
 
 /// Where the adversarial images of a step come from.
@@ -92,25 +93,25 @@ impl Framework {
     /// As written in recipes and cards.
     pub fn name(self) -> &'static str {
         match self {
-            Framework::Plain => "plain",
-            Framework::PgdAt => "pgd-at",
+            Framework::Plain {} => "plain",
+            Framework::PgdAt {} => "pgd-at",
             Framework::Alp { .. } => "alp",
             Framework::Trades { .. } => "trades",
             Framework::Mart { .. } => "mart",
             Framework::FreeAt { .. } => "free-at",
-            Framework::FastAt => "fast-at",
+            Framework::FastAt {} => "fast-at",
         }
     }
 
     pub(crate) fn crafting(self) -> Crafting {
         match self {
-            Framework::Plain => Crafting::None,
-            Framework::PgdAt | Framework::Alp { .. } | Framework::Mart { .. } => {
+            Framework::Plain {} => Crafting::None,
+            Framework::PgdAt {} | Framework::Alp { .. } | Framework::Mart { .. } => {
                 Crafting::Iterative(Maximised::CrossEntropy)
             }
             Framework::Trades { .. } => Crafting::Iterative(Maximised::Divergence),
             Framework::FreeAt { replays } => Crafting::Free { replays },
-            Framework::FastAt => Crafting::SingleStep,
+            Framework::FastAt {} => Crafting::SingleStep,
         }
     }
 

@@ -12,7 +12,7 @@ const NORM_EPSILON: f64 = 1e-12;
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum HeadConfig {
     /// `z W + b`.
-    Linear,
+    Linear {},
     /// Hypersphere embedding (Pang et al. 2020, arXiv 2002.08619): `s * cos(z, w_k)` with an additive margin in training.
     Hypersphere {
         /// FN: features of unit length.
@@ -33,7 +33,7 @@ impl fmt::Display for HeadConfig {
     /// `linear`, or `hypersphere s 10 m 0.2` with what is switched off.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Linear => f.write_str("linear"),
+            Self::Linear {} => f.write_str("linear"),
             Self::Hypersphere {
                 feature_norm,
                 weight_norm,
@@ -84,7 +84,7 @@ impl Head {
         let weight =
             initializer.init_with([features, classes], Some(features), Some(classes), device);
         match *config {
-            HeadConfig::Linear => Self {
+            HeadConfig::Linear {} => Self {
                 weight,
                 bias: Some(initializer.init_with([classes], Some(features), Some(classes), device)),
                 feature_norm: false,

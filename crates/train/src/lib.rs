@@ -49,7 +49,7 @@ pub use loss::{cross_entropy, kl_divergence};
 pub use metrics::StepRecord;
 pub use network::{
     Body, Network, NetworkConfig, Normalization, NormalizationConfig, Output, PreActResNet,
-    Precision, ResNet, SmallCnn, WideResNet,
+    Precision, ResNet, ShortcutInput, SmallCnn, WideResNet,
 };
 pub use pytorch::{Imported, PytorchFile};
 pub use recipe::{

@@ -15,9 +15,11 @@ mod resnet;
 mod small_cnn;
 mod wide_resnet;
 
+pub(crate) use layers::BATCH_NORM_EPSILON;
 pub use layers::Precision;
 pub(crate) use normalization::normalization_or_false;
 pub use normalization::{Normalization, NormalizationConfig};
+pub use preact_block::ShortcutInput;
 pub use preact_resnet::PreActResNet;
 pub use resnet::ResNet;
 pub use small_cnn::SmallCnn;
@@ -40,6 +42,9 @@ pub enum NetworkConfig {
     PreactResnet {
         /// 18.
         depth: usize,
+        /// What the convolutions of the shortcuts take.
+        #[serde(default)]
+        shortcut: ShortcutInput,
     },
     /// ResNet with the ImageNet stem.
     Resnet {
@@ -75,8 +80,8 @@ impl NetworkConfig {
                 }
                 below("network.dropout", dropout, 0.0, 1.0)
             }
-            NetworkConfig::PreactResnet { depth: 18 } => Ok(()),
-            NetworkConfig::PreactResnet { depth } => Err(format!(
+            NetworkConfig::PreactResnet { depth: 18, .. } => Ok(()),
+            NetworkConfig::PreactResnet { depth, .. } => Err(format!(
                 "network.depth is {depth}, preact-resnet has 18 layers alone"
             )),
             NetworkConfig::Resnet {
@@ -170,8 +175,8 @@ impl Network {
                 }
                 Body::SmallCnn(SmallCnn::init(width, dropout, image, device)?)
             }
-            NetworkConfig::PreactResnet { depth } => {
-                Body::PreActResNet(PreActResNet::init(depth, channels, layers)?)
+            NetworkConfig::PreactResnet { depth, shortcut } => {
+                Body::PreActResNet(PreActResNet::init(depth, shortcut, channels, layers)?)
             }
             NetworkConfig::Resnet { depth } => Body::ResNet(ResNet::init(depth, channels, layers)?),
             NetworkConfig::WideResnet { depth, width } => {
@@ -251,7 +256,7 @@ mod tests {
         precision: Precision,
         device: &Device,
     ) -> Network {
-        let head = HeadConfig::Linear;
+        let head = HeadConfig::Linear {};
         Network::init(config, None, &head, image, classes, precision, device).unwrap()
     }
 
@@ -272,7 +277,10 @@ mod tests {
     fn networks_have_as_many_parameters_as_their_originals() {
         let cases = [
             (
-                NetworkConfig::PreactResnet { depth: 18 },
+                NetworkConfig::PreactResnet {
+                    depth: 18,
+                    shortcut: ShortcutInput::Activated,
+                },
                 32,
                 10,
                 11_172_170,

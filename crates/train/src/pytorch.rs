@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
 use crate::head::{HeadConfig, unit};
-use crate::network::{Body, Network, NetworkConfig, Precision};
+use crate::network::{BATCH_NORM_EPSILON, Body, Network, NetworkConfig, Precision, ShortcutInput};
 use crate::recipe::Recipe;
 
 mod file;
@@ -70,6 +70,9 @@ impl Checkpoint {
         };
         recipe.check().map_err(TrainError::Recipe)?;
         check_classes(&file.classes)?;
+        let stored = StateDict::read(file.path, file.weights).map_err(&wrong)?;
+        let mut recipe = recipe.clone();
+        let normalized = take_normalization(&stored, &mut recipe).map_err(&wrong)?;
         let mut network = Network::init(
             &recipe.network,
             recipe.normalization.as_ref(),
@@ -85,11 +88,10 @@ impl Checkpoint {
                 .init(device),
             body: network.body,
         };
-        let stored = StateDict::read(file.path, file.weights).map_err(&wrong)?;
         let names = Names::new(&recipe.network);
-        let normalized = check_normalization(&stored, recipe).map_err(&wrong)?;
-        let (released, mut notes) = fill(released, stored, &names, recipe).map_err(&wrong)?;
+        let (released, mut notes) = fill(released, stored, &names, &recipe).map_err(&wrong)?;
         notes.extend(normalized);
+        notes.push(assumed(&recipe.network));
         let weight = released.fc.weight.val();
         network.head.weight = Param::from_tensor(if network.head.weight_norm {
             notes.extend(of_other_lengths(&weight));
@@ -99,7 +101,6 @@ impl Checkpoint {
         });
         network.head.bias = released.fc.bias;
         network.body = released.body;
-        let mut recipe = recipe.clone();
         recipe.description = format!(
             "weights from PyTorch, the network of recipe {}",
             recipe.name
@@ -130,20 +131,27 @@ pub(crate) fn check_classes(classes: &[String]) -> Result<(), TrainError> {
     }
 }
 
-/// That a normalisation which the file states is the recipe's; says so.
-fn check_normalization(stored: &StateDict, recipe: &Recipe) -> Result<Option<String>, String> {
+/// That a normalisation which the file states is the recipe's; takes the file's digits, and says so.
+fn take_normalization(stored: &StateDict, recipe: &mut Recipe) -> Result<Option<String>, String> {
     let Some(found) = &stored.normalization else {
         return Ok(None);
     };
+    // Published with three or four digits: what is closer is the same, with the file's digits.
     let close = |a: &[f32], b: &[f32]| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
     };
-    match &recipe.normalization {
+    match &mut recipe.normalization {
         Some(config) if close(&config.mean, &found.mean) && close(&config.std, &found.std) => {
-            Ok(Some(format!(
-                "{} of the file are the recipe's normalisation",
-                found.names
-            )))
+            let same = config.mean == found.mean && config.std == found.std;
+            config.mean.clone_from(&found.mean);
+            config.std.clone_from(&found.std);
+            Ok(Some(match same {
+                true => format!("{} of the file are the recipe's normalisation", found.names),
+                false => format!(
+                    "normalisation: mean {:?} and std {:?} as {} of the file, which are the recipe's but for rounding",
+                    found.mean, found.std, found.names
+                ),
+            }))
         }
         config => Err(format!(
             "it normalises images by mean {:?} and std {:?} ({}), and the recipe {}",
@@ -244,9 +252,9 @@ fn refusal(
             && name.ends_with(".bias")
     });
     let mut remedy = String::new();
-    if recipe.head != HeadConfig::Linear && bias.count() > 0 {
+    if !matches!(recipe.head, HeadConfig::Linear {}) && bias.count() > 0 {
         remedy = "; the file's last layer has a bias and the recipe's hypersphere head has none: use a recipe with a linear head".to_owned();
-    } else if recipe.head == HeadConfig::Linear
+    } else if matches!(recipe.head, HeadConfig::Linear {})
         && matches!(missing, [only] if only.ends_with(".bias"))
     {
         remedy = "; the file's last layer has no bias and the recipe's linear head has one: use a recipe with a hypersphere head".to_owned();
@@ -260,10 +268,36 @@ fn refusal(
     )
 }
 
+/// What a state dict does not say of its network.
+fn assumed(network: &NetworkConfig) -> String {
+    let more = match network {
+        NetworkConfig::SmallCnn { .. } => {
+            return "assumed, since a file of weights does not say it: ReLU and max pooling as in the MNIST network of TRADES".to_owned();
+        }
+        NetworkConfig::PreactResnet { shortcut, .. } => match shortcut {
+            ShortcutInput::Activated => {
+                ", convolutions of shortcuts behind the activation (`network.shortcut`: as Rice et al.; Fast AT's take the raw input)"
+            }
+            ShortcutInput::Raw => {
+                ", convolutions of shortcuts on the raw input (`network.shortcut`: as Fast AT; those of Rice et al. are behind the activation)"
+            }
+        },
+        NetworkConfig::Resnet { .. } => {
+            ", stride in the 3x3 convolution of a bottleneck as in torchvision"
+        }
+        NetworkConfig::WideResnet { .. } => {
+            ", convolutions of shortcuts behind the activation as in TRADES"
+        }
+    };
+    format!(
+        "assumed, since a file of weights does not say it: ReLU, batch norm with epsilon {BATCH_NORM_EPSILON}{more}"
+    )
+}
+
 fn describe(network: &NetworkConfig, head: &HeadConfig) -> String {
     let network = match network {
         NetworkConfig::SmallCnn { width, .. } => format!("small-cnn of width {width}"),
-        NetworkConfig::PreactResnet { depth } => format!("preact-resnet {depth}"),
+        NetworkConfig::PreactResnet { depth, .. } => format!("preact-resnet {depth}"),
         NetworkConfig::Resnet { depth } => format!("resnet {depth}"),
         NetworkConfig::WideResnet { depth, width } => format!("WRN-{depth}-{width}"),
     };

@@ -3,12 +3,11 @@ use serde::{Deserialize, Serialize};
 use crate::recipe::check::{positive, within};
 
 /// How the learning rate moves over a run; `t` is the position in epochs, fractions included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// The same throughout.
-    #[default]
-    Constant,
+    Constant {},
     /// Times `factor` at each milestone.
     Step {
         /// Epochs, counted from 0, at which the rate falls.
@@ -27,7 +26,13 @@ pub enum Schedule {
         points: Vec<[f64; 2]>,
     },
     /// Half a cosine from the full rate to 0.
-    Cosine,
+    Cosine {},
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Constant {}
+    }
 }
 
 impl Schedule {
@@ -47,7 +52,7 @@ impl Schedule {
                 within("schedule.factor", *factor, 0.0, 1.0)
             }
             Schedule::Piecewise { points } => check_points(points),
-            Schedule::Constant | Schedule::Cosine => Ok(()),
+            Schedule::Constant {} | Schedule::Cosine {} => Ok(()),
         }
     }
 
@@ -76,7 +81,7 @@ impl Schedule {
     /// What the base learning rate is multiplied by at epoch `t` of `epochs`.
     pub fn factor(&self, t: f64, epochs: f64) -> f64 {
         match self {
-            Schedule::Constant => 1.0,
+            Schedule::Constant {} => 1.0,
             Schedule::Step { milestones, factor } => {
                 let passed = milestones.iter().filter(|m| t >= **m).count();
                 (0..passed).fold(1.0, |rate, _| rate * factor)
@@ -89,7 +94,7 @@ impl Schedule {
                 }
             }
             Schedule::Piecewise { points } => piecewise(points, t),
-            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t / epochs).cos()),
+            Schedule::Cosine {} => 0.5 * (1.0 + (std::f64::consts::PI * t / epochs).cos()),
         }
     }
 }
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_cosine_falls_from_one_through_a_half_to_zero() {
-        let at = |t| Schedule::Cosine.factor(t, 8.0);
+        let at = |t| Schedule::Cosine {}.factor(t, 8.0);
         assert_eq!(at(0.0), 1.0);
         assert!((at(4.0) - 0.5).abs() < 1e-12 && at(8.0).abs() < 1e-12);
     }

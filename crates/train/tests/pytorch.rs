@@ -348,6 +348,93 @@ fn of_several_state_dicts_one_has_to_be_chosen() {
 }
 
 #[test]
+fn an_average_kept_beside_the_weights_is_not_taken_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copies.pt");
+    for key in ["ema", "model_ema", "weights"] {
+        let mut both = tensors();
+        let mut average = tensors();
+        for tensor in &mut average {
+            tensor.name = format!("{key}.{}", tensor.name);
+            tensor.values.iter_mut().for_each(|value| *value *= 2.0);
+        }
+        both.extend(average);
+        torch_file::write(&path, &[(None, &both)], Stored::Float);
+        let error = load(&path, 10).unwrap_err().to_string();
+        assert!(error.contains("twice") && error.contains(key), "{error}");
+        let of = |weights| {
+            let imported = import(&path, &recipe("", 10), Some(weights)).unwrap();
+            (
+                logits(&imported.checkpoint, &pixels()).unwrap(),
+                imported.notes.join("\n"),
+            )
+        };
+        let (own, notes) = of(".");
+        assert!((own[0] - expected()[0]).abs() < 1e-4);
+        assert!(
+            notes.contains(&format!("passed over beside the weights: `{key}`")),
+            "{notes}"
+        );
+        assert!(of(key).0 != own);
+    }
+}
+
+#[test]
+fn the_digits_of_a_normalization_in_the_file_go_before_the_recipes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("digits.pt");
+    let mut tensors = tensors();
+    for (name, values) in [
+        ("mu", [0.4915, 0.4823, 0.4468]),
+        ("sigma", [0.247, 0.2435, 0.2616]),
+    ] {
+        tensors.push(Tensor {
+            name: name.to_owned(),
+            shape: vec![1, 3, 1, 1],
+            values: values.to_vec(),
+        });
+    }
+    torch_file::write(&path, &[(None, &tensors)], Stored::Float);
+    let imported = load(&path, 10).unwrap();
+    let notes = imported.notes.join("\n");
+    assert!(
+        notes.contains("0.4915") && notes.contains("`mu`, `sigma` of the file"),
+        "{notes}"
+    );
+    let recipe = &imported.checkpoint.state.recipe;
+    let normalization = recipe.normalization.clone().unwrap();
+    assert_eq!(normalization.mean, [0.4915, 0.4823, 0.4468]);
+    assert_eq!(normalization.std, [0.247, 0.2435, 0.2616]);
+    let pixels: Vec<f32> = pixels();
+    let got = logits(&imported.checkpoint, &pixels).unwrap();
+    assert!(
+        (got[0] - expected()[0]).abs() > 1e-5,
+        "it goes into the network"
+    );
+}
+
+#[test]
+fn a_whole_module_is_refused_since_its_code_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("module.pt");
+    torch_file::write_module(&path, &tensors());
+    let error = load(&path, 10).unwrap_err().to_string();
+    assert!(
+        error.contains("whole module") && error.contains("model.state_dict()"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_a_file_of_weights_does_not_say_is_said() {
+    let notes = load(&file("wrn-10-1-he.pt"), 10).unwrap().notes.join("\n");
+    assert!(
+        notes.contains("assumed") && notes.contains("epsilon 0.00001"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_classifier_of_one_class_is_refused() {
     let file = PytorchFile {
         path: &file("wrn-10-1-he.pt"),

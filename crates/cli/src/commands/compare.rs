@@ -180,12 +180,13 @@ fn entries(args: &Args) -> Vec<Entry> {
     for given in &args.recipes {
         match recipe(args, given) {
             Ok(recipe) => {
-                let linear = (args.with_linear && recipe.head != HeadConfig::Linear).then(|| {
-                    let mut linear = recipe.clone();
-                    linear.name = format!("{}-linear", recipe.name);
-                    linear.head = HeadConfig::Linear;
-                    linear
-                });
+                let linear = (args.with_linear && !matches!(recipe.head, HeadConfig::Linear {}))
+                    .then(|| {
+                        let mut linear = recipe.clone();
+                        linear.name = format!("{}-linear", recipe.name);
+                        linear.head = HeadConfig::Linear {};
+                        linear
+                    });
                 for recipe in [Some(recipe), linear].into_iter().flatten() {
                     let name = recipe.name.clone();
                     let taken = entries.iter().any(|other| other.name == name);

@@ -46,7 +46,7 @@ pub struct Args {
     /// and deviation
     #[arg(long)]
     normalization: Option<Normalization>,
-    /// Key of the weights in a PyTorch file with several state dicts, such as `ema`
+    /// Key of the weights in a PyTorch file with several state dicts, such as `ema`; `.` for those beside the others
     #[arg(long, value_name = "KEY")]
     weights: Option<String>,
     /// Data set as NAME[:DIR] that a PyTorch file's network classifies, instead of the recipe's; its clean accuracy is

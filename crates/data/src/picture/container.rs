@@ -1,7 +1,7 @@
 //! WebP, BMP and GIF.
 mod frames;
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, metadata::Orientation};
 
@@ -18,7 +18,11 @@ pub(super) fn decode(
         ImageFormat::WebP => frames::webp(bytes)?,
         _ => 1,
     };
-    let mut decoder = decoder(bytes, format, limits)?;
+    let bytes = match format {
+        ImageFormat::WebP => frames::with_alpha_flag(bytes),
+        _ => Cow::Borrowed(bytes),
+    };
+    let mut decoder = decoder(&bytes, format, limits)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(refusal)?;
     let notes = match frames {

@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
             limits.max_alloc
         )));
     }
-    let samples = caught(|| {
+    let Read { samples, left_over } = caught(|| {
         let started = Decompress::with_err(errors::manager())
             .from_reader(Source::new(markers.parts()))?
             .image()?;
@@ -54,6 +54,10 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
         true => ImageError::Broken("its compressed data are damaged".to_owned()),
         false => ImageError::cut_off(),
     })?;
+    // As from a file of which room was taken for the whole, and a part was written: zeros are read as grey.
+    if left_over && !markers.ended {
+        return Err(ImageError::cut_off());
+    }
     let image = match samples.len() as u64 {
         length if length == pixels => {
             ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)
@@ -68,6 +72,9 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
         _ => None,
     };
     let mut notes = Vec::new();
+    if left_over {
+        notes.push(ImageNote::LeftOver);
+    }
     if frame.components.len() == 4 {
         notes.push(ImageNote::Cmyk);
     } else if markers.has_foreign_profile() {
@@ -97,8 +104,16 @@ fn checked<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Markers<'a>, Ima
     Ok(markers)
 }
 
-/// All rows, interleaved.
-fn read(mut started: DecompressStarted<Source>) -> std::io::Result<Vec<u8>> {
-    // Nothing is asked of the decoder after the last row: it would look for the end, which the markers have found already.
-    started.read_scanlines()
+/// Reads to the end.
+fn read(mut started: DecompressStarted<Source>) -> std::io::Result<Read> {
+    let samples = started.read_scanlines()?;
+    let left_over = errors::complains(|| started.finish());
+    Ok(Read { samples, left_over })
+}
+
+struct Read {
+    /// All rows, interleaved.
+    samples: Vec<u8>,
+    /// Whether something that is not an end comes after them.
+    left_over: bool,
 }

@@ -20,6 +20,8 @@ pub enum ImageNote {
     },
     /// A colour profile or gamma other than that of sRGB was not applied.
     ProfileIgnored,
+    /// Compressed data follow the last row, which a sound file does not have.
+    LeftOver,
     /// Colours were converted to grey.
     Luma,
 }
@@ -41,6 +43,9 @@ impl fmt::Display for ImageNote {
                 write!(f, "only the first of its {frames} frames was taken")
             }
             Self::ProfileIgnored => f.write_str("its colour profile was ignored and sRGB assumed"),
+            Self::LeftOver => {
+                f.write_str("data are left over behind its last row: the file may be damaged")
+            }
             Self::Luma => f.write_str("colours were converted to grey (luma)"),
         }
     }

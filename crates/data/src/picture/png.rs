@@ -1,12 +1,14 @@
-//! PNG, read without its texts and its colour profile: both may inflate to a thousand times their length.
+//! PNG, read without most of its texts and its colour profile: both may inflate to a thousand times their length.
+mod chunks;
 mod profile;
+mod raw_profile;
 
 use std::io::{Cursor, ErrorKind};
 
 use image::{DynamicImage, ImageBuffer, metadata::Orientation};
-use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
+use png::{BitDepth, ColorType, Decoder, DecodingError, Info, Limits, Transformations};
 
-use super::{Decoded, ImageError, ImageLimits, ImageNote};
+use super::{Decoded, ImageError, ImageLimits, ImageNote, exif};
 
 /// Reads the first image.
 pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, ImageError> {
@@ -24,11 +26,7 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Decoded, Imag
     // The orientation may come after the pixels. These are whole, whatever is missing now.
     let _ = reader.finish();
     let info = reader.info();
-    let orientation = info
-        .exif_metadata
-        .as_deref()
-        .and_then(Orientation::from_exif_chunk)
-        .unwrap_or(Orientation::NoTransforms);
+    let orientation = orientation(bytes, info);
     let mut notes = Vec::new();
     if let Some(animation) = info.animation_control()
         && animation.num_frames > 1
@@ -84,12 +82,14 @@ pub(super) fn announced(
 ) -> Result<((u32, u32), Orientation), ImageError> {
     let reader = decoder(bytes, limits)?.read_info().map_err(refusal)?;
     let info = reader.info();
-    let exif = info.exif_metadata.as_deref();
-    let orientation = exif.and_then(Orientation::from_exif_chunk);
-    Ok((
-        info.size(),
-        orientation.unwrap_or(Orientation::NoTransforms),
-    ))
+    Ok((info.size(), orientation(bytes, info)))
+}
+
+/// What the camera recorded, in the chunk for it or as text.
+fn orientation(bytes: &[u8], info: &Info) -> Orientation {
+    let exif = info.exif_metadata.as_deref().and_then(exif::orientation);
+    exif.or_else(|| exif::orientation(&raw_profile::exif(bytes)?))
+        .unwrap_or(Orientation::NoTransforms)
 }
 
 /// A decoder whose image is within the limits.

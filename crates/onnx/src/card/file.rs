@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{Card, CardError, MAX_BYTES};
+use super::{Card, CardError, MAX_BYTES, edit::edited};
 use crate::{Error, write_atomic};
 
 impl Card {
@@ -64,18 +64,26 @@ impl Card {
         Self::read(&path).map(Some)
     }
 
-    /// Writes a `card.json`, indented for people, replacing an existing one in one step.
+    /// Writes a `card.json`, indented for people, replacing an existing one in one step. Of one that is a card already, comments,
+    /// order and layout are kept.
     ///
     /// # Errors
     /// When the card is one that could not be read again, or the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         self.check(&path.display().to_string())?;
-        let mut json = serde_json::to_string_pretty(self).map_err(|source| Error::Json {
-            what: path.display().to_string(),
-            source,
-        })?;
-        json.push('\n');
+        let edited = fs::read_to_string(path)
+            .ok()
+            .and_then(|text| edited(&text, self));
+        let json = match edited {
+            Some(text) => text,
+            None => {
+                serde_json::to_string_pretty(self).map_err(|source| Error::Json {
+                    what: path.display().to_string(),
+                    source,
+                })? + "\n"
+            }
+        };
         write_atomic(path, json.as_bytes()).map_err(|source| Error::Io {
             path: path.into(),
             source,

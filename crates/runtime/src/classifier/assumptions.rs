@@ -16,6 +16,17 @@ impl List {
         self.0.push(text.into());
     }
 
+    /// The keys in which the card beside the model differs from the one inside it.
+    pub fn overruled(&mut self, keys: &[&str]) {
+        if !keys.is_empty() {
+            let quoted: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+            self.say(format!(
+                "the card.json beside the model differs in {} from the card inside the model, which holds",
+                quoted.join(", ")
+            ));
+        }
+    }
+
     /// What the model does not say for want of a card.
     pub fn card(&mut self, card: Option<&Card>, options: &LoadOptions, image: &ImageInput) {
         if card.is_none() {

@@ -41,7 +41,10 @@ pub(super) fn open(
     card: Option<Card>,
     options: &LoadOptions,
 ) -> Result<Opened, RuntimeError> {
-    let card = model.card()?.or(card);
+    let (inside, beside) = (model.card()?, card);
+    let differing = inside.as_ref().zip(beside.as_ref());
+    let differing = differing.map(|(inside, beside)| inside.differences(beside));
+    let card = inside.or(beside);
     let wanted = wanted(card.as_ref(), options);
     let by_card = |error| stated_by_card(error, card.as_ref(), options);
     let sized = fix_image_size(model, &wanted).map_err(by_card)?;
@@ -89,6 +92,7 @@ pub(super) fn open(
 
     let classes = usize::try_from(interface.classes).unwrap_or(usize::MAX);
     let mut said = assumptions::List::default();
+    said.overruled(&differing.unwrap_or_default());
     said.card(card.as_ref(), options, &image);
     let class_names = said.classes(card.as_ref(), classes)?;
     said.size(card.as_ref(), options, &image, size.is_some());

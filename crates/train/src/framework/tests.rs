@@ -7,13 +7,13 @@ use crate::head::HeadConfig;
 const CLASSES: usize = 4;
 const ROWS: usize = 3;
 const FRAMEWORKS: [Framework; 7] = [
-    Framework::Plain,
-    Framework::PgdAt,
+    Framework::Plain {},
+    Framework::PgdAt {},
     Framework::Alp { beta: 0.5 },
     Framework::Trades { beta: 6.0 },
     Framework::Mart { beta: 5.0 },
     Framework::FreeAt { replays: 8 },
-    Framework::FastAt,
+    Framework::FastAt {},
 ];
 
 /// The objectives again, in double precision, one row after another, from the papers and not from the code above.
@@ -60,9 +60,10 @@ impl Reference {
 
     fn row(&self, framework: Framework, clean: &[f64], adversarial: &[f64], label: usize) -> f64 {
         match framework {
-            Framework::Plain | Framework::PgdAt | Framework::FreeAt { .. } | Framework::FastAt => {
-                self.ce(adversarial, label)
-            }
+            Framework::Plain {}
+            | Framework::PgdAt {}
+            | Framework::FreeAt { .. }
+            | Framework::FastAt {} => self.ce(adversarial, label),
             Framework::Alp { beta } => {
                 let squares = clean.iter().zip(adversarial).map(|(a, b)| (a - b).powi(2));
                 0.5 * self.ce(clean, label)
@@ -129,7 +130,7 @@ proptest! {
         let config = if hypersphere {
             HeadConfig::Hypersphere { feature_norm: true, weight_norm: true, scale: 10.0, margin: 0.2 }
         } else {
-            HeadConfig::Linear
+            HeadConfig::Linear {}
         };
         let head = Head::init(&config, 7, CLASSES, &device);
         let reference = Reference {

@@ -19,6 +19,9 @@ pub enum Precision {
     Bf16,
 }
 
+/// PyTorch's, which all reference implementations of the networks here leave as it is.
+pub(crate) const BATCH_NORM_EPSILON: f64 = 1e-5;
+
 /// Makes layers on a device.
 #[derive(Clone, Copy)]
 pub(super) struct Layers<'a> {
@@ -45,7 +48,9 @@ impl Layers<'_> {
     }
 
     pub fn norm(self, channels: usize) -> BatchNorm {
-        BatchNormConfig::new(channels).init(self.device)
+        BatchNormConfig::new(channels)
+            .with_epsilon(BATCH_NORM_EPSILON)
+            .init(self.device)
     }
 }
 

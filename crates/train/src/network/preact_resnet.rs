@@ -4,11 +4,12 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::layers::{Conv, Layers, global_average};
-use super::preact_block::PreActBlock;
+use super::preact_block::{PreActBlock, ShortcutInput};
 use crate::TrainError;
 
 /// PreActResNet-18 without its last layer (He et al. 2016, arXiv 1603.05027), with a 3x3 stem for small images and the
-/// final batch norm and ReLU of Fast AT (Wong et al. 2020) and of Rice et al. 2020, whose checkpoints have these names.
+/// final batch norm and ReLU of Fast AT (Wong et al. 2020) and of Rice et al. 2020, whose checkpoints have these names. The
+/// two differ in what the shortcuts take, see [`ShortcutInput`].
 #[derive(Module, Debug)]
 pub struct PreActResNet {
     conv1: Conv,
@@ -22,6 +23,7 @@ pub struct PreActResNet {
 impl PreActResNet {
     pub(super) fn init(
         depth: usize,
+        shortcut: ShortcutInput,
         channels: usize,
         layers: Layers<'_>,
     ) -> Result<Self, TrainError> {
@@ -32,8 +34,8 @@ impl PreActResNet {
         }
         let stage = |from, to, stride| {
             vec![
-                PreActBlock::init(from, to, stride, layers),
-                PreActBlock::init(to, to, 1, layers),
+                PreActBlock::init(from, to, stride, shortcut, layers),
+                PreActBlock::init(to, to, 1, shortcut, layers),
             ]
         };
         Ok(Self {

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::layers::{Conv, Layers, global_average};
-use super::preact_block::PreActBlock;
+use super::preact_block::{PreActBlock, ShortcutInput};
 use crate::TrainError;
 
 /// WRN-d-k without its last layer (Zagoruyko & Komodakis 2016, arXiv 1605.07146), in the form of TRADES, whose
@@ -67,8 +67,8 @@ impl Group {
     fn init(blocks: usize, from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Self {
         let layer = (0..blocks)
             .map(|i| match i {
-                0 => PreActBlock::init(from, to, stride, layers),
-                _ => PreActBlock::init(to, to, 1, layers),
+                0 => PreActBlock::init(from, to, stride, ShortcutInput::Activated, layers),
+                _ => PreActBlock::init(to, to, 1, ShortcutInput::Activated, layers),
             })
             .collect();
         Self { layer }

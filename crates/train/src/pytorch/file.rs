@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use half::{bf16, f16};
-use pytorch_reader::{DType, PytorchReader, Tensor};
+use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
 
 /// Keys under which training scripts put the weights beside other things, the likeliest first.
 const STATE_DICTS: [&str; 8] = [
@@ -32,6 +32,9 @@ const OTHER_STATE: [&str; 8] = [
     "scaler",
     "amp",
 ];
+
+/// What chooses the tensors that are in no state dict of their own.
+const OUTSIDE: &str = ".";
 
 /// The tensors of one network.
 pub(super) struct StateDict {
@@ -62,13 +65,20 @@ impl StateDict {
             return Err("it holds no tensor".to_owned());
         }
         let key = choose(&all, weights)?;
-        let mut prefix = key.map_or(String::new(), |key| format!("{key}."));
+        let beside = |entry: &str| {
+            let other = weights == Some(OUTSIDE) && STATE_DICTS.contains(&entry);
+            key.is_none() && (other || OTHER_STATE.contains(&entry))
+        };
+        refuse_modules(path, key.as_deref(), beside)?;
+        let mut prefix = key
+            .as_deref()
+            .map_or(String::new(), |key| format!("{key}."));
         let mut tensors = BTreeMap::new();
         let mut passed_over = BTreeSet::new();
         for (name, tensor) in all {
             let entry = name.split('.').next().unwrap_or_default();
             match name.strip_prefix(&prefix) {
-                Some(_) if prefix.is_empty() && OTHER_STATE.contains(&entry) => {
+                Some(_) if beside(entry) => {
                     passed_over.insert(entry.to_owned());
                 }
                 Some(rest) => {
@@ -145,9 +155,48 @@ fn take_normalization(
     Ok(None)
 }
 
+/// That the weights are a state dict. The pickle of a whole module holds the same tensors, and beside them what a network computes
+/// with them (activations, epsilons), which is Python code that is not read here.
+fn refuse_modules(
+    path: &Path,
+    key: Option<&str>,
+    beside: impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let found = PytorchReader::read_pickle_data(path, None).map_err(|error| error.to_string())?;
+    let PickleValue::Dict(all) = found else {
+        return Err("its weights are not a dictionary: save `model.state_dict()`".to_owned());
+    };
+    // Names may also begin with the key.
+    let entries = match key.and_then(|key| all.get(key)) {
+        Some(PickleValue::Dict(entries)) => entries,
+        _ => &all,
+    };
+    let part = entries.iter().find(|(name, value)| {
+        !beside(name) && matches!(value, PickleValue::Dict(_)) && holds_tensors(value)
+    });
+    match part {
+        None => Ok(()),
+        Some((name, _)) => Err(format!(
+            "it is the pickle of a whole module, whose code is not read (`{}` is a part of its own): save `model.state_dict()` instead",
+            name.escape_debug()
+        )),
+    }
+}
+
+fn holds_tensors(value: &PickleValue) -> bool {
+    match value {
+        PickleValue::Unsupported(_) => true,
+        PickleValue::Dict(entries) => entries.values().any(holds_tensors),
+        _ => false,
+    }
+}
+
 /// The key of the state dict, or none where the file is one itself.
 fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Option<String>, String> {
     let holds = |key: &str| all.keys().any(|name| name.starts_with(&format!("{key}.")));
+    if weights == Some(OUTSIDE) {
+        return Ok(None);
+    }
     if let Some(key) = weights {
         let entries: BTreeSet<&str> = all
             .keys()
@@ -169,9 +218,19 @@ fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Optio
             entry != key && !STATE_DICTS.contains(&entry) && !OTHER_STATE.contains(&entry)
         })
     };
+    // An average of the weights, kept as a part of the network or beside it.
+    let copied = |key: &str| {
+        let prefix = format!("{key}.");
+        all.keys()
+            .filter_map(|name| name.strip_prefix(&prefix))
+            .any(|rest| all.contains_key(rest))
+    };
     match found.as_slice() {
         [] => Ok(None),
         [key] if matches!(*key, "model" | "net") && beside(key) => Ok(None),
+        [key] if copied(key) => Err(format!(
+            "it holds the same tensors twice, in `{key}` and beside it: say whether `{key}` is meant or `{OUTSIDE}`, those beside it"
+        )),
         [key] => Ok(Some((*key).to_owned())),
         _ => Err(format!(
             "it holds several state dicts, {}: say which one is meant",

@@ -1,6 +1,7 @@
 //! Limits of every key of a recipe, beyond its type.
 
 use buckler_attack::Norm;
+use buckler_onnx::Card;
 
 use super::{AdversaryConfig, Recipe};
 use crate::framework::{Crafting, Framework};
@@ -72,6 +73,7 @@ impl Recipe {
     /// Names the key, its value and what is allowed.
     pub fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
+        self.check_description()?;
         if let Some(size) = self.image_size {
             size.check()?;
         }
@@ -96,7 +98,7 @@ impl Recipe {
                 positive("framework.beta", f64::from(beta))?;
             }
             Framework::FreeAt { replays } => count("framework.replays", replays)?,
-            Framework::Plain | Framework::PgdAt | Framework::FastAt => {}
+            Framework::Plain {} | Framework::PgdAt {} | Framework::FastAt {} => {}
         }
         self.check_training()?;
         if let Some(awp) = &self.awp {
@@ -131,6 +133,15 @@ impl Recipe {
             ));
         }
         warnings
+    }
+
+    /// That the description can go onto the card of an exported model.
+    fn check_description(&self) -> Result<(), String> {
+        let card = Card {
+            description: self.description.clone(),
+            ..Card::default()
+        };
+        card.check("the recipe").map_err(|error| error.to_string())
     }
 
     fn check_training(&self) -> Result<(), String> {

@@ -25,6 +25,39 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn keys_that_the_chosen_kind_does_not_have_are_refused() {
+    for (recipe, key, value) in [
+        ("cifar10-pgd-at", "framework.beta", "3"),
+        ("digits-plain", "framework.replays", "4"),
+        ("cifar10-fast-at", "framework.beta", "3"),
+        ("cifar10-fast-at", "head.scale", "10"),
+        ("cifar10-fast-at", "network.width", "10"),
+        ("cifar10-fast-at", "schedule.milestones", "[3]"),
+    ] {
+        let recipe = Recipe::find(recipe).unwrap();
+        let error = recipe.with(key, value).unwrap_err().to_string();
+        let name = key.split('.').next_back().unwrap();
+        assert!(error.contains(name), "{error}");
+    }
+    for kind in ["constant", "cosine"] {
+        let text = include_str!("../../recipes/digits-plain.toml");
+        let (text, _) = text.split_once("[schedule]").unwrap();
+        let text = format!("{text}[schedule]\nkind = \"{kind}\"\nfactor = 0.1\n");
+        let error = Recipe::parse(&text, "mine").unwrap_err().to_string();
+        assert!(error.contains("factor"), "{error}");
+    }
+}
+
+#[test]
+fn a_description_that_no_card_may_hold_is_refused_before_training() {
+    let error = refusal("description", "\"a\\u001bb\"");
+    assert!(
+        error.contains("`description`") && error.contains("U+001B"),
+        "{error}"
+    );
+}
+
+#[test]
 fn values_out_of_range_are_named_with_their_limit() {
     for (from, to, expected) in [
         ("epochs = ", "epochs = 0 # ", "training.epochs is 0"),

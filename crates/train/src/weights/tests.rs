@@ -15,7 +15,7 @@ fn network(device: &Device) -> Network {
     let network = Network::init(
         &config,
         None,
-        &HeadConfig::Linear,
+        &HeadConfig::Linear {},
         [3, 8, 8],
         4,
         Precision::F32,

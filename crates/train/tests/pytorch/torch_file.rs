@@ -1,5 +1,6 @@
 //! Writes files as `torch.save` does: a zip archive with a pickle of names and shapes, and an entry for each storage.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -66,13 +67,52 @@ pub fn write(path: &Path, dicts: &[(Option<&str>, &[Tensor])], stored: Stored) {
         }
     }
     pickle.push(b'.');
+    archive(path, &pickle, &storages);
+}
+
+/// Writes a file as `torch.save(model)` does, with the parts of the names as modules in modules.
+pub fn write_module(path: &Path, tensors: &[Tensor]) {
+    let mut pickle = vec![0x80, 2];
+    let mut storages = Vec::new();
+    module(&mut pickle, tensors, &mut storages);
+    pickle.push(b'.');
+    archive(path, &pickle, &storages);
+}
+
+fn module(pickle: &mut Vec<u8>, tensors: &[Tensor], storages: &mut Vec<Vec<u8>>) {
+    let mut own = Vec::new();
+    let mut parts: BTreeMap<&str, Vec<Tensor>> = BTreeMap::new();
+    for tensor in tensors {
+        match tensor.name.split_once('.') {
+            None => own.push(tensor.clone()),
+            Some((part, rest)) => parts.entry(part).or_default().push(Tensor {
+                name: rest.to_owned(),
+                ..tensor.clone()
+            }),
+        }
+    }
+    pickle.extend(b"c__main__\nNet\n)\x81}(");
+    text(pickle, "_parameters");
+    dict(pickle, &own, Stored::Float, storages);
+    text(pickle, "_buffers");
+    pickle.extend(b"}");
+    text(pickle, "_modules");
+    pickle.extend(b"}(");
+    for (part, tensors) in &parts {
+        text(pickle, part);
+        module(pickle, tensors, storages);
+    }
+    pickle.extend(b"uub");
+}
+
+fn archive(path: &Path, pickle: &[u8], storages: &[Vec<u8>]) {
     let mut zip = ZipWriter::new(File::create(path).unwrap());
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut entry = |name: String, bytes: &[u8]| {
         zip.start_file(format!("archive/{name}"), options).unwrap();
         zip.write_all(bytes).unwrap();
     };
-    entry("data.pkl".into(), &pickle);
+    entry("data.pkl".into(), pickle);
     entry("byteorder".into(), b"little");
     for (number, bytes) in storages.iter().enumerate() {
         entry(format!("data/{number}"), bytes);

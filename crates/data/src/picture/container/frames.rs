@@ -1,5 +1,7 @@
 //! The number of frames of a GIF or WebP file, told by its blocks: nothing is decoded. Files that end inside a block are
 //! cut off.
+use std::borrow::Cow;
+
 use super::ImageError;
 
 /// The frames of a GIF. A file that lacks only its end marker passes.
@@ -67,6 +69,42 @@ pub(super) fn webp(bytes: &[u8]) -> Result<u32, ImageError> {
         blocks.skip(padded)?;
     }
     Ok(frames.max(1))
+}
+
+/// The file with the flag of transparency where its pixels have some and the file's header denies it: programs that add a header
+/// for EXIF data leave it out, and viewers go by the pixels.
+pub(super) fn with_alpha_flag(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const FLAGS: usize = 20;
+    const ALPHA: u8 = 1 << 4;
+    let denied = bytes.get(12..16) == Some(b"VP8X")
+        && bytes.get(FLAGS).is_some_and(|flags| flags & ALPHA == 0);
+    match denied && lossless_has_alpha(bytes) {
+        true => {
+            let mut bytes = bytes.to_vec();
+            if let Some(flags) = bytes.get_mut(FLAGS) {
+                *flags |= ALPHA;
+            }
+            Cow::Owned(bytes)
+        }
+        false => Cow::Borrowed(bytes),
+    }
+}
+
+/// What the bit stream says of itself, where it is a lossless one.
+fn lossless_has_alpha(bytes: &[u8]) -> bool {
+    let mut blocks = Blocks(bytes.get(12..).unwrap_or_default());
+    while let Some(name) = blocks.0.first_chunk::<4>() {
+        if name == b"VP8L" {
+            // Name, length, signature, then 14 bits for either side and one for alpha.
+            return blocks.0.get(12).is_some_and(|byte| byte & (1 << 4) != 0);
+        }
+        let skipped = blocks.skip(4).and_then(|()| blocks.length());
+        let skipped = skipped.and_then(|length| blocks.skip(length.saturating_add(length % 2)));
+        if skipped.is_err() {
+            return false;
+        }
+    }
+    false
 }
 
 /// What is left of a file.

@@ -24,6 +24,13 @@ pub(super) fn caught<T>(decode: impl FnOnce() -> io::Result<T>) -> Option<T> {
     (WARNINGS.get() == 0).then_some(result)
 }
 
+/// Whether the decoder fails or warns in `finish`, which counts nowhere else.
+pub(super) fn complains(finish: impl FnOnce() -> io::Result<()>) -> bool {
+    let before = WARNINGS.get();
+    let finished = catch_unwind(AssertUnwindSafe(finish)).is_ok_and(|finished| finished.is_ok());
+    !finished || WARNINGS.replace(before) > before
+}
+
 /// The decoder's callbacks. Its messages are never made into text: it looks up none.
 pub(super) fn manager() -> jpeg_error_mgr {
     jpeg_error_mgr {

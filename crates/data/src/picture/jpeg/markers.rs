@@ -1,7 +1,7 @@
 //! Structure of a JPEG file: segments and scans up to the end marker (ITU-T T.81, annex B).
 use image::metadata::Orientation;
 
-use super::super::{ImageError, names_srgb};
+use super::super::{ImageError, exif, names_srgb};
 
 const START: &[u8] = &[0xff, 0xd8];
 const END: &[u8] = &[0xff, 0xd9];
@@ -44,7 +44,8 @@ pub(super) struct Markers<'a> {
     jfif: bool,
     /// The colour transform of an Adobe segment.
     adobe: Option<u8>,
-    exif: Option<&'a [u8]>,
+    /// What the camera recorded.
+    orientation: Option<Orientation>,
     profile: Vec<&'a [u8]>,
     /// Whether there is an end marker.
     pub(super) ended: bool,
@@ -59,7 +60,7 @@ impl<'a> Markers<'a> {
             parts: Vec::new(),
             jfif: false,
             adobe: None,
-            exif: None,
+            orientation: None,
             profile: Vec::new(),
             ended: false,
         };
@@ -112,10 +113,12 @@ impl<'a> Markers<'a> {
             0xc5..=0xc7 => return Err(broken("hierarchical JPEG is not supported")),
             // Huffman tables, quantization tables, restart interval.
             0xc4 | 0xdb | 0xdd => self.parts.push(segment.whole),
+            // What comes after the pixels began is of another image: a preview, or one that was put behind.
+            0xe0..=0xef if self.scans > 0 => {}
             0xe0 => self.jfif |= data.starts_with(b"JFIF\0") && data.len() >= 14,
             0xe1 => {
                 let exif = data.strip_prefix(b"Exif\0\0");
-                self.exif = self.exif.or(exif);
+                self.orientation = self.orientation.or_else(|| exif::orientation(exif?));
             }
             0xe2 => self.profile.extend(data.strip_prefix(b"ICC_PROFILE\0")),
             0xee => {
@@ -199,9 +202,7 @@ impl<'a> Markers<'a> {
 
     /// What the camera recorded.
     pub(super) fn orientation(&self) -> Orientation {
-        self.exif
-            .and_then(Orientation::from_exif_chunk)
-            .unwrap_or(Orientation::NoTransforms)
+        self.orientation.unwrap_or(Orientation::NoTransforms)
     }
 
     /// Whether there is a colour profile that does not call itself sRGB.

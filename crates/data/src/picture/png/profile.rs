@@ -4,6 +4,8 @@ use std::io::Read;
 use flate2::read::ZlibDecoder;
 use png::Info;
 
+use super::chunks::Chunks;
+
 /// How much of a profile is looked at, in bytes: those of sRGB have a few thousand.
 const MAX_PROFILE: u64 = 1 << 16;
 /// Of sRGB, and what counts as the same.
@@ -25,18 +27,10 @@ pub(super) fn is_foreign(bytes: &[u8], info: &Info) -> bool {
 
 /// The chunk `iCCP`, if there is one before the pixels.
 fn profile(bytes: &[u8]) -> Option<&[u8]> {
-    let mut chunks = bytes.get(8..)?;
-    loop {
-        let (length, rest) = chunks.split_first_chunk::<4>()?;
-        let (name, rest) = rest.split_first_chunk::<4>()?;
-        let (data, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        match name {
-            b"iCCP" => return Some(data),
-            b"IDAT" => return None,
-            // Behind the data comes their checksum.
-            _ => chunks = rest.get(4..)?,
-        }
-    }
+    let mut chunks = Chunks::of(bytes).take_while(|(name, _)| *name != b"IDAT");
+    chunks
+        .find(|(name, _)| *name == b"iCCP")
+        .map(|(_, data)| data)
 }
 
 /// Whether a profile calls itself sRGB, in its name or in its description.

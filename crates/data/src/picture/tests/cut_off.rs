@@ -58,6 +58,33 @@ fn every_prefix_of_a_jpeg_is_refused_but_the_one_without_its_end_marker() {
     }
 }
 
+/// As a download leaves it for which room was taken at its start.
+#[test]
+fn a_jpeg_whose_end_was_never_written_is_cut_off() {
+    for name in JPEGS {
+        let whole = fixture(name);
+        let start = first_scan(&whole) + 14;
+        for share in 1..10 {
+            let mut bytes = whole.clone();
+            let written = start + (whole.len() - start) * share / 10;
+            bytes[written..].fill(0);
+            let result = decode(&bytes, &ImageLimits::default());
+            assert!(result.is_err(), "{name}: {written} of {}", whole.len());
+        }
+    }
+    // With the end of a repaired file it is answered, if it can be read at all, with a word.
+    let whole = RgbImage::from_fn(64, 48, |x, y| {
+        Rgb([(x * y) as u8, (x * 37) as u8, (y * 91) as u8])
+    });
+    let mut bytes = written(whole, ImageFormat::Jpeg);
+    let (start, end) = (first_scan(&bytes), bytes.len() - 2);
+    bytes[(start + end) / 2..end].fill(0);
+    if let Ok(picture) = decode(&bytes, &ImageLimits::default()) {
+        let prepared = picture.prepare(&Preprocessing::new([3, 48, 64])).unwrap();
+        assert!(prepared.notes.contains(&ImageNote::LeftOver));
+    }
+}
+
 /// As a tool would that repairs files: the data are missing all the same.
 #[test]
 fn an_end_marker_does_not_make_half_a_jpeg_whole() {
