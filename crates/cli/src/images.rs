@@ -1,7 +1,9 @@
 //! Image files as a model takes them.
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use buckler_runtime::{Classifier, ImageLimits, Prepared};
 use ndarray::{Array4, Axis, stack};
 
@@ -64,6 +66,21 @@ pub fn check(failed: usize, count: usize) -> Result<()> {
 }
 
 fn load(classifier: &Classifier, path: &Path) -> Result<Prepared> {
-    let bytes = std::fs::read(path).context("it cannot be read")?;
-    Ok(classifier.decode(&bytes, &ImageLimits::FILES)?)
+    let limits = &ImageLimits::FILES;
+    Ok(classifier.decode(&read(path, limits.max_bytes)?, limits)?)
+}
+
+/// The file, or of a longer one so much that its length is refused. Of pipes and devices nobody knows when they end.
+fn read(path: &Path, most: usize) -> Result<Vec<u8>> {
+    const UNREADABLE: &str = "it cannot be read";
+    let kind = std::fs::metadata(path).context(UNREADABLE)?;
+    ensure!(
+        kind.is_file(),
+        "it is not an ordinary file: write the image to one"
+    );
+    let mut bytes = Vec::new();
+    let file = File::open(path).context(UNREADABLE)?;
+    let whole = file.take(most as u64 + 1).read_to_end(&mut bytes);
+    whole.context(UNREADABLE)?;
+    Ok(bytes)
 }

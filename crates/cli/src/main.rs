@@ -1,6 +1,7 @@
 //! The `buckler` command line.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod as_text;
 mod attack_args;
 mod class_map;
 mod command_line;

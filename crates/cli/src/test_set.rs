@@ -1,13 +1,15 @@
 //! Labelled test images as a model takes them, read block by block.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Result, anyhow, ensure};
 use buckler_attack::{AttackError, InputSpec, SampleError, SampleSource, Samples};
 use buckler_data::{
-    ClassMap, DataError, DataSource, Dataset, GivenClasses, LoadOptions, MatchedBy, ModelClasses,
-    Split,
+    ClassMap, DataError, DataSource, Dataset, GivenClasses, ImageNote, LoadOptions, MatchedBy,
+    ModelClasses, Split,
 };
 use buckler_report::{Skipped, images_sha256};
 use buckler_runtime::Classifier;
@@ -51,6 +53,8 @@ pub struct TestSet {
     rows: Vec<u64>,
     labels: Vec<usize>,
     reading: Option<ProgressBar>,
+    /// The images to which something was done that their owner may not expect, found when they are read for the checksum.
+    noted: Mutex<BTreeMap<ImageNote, BTreeSet<usize>>>,
     /// The data set and split, such as `mnist/test`.
     pub name: String,
     /// Class of the model for each class of the data set.
@@ -105,6 +109,7 @@ impl TestSetArgs {
             rows: (0..data.len() as u64).collect(),
             labels: Vec::new(),
             reading: None,
+            noted: Mutex::default(),
             classes,
             files: Vec::new(),
             skipped: Vec::new(),
@@ -128,15 +133,28 @@ impl TestSetArgs {
                 .then(|| classifier.preprocessing()),
             ..LoadOptions::default()
         };
-        Ok(self.data.load(Split::Test, &options)?)
+        load(&self.data, Split::Test, &options)
     }
 }
 
 impl TestSet {
     /// What was assumed about the model and its classes.
     pub fn assumptions(&self, classifier: &Classifier) -> Vec<String> {
-        let model = classifier.assumptions().iter().cloned();
-        model.chain(self.classes.assumption.clone()).collect()
+        [classifier.assumptions(), &self.own_assumptions()].concat()
+    }
+
+    /// What was assumed about the images and their classes.
+    pub fn own_assumptions(&self) -> Vec<String> {
+        let of = self.rows.len();
+        let noted = self.noted.lock().map(|noted| noted.clone());
+        let noted = noted.unwrap_or_default().into_iter();
+        let noted = noted.map(|(note, rows)| format!("{} of {of} images: {note}", rows.len()));
+        self.classes
+            .assumption
+            .clone()
+            .into_iter()
+            .chain(noted)
+            .collect()
     }
 
     /// What was not taken as it comes, one line each.
@@ -203,6 +221,7 @@ impl TestSet {
     }
 
     fn checksum(&mut self) -> Result<String, AttackError> {
+        self.noted = Mutex::default();
         let bar = bar(self.rows.len());
         bar.set_prefix("reading");
         self.reading = Some(bar);
@@ -256,7 +275,13 @@ impl SampleSource for TestSet {
         let start = rows.start.min(end);
         let ids = self.rows.get(start..end).unwrap_or_default();
         let read = |error| AttackError::Read(Box::new(error));
-        let pixels = self.data.to_f32(ids.iter().map(|&row| row as usize));
+        let note = |row, note| {
+            if let (Some(_), Ok(mut noted)) = (&self.reading, self.noted.lock()) {
+                noted.entry(note).or_default().insert(row);
+            }
+        };
+        let rows = ids.iter().map(|&row| row as usize);
+        let pixels = self.data.to_f32_noting(rows, note);
         let pixels = pixels.map_err(read)?;
         let [channels, height, width] = self.data.shape();
         let images = Array4::from_shape_vec((ids.len(), channels, height, width), pixels);
@@ -267,6 +292,18 @@ impl SampleSource for TestSet {
         let labels = self.labels.get(start..end).unwrap_or_default().to_vec();
         Ok(Samples::new(images, labels).with_ids(ids.to_vec()))
     }
+}
+
+/// A split of a data set; files that are left out because their names are those of no images are warned of.
+pub fn load(source: &DataSource, split: Split, options: &LoadOptions) -> Result<Dataset> {
+    let data = source.load(split, options)?;
+    if data.ignored() > 0 {
+        tracing::warn!(
+            "{} files of {source} are not images and were left out (images end in png, jpg, jpeg, webp, bmp or gif)",
+            data.ignored()
+        );
+    }
+    Ok(data)
 }
 
 /// The name of a data set with that of its folder, for those that are nothing but a folder.

@@ -223,7 +223,7 @@ impl Dataset {
             }
             Images::Files(files, preprocessing) => match files.get(index) {
                 Some(path) => {
-                    let pixels = image_file::plain(path, preprocessing)?;
+                    let pixels = image_file::plain(path, preprocessing)?.pixels;
                     Some(Cow::Owned(pixels.iter().copied().map(byte).collect()))
                 }
                 None => None,
@@ -251,7 +251,7 @@ impl Dataset {
                 let path = files.get(index).ok_or_else(|| self.no_such(index))?;
                 let image = match augmentation.random_resized_crop {
                     true => image_file::random_crop(path, preprocessing, rng)?,
-                    false => image_file::plain(path, preprocessing)?,
+                    false => image_file::plain(path, preprocessing)?.pixels,
                 };
                 let pixels = image.as_slice().unwrap_or_default();
                 Placement::draw(augmentation, shape, rng).write(pixels, shape, |value| value, out);

@@ -8,17 +8,15 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     DataError, ImageLimits, Preprocessing,
     augment::Region,
-    picture::{self, Picture},
+    picture::{self, Picture, Prepared},
 };
 
 const LIMITS: ImageLimits = ImageLimits::FILES;
 
 /// The file's image as it is seen when nothing is random.
-pub(crate) fn plain(path: &Path, preprocessing: &Preprocessing) -> Result<Array3<f32>, DataError> {
+pub(crate) fn plain(path: &Path, preprocessing: &Preprocessing) -> Result<Prepared, DataError> {
     let prepared = read(path)?.prepare(preprocessing);
-    prepared
-        .map(|prepared| prepared.pixels)
-        .map_err(|error| broken(path, error))
+    prepared.map_err(|error| broken(path, error))
 }
 
 /// A random part of the file's image, stretched to the size asked for.

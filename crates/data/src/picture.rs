@@ -147,7 +147,15 @@ impl Picture {
     /// # Errors
     /// When a colour image meets a grey model, or the model takes neither grey nor RGB.
     pub fn prepare(self, preprocessing: &Preprocessing) -> Result<Prepared, ImageError> {
-        self.finish(preprocessing, scale::fit)
+        let mut picture = self;
+        let size = (picture.width() as usize, picture.height() as usize);
+        if preprocessing.resize == crate::Resize::CenterCrop
+            && preprocessing.crop_pct < 1.0
+            && size == (preprocessing.width, preprocessing.height)
+        {
+            picture.notes.push(ImageNote::NotCropped);
+        }
+        picture.finish(preprocessing, scale::fit)
     }
 
     /// Like [`Picture::prepare`], of a part that is stretched to the model's size.

@@ -6,6 +6,7 @@ use buckler_runtime::{Classifier, encode_png};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::as_text;
 use crate::attack_args::AttackArgs;
 use crate::evaluation;
 use crate::images::{self, Images};
@@ -48,6 +49,7 @@ const HALVINGS: u32 = 8;
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     sha256: String,
     assumptions: Vec<String>,
@@ -59,16 +61,19 @@ struct Report {
 
 #[derive(Serialize)]
 struct Failed {
+    #[serde(serialize_with = "as_text::path")]
     image: PathBuf,
     error: String,
 }
 
 #[derive(Serialize)]
 struct Row {
+    #[serde(serialize_with = "as_text::path")]
     image: PathBuf,
     #[serde(flatten)]
     report: AttackReport,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_text::optional")]
     saved: Option<PathBuf>,
 }
 

@@ -8,6 +8,7 @@ use buckler_onnx::{Card, Model, printable, write_atomic};
 use buckler_runtime::{Classifier, LoadOptions};
 use serde::Serialize;
 
+use crate::as_text;
 use crate::output::Output;
 
 /// Write a commented card to fill in, or check a card
@@ -36,6 +37,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Written {
+    #[serde(serialize_with = "as_text::path")]
     card: PathBuf,
 }
 
@@ -44,6 +46,7 @@ struct Checked {
     /// The files that were read.
     cards: Vec<String>,
     /// The model that was loaded with them.
+    #[serde(serialize_with = "as_text::optional")]
     model: Option<PathBuf>,
     assumptions: Vec<String>,
 }

@@ -8,6 +8,7 @@ use ndarray::{Array4, Axis};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::as_text;
 use crate::evaluation;
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
@@ -51,6 +52,7 @@ fn severity(text: &str) -> Result<Severity, String> {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     sha256: String,
     assumptions: Vec<String>,

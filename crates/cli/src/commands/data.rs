@@ -5,6 +5,7 @@ use buckler_data::{DataSource, LoadOptions, Split, write_preview};
 use buckler_train::Recipe;
 use serde::Serialize;
 
+use crate::as_text;
 use crate::output::Output;
 
 /// Look at data sets
@@ -46,6 +47,7 @@ struct Preview {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     sheet: PathBuf,
     data: String,
     images: usize,

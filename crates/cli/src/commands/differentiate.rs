@@ -7,6 +7,7 @@ use buckler_runtime::Verification;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::as_text;
 use crate::model_args::ModelArgs;
 use crate::output::{Output, port};
 
@@ -28,6 +29,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     gradient: PathBuf,
     summary: Summary,
     assumptions: Vec<String>,

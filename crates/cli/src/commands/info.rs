@@ -6,6 +6,7 @@ use buckler_onnx::{Card, Model, Normalization, Obstacle, Port, Reading, Summary}
 use buckler_runtime::{Classifier, LoadOptions};
 use serde::Serialize;
 
+use crate::as_text;
 use crate::failure;
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, port};
@@ -23,6 +24,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     #[serde(flatten)]
     summary: Summary,

@@ -5,6 +5,7 @@ use buckler_attack::{Prediction, Victim};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::as_text;
 use crate::images::{self, Images};
 use crate::model_args::ModelArgs;
 use crate::output::{Output, percent, table};
@@ -22,6 +23,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     sha256: String,
     assumptions: Vec<String>,
@@ -30,6 +32,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Row {
+    #[serde(serialize_with = "as_text::path")]
     image: PathBuf,
     #[serde(flatten)]
     answer: Answer,

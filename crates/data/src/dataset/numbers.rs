@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{Dataset, Images};
-use crate::{DataError, error::panic_message, image_file, loader::usual_workers};
+use crate::{DataError, ImageNote, error::panic_message, image_file, loader::usual_workers};
 
 /// A byte as a number in `[0, 1]`.
 pub(crate) fn unit(byte: u8) -> f32 {
@@ -24,6 +24,19 @@ impl Dataset {
     /// # Errors
     /// When there is no image at an index, or one cannot be decoded.
     pub fn to_f32(&self, indices: impl IntoIterator<Item = usize>) -> Result<Vec<f32>, DataError> {
+        self.to_f32_noting(indices, |_, _| ())
+    }
+
+    /// As [`Dataset::to_f32`]; `note` is called with the index of each file to which something was done that its owner may
+    /// not expect, in no order.
+    ///
+    /// # Errors
+    /// As [`Dataset::to_f32`].
+    pub fn to_f32_noting(
+        &self,
+        indices: impl IntoIterator<Item = usize>,
+        note: impl Fn(usize, ImageNote) + Sync,
+    ) -> Result<Vec<f32>, DataError> {
         // Checked one by one, because `0..usize::MAX` is an error to report and not a reason to run out of memory.
         let indices = indices
             .into_iter()
@@ -33,19 +46,25 @@ impl Dataset {
             })
             .collect::<Result<Vec<_>, _>>()?;
         match self.images {
-            Images::Memory(_) => self.values(&indices),
-            Images::Files(..) => in_threads(&indices, |mine| self.values(mine)),
+            Images::Memory(_) => self.values(&indices, &note),
+            Images::Files(..) => in_threads(&indices, |mine| self.values(mine, &note)),
         }
     }
 
-    fn values(&self, indices: &[usize]) -> Result<Vec<f32>, DataError> {
+    fn values(
+        &self,
+        indices: &[usize],
+        note: &impl Fn(usize, ImageNote),
+    ) -> Result<Vec<f32>, DataError> {
         let mut values = Vec::with_capacity(indices.len() * self.image_len());
         for &index in indices {
             match &self.images {
                 Images::Memory(_) => values.extend(self.image(index)?.iter().copied().map(unit)),
                 Images::Files(files, preprocessing) => {
                     let path = files.get(index).ok_or_else(|| self.no_such(index))?;
-                    values.extend(image_file::plain(path, preprocessing)?);
+                    let prepared = image_file::plain(path, preprocessing)?;
+                    prepared.notes.iter().for_each(|&found| note(index, found));
+                    values.extend(prepared.pixels);
                 }
             }
         }

@@ -2,7 +2,7 @@
 use std::fmt;
 
 /// What was done to one image on the way to a model's pixels that its owner may not expect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageNote {
     /// Some pixels were transparent, wholly or in part.
     Transparent {
@@ -20,6 +20,8 @@ pub enum ImageNote {
     },
     /// A colour profile or gamma other than that of sRGB was not applied.
     ProfileIgnored,
+    /// It has the model's size already, and was not cropped as the preprocessing says.
+    NotCropped,
     /// Compressed data follow the last row, which a sound file does not have.
     LeftOver,
     /// Colours were converted to grey.
@@ -43,6 +45,9 @@ impl fmt::Display for ImageNote {
                 write!(f, "only the first of its {frames} frames was taken")
             }
             Self::ProfileIgnored => f.write_str("its colour profile was ignored and sRGB assumed"),
+            Self::NotCropped => f.write_str(
+                "it has the model's size and was taken whole, without the crop that the card states",
+            ),
             Self::LeftOver => {
                 f.write_str("data are left over behind its last row: the file may be damaged")
             }

@@ -192,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
         "1.0",
         "0.875",
         "With \"center_crop\": side of the centre over the side that the image is scaled to, above 0 and at most 1; 0.875 (224 of \
-         256) is usual for ImageNet.",
+         256) is usual for ImageNet. An image of the model's size is taken whole, and that is said.",
     ),
     key(
         "input.preprocessing.background",

@@ -14,6 +14,7 @@ use ndarray::Axis;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::as_text;
 use crate::evaluation;
 use crate::output::{Output, percent, table};
 use crate::test_set::TestSet;
@@ -37,6 +38,7 @@ const BATCH: usize = 32;
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     sha256: String,
     assumptions: Vec<String>,
@@ -106,7 +108,7 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
             .first()
             .map_or_else(Vec::new, |first| first.assumptions().to_vec())
             .into_iter()
-            .chain(samples.classes.assumption.clone())
+            .chain(samples.own_assumptions())
             .collect(),
         data: samples.name.clone(),
         images_sha256: samples.images_sha256.clone(),

@@ -9,6 +9,7 @@ use buckler_report::{Skipped, certified_curve};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use crate::as_text;
 use crate::evaluation;
 use crate::output::{Output, check_writable, percent, table};
 
@@ -33,6 +34,7 @@ const BLOCK: usize = 128;
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "as_text::path")]
     model: PathBuf,
     sha256: String,
     assumptions: Vec<String>,

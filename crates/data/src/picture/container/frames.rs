@@ -7,7 +7,8 @@ use super::ImageError;
 /// The frames of a GIF. A file that lacks only its end marker passes.
 pub(super) fn gif(bytes: &[u8]) -> Result<u32, ImageError> {
     let mut blocks = Blocks(bytes);
-    blocks.skip(10)?;
+    blocks.skip(6)?;
+    let screen = [blocks.word()?, blocks.word()?];
     let flags = blocks.byte()?;
     blocks.skip(2 + color_table(flags))?;
     let mut frames = 0u32;
@@ -20,7 +21,15 @@ pub(super) fn gif(bytes: &[u8]) -> Result<u32, ImageError> {
             }
             // An image: place, size, flags, colours, the width of a code, then its data.
             0x2c => {
-                blocks.skip(8)?;
+                let place = [blocks.word()?, blocks.word()?];
+                let size = [blocks.word()?, blocks.word()?];
+                let ends = [0, 1].map(|axis| place[axis] + size[axis]);
+                if frames == 0 && (ends[0] > screen[0] || ends[1] > screen[1]) {
+                    return Err(ImageError::Broken(format!(
+                        "its first frame ends at {}x{}, outside its screen of {}x{}",
+                        ends[0], ends[1], screen[0], screen[1]
+                    )));
+                }
                 let flags = blocks.byte()?;
                 blocks.skip(color_table(flags) + 1)?;
                 blocks.data()?;
@@ -120,6 +129,11 @@ impl Blocks<'_> {
         let (&byte, rest) = self.0.split_first().ok_or_else(ImageError::cut_off)?;
         self.0 = rest;
         Ok(byte)
+    }
+
+    /// A number of two bytes, the lowest first.
+    fn word(&mut self) -> Result<u32, ImageError> {
+        Ok(u32::from(self.byte()?) | u32::from(self.byte()?) << 8)
     }
 
     /// A length of four bytes, the lowest first.

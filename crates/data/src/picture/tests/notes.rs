@@ -211,3 +211,36 @@ fn jpegs_that_other_decoders_read_otherwise_are_refused_by_name() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn an_image_of_the_models_size_is_taken_whole_and_it_is_noted() {
+    let image = RgbImage::from_fn(8, 8, |x, y| Rgb([30 * x as u8, 30 * y as u8, 0]));
+    let bytes = png(image);
+    let noted = |resize, crop_pct, side| {
+        let preprocessing = Preprocessing {
+            resize,
+            crop_pct,
+            ..Preprocessing::new([3, side, side])
+        };
+        prepared(&bytes, &preprocessing).unwrap().notes == [ImageNote::NotCropped]
+    };
+    assert!(noted(Resize::CenterCrop, 0.875, 8));
+    assert!(!noted(Resize::CenterCrop, 1.0, 8));
+    assert!(!noted(Resize::CenterCrop, 0.875, 7));
+    assert!(!noted(Resize::Stretch, 0.875, 8));
+}
+
+#[test]
+fn a_gif_whose_first_frame_leaves_its_screen_is_refused() {
+    let mut gif = written(DynamicImage::new_rgba8(6, 4), ImageFormat::Gif);
+    decode(&gif, &ImageLimits::default()).unwrap();
+    assert_eq!(gif[6..10], [6, 0, 4, 0]);
+    gif[6] = 5;
+    let error = decode(&gif, &ImageLimits::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("ends at 6x4, outside its screen of 5x4"),
+        "{error}"
+    );
+}
