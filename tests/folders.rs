@@ -439,7 +439,10 @@ fn a_card_beside_a_model_without_one_inside_keeps_what_it_says() {
         beside.input.height,
         beside.input.width,
     ) = (3, 16, 16);
-    beside.write(dir.path().join("card.json")).unwrap();
+    let file = dir.path().join("card.json");
+    beside.write(&file).unwrap();
+    let commented = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("// Of the harbour.\n{commented}")).unwrap();
     let data = data(&dir.path().join("pictures"), &["ship", "dog"], 2);
     json(&[
         "evaluate",
@@ -450,7 +453,9 @@ fn a_card_beside_a_model_without_one_inside_keeps_what_it_says() {
         "0.01",
         "--write-card",
     ]);
-    let card = Card::read(dir.path().join("card.json")).unwrap();
+    let card = Card::read(&file).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("// Of the harbour.\n"), "{text}");
     assert_eq!((card.name.as_str(), card.measured.len()), ("three", 2));
     assert_eq!(card.classes, names);
 }

@@ -53,6 +53,43 @@ fn lines(value: &Value) -> Vec<String> {
 }
 
 #[test]
+fn a_card_beside_the_model_that_contradicts_the_one_inside_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = two_outputs();
+    let mut inside = Card {
+        name: "inside".into(),
+        classes: ["a", "b", "c"].map(String::from).into(),
+        output: Some("output".into()),
+        ..Card::default()
+    };
+    model.set_card(&inside).unwrap();
+    let path = written(dir.path(), &model);
+    let image = picture(dir.path());
+    let said = || {
+        let info = lines(&json(&["info", text(&path)])["assumptions"]);
+        let predicted = json(&["predict", text(&path), text(&image)]);
+        assert_eq!(lines(&predicted["assumptions"]), info);
+        let differs = info
+            .into_iter()
+            .find(|line| line.contains("card.json beside"));
+        (differs, predicted["predictions"][0]["name"].clone())
+    };
+    inside.description = "says nothing of answers".into();
+    inside.write(dir.path().join("card.json")).unwrap();
+    assert_eq!(said().0, None);
+    inside.classes = ["x", "y", "z"].map(String::from).into();
+    inside.input.normalization = Some(Normalization {
+        mean: vec![0.5],
+        std: vec![0.5],
+    });
+    inside.write(dir.path().join("card.json")).unwrap();
+    let (differs, class) = said();
+    let differs = differs.unwrap();
+    assert!(differs.contains("`classes`, `input`"), "{differs}");
+    assert!(["a", "b", "c"].map(Value::from).contains(&class), "{class}");
+}
+
+#[test]
 fn info_predict_and_attack_agree_on_what_was_decided() {
     let dir = tempfile::tempdir().unwrap();
     let model = written(dir.path(), &two_outputs());

@@ -58,7 +58,16 @@ fn pictures(dir: &Path, grey: bool) {
 /// The class of every file, in the order of their paths, as `evaluate` and as `predict` see it.
 fn seen(model: &Path, dir: &Path) -> (Vec<u64>, Vec<u64>) {
     let data = format!("folder:{}", text(dir));
-    let evaluated = json(&["evaluate", text(model), "--data", &data, "--eps", "0.001"]);
+    let evaluated = json(&[
+        "evaluate",
+        text(model),
+        "--data",
+        &data,
+        "--eps",
+        "0.001",
+        "--steps",
+        "1",
+    ]);
     let files = evaluated["files"].as_array().unwrap();
     let samples = evaluated["evaluations"][0]["samples"].as_array().unwrap();
     let mut evaluated: Vec<(PathBuf, u64)> = files

@@ -93,7 +93,7 @@ pub use parameters::{Options, Parameters};
 pub use pgd::{DEFAULT_MAX_BATCH, Pgd};
 pub use prediction::{Candidate, Prediction};
 pub use progress::{Observer, Progress};
-pub use recheck::{BALL_TOLERANCE, Checked, Demotion, Inspection, recheck, round_to_8_bits};
+pub use recheck::{Checked, Demotion, Inspection, recheck, round_to_8_bits};
 pub use record::SampleRecord;
 pub use report::{AdversarialReport, AttackReport, LabelSource, PngReport, Tried};
 pub use sample_source::SampleSource;

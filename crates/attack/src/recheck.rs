@@ -5,10 +5,6 @@ use crate::{
     query::Queries, samples::Goal,
 };
 
-/// How far beyond the radius the adversarials of an old report may reach, in pixel units: attacks
-/// used to round to the nearest number of single precision. [`recheck`] has no tolerance.
-pub const BALL_TOLERANCE: f64 = 1e-6;
-
 /// Of distances between grey levels, for the rounding of double precision: relative to the radius.
 const LEVEL_ROUNDING: f64 = 1e-12;
 

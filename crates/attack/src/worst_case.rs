@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{BALL_TOLERANCE, Epsilon, Evaluation, Norm};
+use crate::{Epsilon, Evaluation, Norm};
 
 /// Several evaluations of one model on the same images, taken together: an image is broken at a radius when any attack found an
 /// adversarial that close, whatever radius it was asked for.
@@ -47,11 +47,7 @@ impl WorstCase {
     /// The share of images that no attack breaks within a radius, for any radius. Where the attacks looked no further than the
     /// largest radius evaluated, more says nothing beyond it.
     pub fn accuracy_at(&self, eps: f32) -> f64 {
-        self.accuracy_within(f64::from(eps))
-    }
-
-    fn accuracy_within(&self, reach: f64) -> f64 {
-        let broken = |record: &&WorstRecord| record.smallest.is_some_and(|d| f64::from(d) <= reach);
+        let broken = |record: &&WorstRecord| record.smallest.is_some_and(|d| d <= eps);
         let broken = self.samples.iter().filter(broken).count();
         (self.samples.len() - broken) as f64 / self.samples.len().max(1) as f64
     }
@@ -125,10 +121,6 @@ fn worst_case(norm: Norm, evaluations: &[&Evaluation]) -> Option<WorstCase> {
             }
         }
     }
-    let tolerance = match of_norm().any(|(_, evaluation)| is_rounded(evaluation)) {
-        true => BALL_TOLERANCE,
-        false => 0.0,
-    };
     let mut radii: Vec<Epsilon> = of_norm().map(|(_, e)| e.parameters.eps).collect();
     radii.sort_by(|a, b| a.value().total_cmp(&b.value()));
     radii.dedup();
@@ -144,21 +136,10 @@ fn worst_case(norm: Norm, evaluations: &[&Evaluation]) -> Option<WorstCase> {
         .map(|eps| WorstPoint {
             eps,
             eps_value: eps.value(),
-            accuracy: worst.accuracy_within(f64::from(eps.value()) + tolerance),
+            accuracy: worst.accuracy_at(eps.value()),
         })
         .collect();
     Some(worst)
-}
-
-/// Whether adversarials lie beyond the radius by a rounding error: so do those of old reports (see
-/// [`BALL_TOLERANCE`]), and their figures stay what they are.
-fn is_rounded(evaluation: &Evaluation) -> bool {
-    let (norm, eps) = (
-        evaluation.parameters.norm,
-        evaluation.parameters.eps.value(),
-    );
-    let mut distances = evaluation.samples.iter().filter_map(|r| r.distance(norm));
-    distances.any(|d| d > eps && f64::from(d) <= f64::from(eps) + BALL_TOLERANCE)
 }
 
 fn difference(first: &Evaluation, other: &Evaluation) -> Option<String> {

@@ -8,8 +8,7 @@ mod summary;
 use std::path::Path;
 
 use buckler_attack::{
-    AttackError, BALL_TOLERANCE, Evaluation, SampleRecord, SampleSource, Samples, Victim,
-    predictions,
+    AttackError, Evaluation, SampleRecord, SampleSource, Samples, Victim, predictions,
 };
 use serde::Serialize;
 
@@ -127,11 +126,6 @@ async fn recompute<V: Victim, S: SampleSource>(
     saved: &Saved<'_>,
     checked: &mut Verification,
 ) -> Result<Vec<Evaluation>, ReportError> {
-    // Earlier versions rounded adversarials to the nearest number of single precision, and made no checksum.
-    let tolerance = match report.content_sha256 {
-        Some(_) => 0.0,
-        None => BALL_TOLERANCE,
-    };
     let checks: Vec<Check<'_>> = report
         .evaluations
         .iter()
@@ -139,12 +133,7 @@ async fn recompute<V: Victim, S: SampleSource>(
         .map(|(index, Measured { evaluation, .. })| {
             let entry = plan.and_then(|plan| plan.entries.get(index));
             let entry = entry.filter(|entry| entry.parameters() == evaluation.parameters);
-            Check::new(
-                evaluation,
-                (entry, victim.classes(), tolerance),
-                samples,
-                checked,
-            )
+            Check::new(evaluation, (entry, victim.classes()), samples, checked)
         })
         .collect();
     let mut records: Vec<Vec<SampleRecord>> = vec![Vec::new(); checks.len()];

@@ -1,5 +1,8 @@
 //! One evaluation: that there is one record for each image, and that every record can be true.
 
+mod effort;
+mod truth;
+
 use std::collections::{HashMap, hash_map};
 
 use buckler_attack::{
@@ -8,6 +11,10 @@ use buckler_attack::{
 };
 use ndarray::{Array3, ArrayView3, Axis, stack};
 
+use self::{
+    effort::Effort,
+    truth::{Look, Truth},
+};
 use super::Verification;
 use crate::{Entry, ReportError, adversarials::Images};
 
@@ -23,28 +30,15 @@ const PASSES_BESIDE: u64 = 4;
 /// Ids that are listed.
 const SHOWN: usize = 5;
 
-/// The classes predicted for a saved image, exact and rounded to 8 bits; `None` where logits are not finite.
-type Look = (Option<usize>, Option<usize>);
-
 /// An evaluation that is being checked.
 pub(super) struct Check<'a> {
     stated: &'a Evaluation,
     /// The first record of each image, by its id.
     records: HashMap<u64, &'a SampleRecord>,
-    /// How far adversarials may lie beyond the radius.
-    tolerance: f64,
     /// Queries of one image at most.
     most: Option<u64>,
     /// What an image that is searched to the end takes, where the attack always makes as many queries.
     effort: Option<Effort>,
-}
-
-/// The queries of a search that finds nothing.
-#[derive(Clone, Copy)]
-struct Effort {
-    queries: u64,
-    /// Whether it searches towards several classes.
-    to_every_class: bool,
 }
 
 impl<'a> Check<'a> {
@@ -52,7 +46,7 @@ impl<'a> Check<'a> {
     /// for here.
     pub(super) fn new<S: SampleSource>(
         stated: &'a Evaluation,
-        (entry, classes, tolerance): (Option<&Entry>, usize, f64),
+        (entry, classes): (Option<&Entry>, usize),
         samples: &S,
         checked: &mut Verification,
     ) -> Self {
@@ -97,18 +91,10 @@ impl<'a> Check<'a> {
             let each = entry.attack.most_queries(classes);
             each.saturating_add(PASSES_BESIDE).saturating_mul(runs)
         });
-        let effort = entry
-            .filter(|entry| entry.halvings.is_none())
-            .and_then(|entry| {
-                Some(Effort {
-                    to_every_class: is_exhaustive(entry.attack.parameters().kind()?)?,
-                    queries: entry.attack.most_queries(classes),
-                })
-            });
+        let effort = entry.and_then(|entry| Effort::of(entry, classes));
         Self {
             stated,
             records,
-            tolerance,
             most,
             effort,
         }
@@ -307,7 +293,7 @@ impl<'a> Check<'a> {
         let distances = Distances::between(truth.image, image);
         let distance = distances.in_norm(parameters.norm);
         // NaN is not inside.
-        let inside = distance <= f64::from(parameters.eps.value()) + self.tolerance;
+        let inside = distance <= f64::from(parameters.eps.value());
         if !inside {
             let eps = parameters.eps;
             return Err(format!(
@@ -415,96 +401,10 @@ impl<'a> Check<'a> {
                 attack.eps_value
             ));
         }
-        self.exhausted(&made, checked);
+        if let Some(effort) = self.effort {
+            effort.check(&made, checked);
+        }
         made
-    }
-
-    /// Attacks that always make the same number of queries on an image that holds must have made it.
-    fn exhausted(&self, made: &Evaluation, checked: &mut Verification) {
-        let attack = &made.parameters;
-        let held = made.samples.iter().filter(|record| {
-            let smooth = !record.zero_gradient && record.non_finite_gradient == 0;
-            record.outcome == Status::NotFound && smooth && record.demoted.is_none()
-        });
-        let held: Vec<u64> = held
-            .map(|r| r.gradient_evaluations.saturating_add(r.forward_evaluations))
-            .collect();
-        let Some(effort) = self.effort.filter(|_| attack.eps.value() > 0.0) else {
-            return;
-        };
-        let Some(&largest) = held.iter().max() else {
-            return;
-        };
-        let due = match effort.to_every_class {
-            // Classes that are never chosen are not attacked: all images have these in common.
-            true if 2 * largest >= effort.queries => effort.queries.min(largest),
-            _ => effort.queries,
-        };
-        let few = held.iter().filter(|&&queries| queries < due).count();
-        if few > 0 {
-            let least = held.iter().min().copied().unwrap_or_default();
-            checked.problem(format!(
-                "{few} of {} images that hold under {attack} took fewer queries ({least} at least) than its steps and restarts make, {due}",
-                held.len()
-            ));
-        }
-    }
-}
-
-/// What is known of one image.
-struct Truth<'a> {
-    image: ArrayView3<'a, f32>,
-    label: usize,
-    target: Option<usize>,
-    clean: Option<usize>,
-    saved: Option<&'a Array3<f32>>,
-    look: Option<Look>,
-}
-
-impl Truth<'_> {
-    /// Whether a prediction is what the attack wants.
-    fn fools(&self, class: Option<usize>) -> bool {
-        match self.target {
-            Some(target) => class == Some(target),
-            None => class.is_some_and(|class| class != self.label),
-        }
-    }
-
-    /// An image without a record counts as broken.
-    fn unknown(&self, id: u64) -> SampleRecord {
-        SampleRecord {
-            id,
-            label: self.label,
-            target: self.target,
-            outcome: Status::Incomplete,
-            broken: true,
-            found_by: None,
-            clean_prediction: self.clean,
-            prediction: self.clean,
-            loss: 0.0,
-            linf: None,
-            l2: None,
-            l1: None,
-            png_still_adversarial: None,
-            gradient_evaluations: 0,
-            forward_evaluations: 0,
-            zero_gradient: false,
-            non_finite_gradient: 0,
-            demoted: None,
-        }
-    }
-}
-
-/// Whether the attack searches towards several classes; `None` where an image that holds need not take all queries that the attack may make.
-fn is_exhaustive(kind: AttackKind) -> Option<bool> {
-    match kind {
-        AttackKind::Fgsm
-        | AttackKind::Pgd
-        | AttackKind::ApgdCe
-        | AttackKind::ApgdDlr
-        | AttackKind::Square => Some(false),
-        AttackKind::ApgdT | AttackKind::MultiTargeted | AttackKind::Autoattack => Some(true),
-        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Verification;
 use crate::{Folder, Report, ReportError, markdown, report::curve_file};
@@ -29,9 +29,8 @@ pub(super) fn check(
         checked.problem(format!("and {} more such values", more + 1));
     }
     match &report.content_sha256 {
-        None => checked.not_verified.push(
-            "checksum: the report has none; an earlier version wrote it, or it was taken out"
-                .to_owned(),
+        None => checked.problem(
+            "the report has no checksum of its content: it was taken out, or an earlier version wrote the report, which has to be measured again",
         ),
         Some(stated) => {
             let made = report.clone().sealed()?.content_sha256;
@@ -68,7 +67,6 @@ fn compare(stated: &Value, understood: &Value, place: &str, foreign: &mut Vec<St
             for (key, value) in stated {
                 let place = format!("{place}/{key}");
                 match understood.get(key) {
-                    Some(_) if key == "restarts" && are_stages(stated, understood) => (),
                     Some(other) => compare(value, other, &place, foreign),
                     // What has a default may be written out.
                     None if value.is_null() || is_empty(value) => (),
@@ -85,17 +83,6 @@ fn compare(stated: &Value, understood: &Value, place: &str, foreign: &mut Vec<St
         (a, b) if a == b => (),
         _ => foreign.push(place.to_owned()),
     }
-}
-
-/// Whether the stated restarts are an ensemble's number of attacks, as reports of earlier versions give it.
-fn are_stages(stated: &Map<String, Value>, understood: &Map<String, Value>) -> bool {
-    let stages = understood
-        .get("options")
-        .and_then(|options| options.get("stages"));
-    let restarts = stated.get("restarts").and_then(Value::as_f64);
-    !stated.contains_key("options")
-        && restarts.is_some()
-        && stages.and_then(Value::as_f64) == restarts
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -3,8 +3,8 @@
 use std::mem::discriminant;
 
 use buckler_attack::{
-    BALL_TOLERANCE, Evaluation, Flag, Linearity, Norm, Pgd, Rise, SampleSource, Victim, WorstCase,
-    flags, linearity, worst_cases,
+    Evaluation, Flag, Linearity, Norm, Pgd, Rise, SampleSource, Victim, WorstCase, flags,
+    linearity, worst_cases,
 };
 
 use super::{Expected, Verification};
@@ -89,11 +89,7 @@ fn worst(report: &Report, made: &[WorstCase], checked: &mut Verification) {
             match (stated.next(), stated.next()) {
                 (Some(stated), None) => {
                     let what = format!("worst case at {norm} eps={eps}");
-                    let accuracy = match report.content_sha256 {
-                        Some(_) => point.accuracy,
-                        None => earlier_accuracy(made, point.eps_value),
-                    };
-                    checked.claim(what, stated.accuracy, accuracy);
+                    checked.claim(what, stated.accuracy, point.accuracy);
                     if stated.eps_value != point.eps_value {
                         checked.problem(format!(
                             "eps {eps} is {}, the worst case says {}",
@@ -139,15 +135,6 @@ fn worst(report: &Report, made: &[WorstCase], checked: &mut Verification) {
             ));
         }
     }
-}
-
-/// The accuracy at a radius as earlier versions counted, whose adversarials were rounded to the nearest number of single precision
-/// and may lie a hair beyond it.
-fn earlier_accuracy(worst: &WorstCase, eps: f32) -> f64 {
-    let reach = f64::from(eps) + BALL_TOLERANCE;
-    let held = worst.samples.iter();
-    let held = held.filter(|record| record.smallest.is_none_or(|d| f64::from(d) > reach));
-    held.count() as f64 / worst.samples.len().max(1) as f64
 }
 
 /// What a random model shows differs from one look to the next; all else is compared as it is.

@@ -83,6 +83,35 @@ async fn images_of_such_a_model_are_run_one_at_a_time_and_it_is_said() {
     }
 }
 
+#[test]
+fn batch_norm_in_training_mode_is_said_and_not_differentiated() {
+    let classifier = loaded(&by_statistics(Batch::Any, |builder| {
+        for (name, value) in [
+            ("gamma", 1.0),
+            ("beta", 0.0),
+            ("mean", 0.0),
+            ("variance", 1.0),
+        ] {
+            builder.floats(name, &[6], &[value; 6]);
+        }
+        let inputs = ["c", "gamma", "beta", "mean", "variance"];
+        builder.node(
+            "BatchNormalization",
+            &inputs,
+            "n",
+            &[("training_mode", &[1])],
+        );
+        builder.also(&["running_mean", "running_variance"]);
+    }));
+    let said = classifier.assumptions().join("\n");
+    assert!(
+        said.contains("depends on the other images of its batch, by up to"),
+        "{said}"
+    );
+    let reason = classifier.can_attack().unwrap_err().to_string();
+    assert!(reason.contains("training mode"), "{reason}");
+}
+
 #[tokio::test]
 async fn rows_that_do_not_depend_on_each_other_raise_nothing() {
     for model in [

@@ -95,6 +95,13 @@ impl Builder {
         });
     }
 
+    /// Further outputs of the last node.
+    pub fn also(&mut self, outputs: &[&str]) {
+        let node = self.nodes.last_mut().unwrap();
+        let outputs = outputs.iter().map(|output| (*output).to_owned());
+        node.output.extend(outputs);
+    }
+
     /// A node with floats for attributes.
     pub fn float_node(
         &mut self,
