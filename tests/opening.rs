@@ -181,3 +181,34 @@ fn a_missing_file_is_named_once() {
         assert_eq!(last.matches("os error").count(), 1, "{last}");
     }
 }
+
+#[test]
+fn an_image_without_finite_logits_keeps_no_other_from_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = Builder::new(RGB, Batch::Any);
+    builder.ints("all", &[1]);
+    builder.floats("W", &[192, 3], &numbers(192 * 3, 1));
+    builder.node("Flatten", &["image"], "flat", &[]);
+    builder.node("ReduceSum", &["flat", "all"], "sum", &[]);
+    builder.node("Div", &["flat", "sum"], "shares", &[]);
+    builder.node("MatMul", &["shares", "W"], "logits", &[]);
+    let model = written(dir.path(), &builder.finish(&[3]));
+    let image = picture(dir.path());
+    let black = dir.path().join("black.png");
+    image::RgbImage::new(8, 8).save(&black).unwrap();
+    for command in ["predict", "attack"] {
+        let output = support::buckler()
+            .args([command, text(&model), text(&black), text(&image), "--json"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let printed = answer.to_string();
+        assert!(printed.contains("logits are not finite"), "{printed}");
+        let answered = answer["predictions"].as_array().map_or_else(
+            || answer["results"].as_array().unwrap().len(),
+            |rows| rows.iter().filter(|row| row["class"].is_u64()).count(),
+        );
+        assert_eq!(answered, 1, "{printed}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What a classifier's graph takes and returns: the image, the logits, the features; decided here and nowhere else.
 mod axes;
+mod beginning;
 mod choice;
 mod features;
 mod image;

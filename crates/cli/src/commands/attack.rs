@@ -1,8 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AnyAttack, AttackReport, Epsilon, Examination, Status, examine};
+use buckler_attack::{
+    AnyAttack, AttackReport, Epsilon, Examination, Prediction, Status, Victim, examine,
+};
 use buckler_runtime::{Classifier, encode_png};
+use ndarray::Axis;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -111,7 +114,24 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     for (image, error) in failed {
         report.failed.push(Failed { image, error });
     }
-    if let Some(images) = pixels {
+    if let Some(pixels) = pixels {
+        let runtime = Runtime::new()?;
+        let logits = runtime.block_on(classifier.logits(pixels.clone()))?;
+        let finite = |row: usize| {
+            let logits = logits.row(row).to_vec();
+            Prediction::new(&logits, classifier.class_names()).is_some()
+        };
+        let (rows, unanswered): (Vec<usize>, Vec<usize>) =
+            (0..paths.len()).partition(|&row| finite(row));
+        for row in unanswered {
+            report.failed.push(Failed {
+                image: paths.get(row).cloned().unwrap_or_default(),
+                error: "the model's logits are not finite".to_owned(),
+            });
+        }
+        let images = pixels.select(Axis(0), &rows);
+        let paths = rows.iter().filter_map(|&row| paths.get(row).cloned());
+        let paths: Vec<PathBuf> = paths.collect();
         let request = Examination {
             attack: attack.clone(),
             images,
@@ -120,7 +140,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             halvings: args.min_eps.then_some(HALVINGS),
             class_names: classifier.class_names().to_vec(),
         };
-        let examined = Runtime::new()?.block_on(examine(&classifier, &request, &()))?;
+        let examined = match paths.is_empty() {
+            true => Vec::new(),
+            false => runtime.block_on(examine(&classifier, &request, &()))?,
+        };
         // The files that could be used keep their order, so that each name is found at or after the last one.
         let mut named = args.images.iter().zip(&names);
         for (image, examined) in paths.into_iter().zip(examined) {

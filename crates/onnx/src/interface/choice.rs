@@ -11,7 +11,7 @@ use crate::{
     Error, edit,
     model::is_onnx_domain,
     order,
-    proto::ValueInfoProto,
+    proto::{DataType, ValueInfoProto},
     shape::{self, Dim},
 };
 
@@ -36,7 +36,6 @@ const SCALING: &[&str] = &[
     "Flatten",
     "Identity",
     "Mul",
-    "Neg",
     "Reshape",
     "Squeeze",
     "Sub",
@@ -53,6 +52,19 @@ const CLASS_NAMES: &[&str] = &[
 const OTHER_NAMES: &[&str] = &[
     "embed",
     "feat",
+    "landmark",
+    "heatmap",
+    "reconstr",
+    "offset",
+    "teacher",
+    "attribute",
+    "varian",
+    "stddev",
+    "log_var",
+    "logvar",
+    "uncert",
+    "gate",
+    "capsule",
     "pool",
     "hidden",
     "aux",
@@ -151,6 +163,12 @@ pub(super) fn choose<'a>(
         .map(|other| format!("`{}`", other.output))
         .collect();
     let mut choice = chosen(best, &reason);
+    if others.is_empty() && rank(best.output) == 0 {
+        choice.assumptions.push(format!(
+            "output `{}` is taken for the logits, since there is no other of shape [batch, classes]: its name is that of something else",
+            best.output
+        ));
+    }
     if !others.is_empty() {
         choice.assumptions.push(format!(
             "the logits are taken from output `{}` ({reason}), not from {}; `output` on the card chooses another",
@@ -183,6 +201,10 @@ fn narrow<'c, 'a>(
             [] => (),
             _ => left = fitting,
         }
+    }
+    if let [only] = joined(view, &left).as_slice() {
+        let reason = "others of as many classes are put together in it".into();
+        return Ok((only, reason));
     }
     let last: Vec<_> = left
         .iter()
@@ -231,6 +253,36 @@ fn yields(view: &View<'_>, one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
         || matches!(way(view, other, one), Some(Way::FromLogits))
 }
 
+/// The candidates that are made of two others or more which do not lead to each other, as an ensemble is of its heads.
+fn joined<'c, 'a>(view: &View<'a>, all: &[&'c Candidate<'a>]) -> Vec<&'c Candidate<'a>> {
+    // Of each, which others it is computed from.
+    let made_of: Vec<Vec<bool>> = all
+        .iter()
+        .map(|one| {
+            let needed = edit::needed(view.graph, [one.logits]);
+            let of = |other: &&Candidate<'_>| {
+                other.logits != one.logits
+                    && other.classes == one.classes
+                    && needed.contains(other.logits)
+            };
+            all.iter().map(of).collect()
+        })
+        .collect();
+    let is_made_of = |one: usize, other: usize| {
+        let row = made_of.get(one).and_then(|row| row.get(other));
+        row.copied().unwrap_or(false)
+    };
+    let heads = |one: usize| (0..all.len()).filter(move |&other| is_made_of(one, other));
+    let joins = |one: usize| {
+        heads(one).any(|a| heads(one).any(|b| a != b && !is_made_of(a, b) && !is_made_of(b, a)))
+    };
+    let numbered = all.iter().copied().enumerate();
+    numbered
+        .filter(|(one, _)| joins(*one))
+        .map(|(_, candidate)| candidate)
+        .collect()
+}
+
 /// How one tensor becomes another.
 enum Way {
     /// The first is a feature of the second, or the second the first at another scale.
@@ -239,7 +291,8 @@ enum Way {
     FromLogits,
 }
 
-/// `None` where the second is not computed from the first.
+/// `None` where the second is not computed from the first, or in a way that tells nothing: a maximum over parts of a feature may be
+/// logits, one over classes is none.
 fn way(view: &View<'_>, from: &Candidate<'_>, to: &Candidate<'_>) -> Option<Way> {
     if from.logits == to.logits {
         return None;
@@ -249,23 +302,81 @@ fn way(view: &View<'_>, from: &Candidate<'_>, to: &Candidate<'_>) -> Option<Way>
         return None;
     }
     let mut reached = HashSet::from([from.logits]);
-    let (mut learned, mut scaled) = (false, true);
+    let (mut learned, mut scaled, mut reduced) = (false, true, false);
     for node in &view.graph.node {
         let reads = order::reads(node)
             .iter()
             .any(|tensor| reached.contains(tensor));
         let leads = node.output.iter().any(|output| needed.contains(output));
         if reads && leads {
+            let before = reached.clone();
             reached.extend(node.output.iter().map(String::as_str));
             let operator = node.op_type.as_str();
-            learned |= LEARNED.contains(&operator) || !is_onnx_domain(&node.domain);
+            let others = order::reads(node);
+            let others = others.iter().filter(|tensor| !before.contains(*tensor));
+            let adds = others.clone().any(|tensor| brings(view, tensor));
+            learned |= LEARNED.contains(&operator) || !is_onnx_domain(&node.domain) || adds;
             scaled &= SCALING.contains(&operator);
+            let rows = |name: &String| view.facts.shape(name).map(|s| without_ones(s).len());
+            reduced |= operator == "Neg"
+                || operator.starts_with("Reduce") && node.output.iter().any(|o| rows(o) != Some(1));
         }
     }
-    Some(match learned || scaled {
-        true => Way::ToLogits,
-        false => Way::FromLogits,
-    })
+    match (learned || scaled, reduced) {
+        (true, _) => Some(Way::ToLogits),
+        (false, true) => None,
+        (false, false) => Some(Way::FromLogits),
+    }
+}
+
+/// Whether a tensor brings something of its own: weights, or what else was computed from the image.
+fn brings(view: &View<'_>, tensor: &str) -> bool {
+    match view.facts.stored(tensor) {
+        // Whole numbers of 64 bits are shapes, axes and indices.
+        Some(stored) => {
+            let values: i64 = stored.dims.iter().product();
+            values > 1 && stored.data_type != DataType::Int64 as i32
+        }
+        None => depends_on_input(view, tensor),
+    }
+}
+
+fn depends_on_input(view: &View<'_>, tensor: &str) -> bool {
+    let needed = edit::needed(view.graph, [tensor]);
+    let stored = |name: &str| view.facts.stored(name).is_some();
+    let mut inputs = view.graph.input.iter().map(|input| input.name.as_str());
+    inputs.any(|input| needed.contains(input) && !stored(input))
+}
+
+/// Whether a tensor holds the largest values of another, in their order, through operators that keep the order.
+fn is_sorted(view: &View<'_>, tensor: &str) -> bool {
+    const KEEP: &[&str] = &[
+        "Cast",
+        "Clip",
+        "Div",
+        "Exp",
+        "Flatten",
+        "Identity",
+        "LogSoftmax",
+        "Mul",
+        "Reshape",
+        "Sigmoid",
+        "Softmax",
+        "Squeeze",
+        "Unsqueeze",
+    ];
+    let mut tensor = tensor;
+    for _ in 0..MAX_OUTPUTS {
+        let Some(node) = producer(view.graph, tensor) else {
+            return false;
+        };
+        match (node.op_type.as_str(), node.input.first()) {
+            ("TopK", _) => return true,
+            (operator, Some(input)) if KEEP.contains(&operator) => tensor = input,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The output as logits or probabilities, or why it cannot be them.
@@ -298,6 +409,15 @@ fn candidate<'a>(
         && images != rows
     {
         return Err(format!("it has {rows} rows for {images} images"));
+    }
+    if is_sorted(view, &output.name) {
+        return Err(
+            "it holds the largest values in their order (TopK), and another output tells whose they are: export the model without it"
+                .into(),
+        );
+    }
+    if !depends_on_input(view, &output.name) {
+        return Err("it does not depend on the image".into());
     }
     let before = before_softmax(view, &output.name);
     Ok(Candidate {

@@ -1,7 +1,7 @@
 //! The image that goes in: which input, of what size, and where its channels are.
 use std::collections::HashSet;
 
-use super::{Wanted, is_float, kind};
+use super::{Wanted, beginning, is_float, kind};
 use crate::{
     Error,
     proto::{GraphProto, NodeProto},
@@ -47,6 +47,8 @@ pub struct ImageInput {
     pub assumptions: Vec<String>,
     /// Whether the graph leaves sizes open, which were fixed.
     pub open: bool,
+    /// What the graph first does to pixels, such as `divides them by 255`, where that is made for numbers of 0 to 255.
+    pub made_for_bytes: Option<String>,
 }
 
 /// The layout of four axes, with channels, height and width, of which some may be open.
@@ -157,6 +159,7 @@ pub(super) fn decide(
         _ => return Err(input.not_an_image()),
     };
     decided.open = open;
+    decided.made_for_bytes = beginning::made_for_bytes(graph, name);
     let product = |batch: usize| {
         let sizes = [decided.channels, decided.height, decided.width];
         sizes
@@ -230,20 +233,25 @@ impl Input<'_> {
             row,
             assumptions,
             open: false,
+            made_for_bytes: None,
         })
     }
 
     /// All values of an image in a row.
     fn of_values(&self, values: usize, axes: &[Option<usize>]) -> Result<ImageInput, Error> {
         let row = axes.iter().map(|size| size.unwrap_or(1)).collect();
+        let told = beginning::of_rows(self.graph, self.name)
+            .filter(|(_, sizes)| sizes.iter().product::<usize>() == values);
+        let layout = told.map_or(Layout::ChannelsFirst, |(layout, _)| layout);
         let image = |[channels, height, width]: [usize; 3], assumptions| ImageInput {
-            layout: Layout::ChannelsFirst,
+            layout,
             channels,
             height,
             width,
             row,
             assumptions,
             open: false,
+            made_for_bytes: None,
         };
         if let Some((height, width)) = self.wanted.size {
             let pixels = height.checked_mul(width).filter(|&pixels| pixels > 0);
@@ -261,6 +269,18 @@ impl Input<'_> {
                 ))),
             };
         }
+        if let Some((_, [channels, height, width])) = told {
+            self.agreed("channels", Some(channels), self.wanted.channels)?;
+            let order = match layout {
+                Layout::ChannelsFirst => "channel by channel",
+                Layout::ChannelsLast => "pixel by pixel",
+            };
+            let assumption = format!(
+                "the {values} values of input `{}` are those of {channels}x{height}x{width} images, {order}, as the graph first arranges them",
+                self.name
+            );
+            return Ok(image([channels, height, width], vec![assumption]));
+        }
         let square = [1, 3].into_iter().find_map(|channels| {
             let side = (values / channels).isqrt();
             let fits =
@@ -277,7 +297,7 @@ impl Input<'_> {
             _ => "a colour",
         };
         let assumption = format!(
-            "the {values} values of input `{}` are taken as {colour} image of {side}x{side}",
+            "the {values} values of input `{}` are taken as {colour} image of {side}x{side}, channel by channel",
             self.name
         );
         Ok(image([channels, side, side], vec![assumption]))
@@ -310,6 +330,7 @@ impl Input<'_> {
             row: vec![height, width],
             assumptions,
             open: false,
+            made_for_bytes: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Probabilities at the end of a graph, and the logits that they come from.
 use super::{Reading, View, features::producer};
 use crate::{
+    edit,
     node::Node,
     proto::{NodeProto, TensorProto},
     shape::{self, Dim},
@@ -15,12 +16,13 @@ pub(super) fn logits<'a>(view: &View<'a>, output: &'a str) -> (&'a str, Reading)
     if let Some(logits) = before_softmax(view, output) {
         return (logits, Reading::BeforeSoftmax);
     }
-    let walk = Walk::back(view, output, |view, node, _| {
-        ["Softmax", "Exp"].contains(&node.op_type.as_str()) && softmax_input(view, node).is_some()
-    });
-    match walk {
-        Some(_) => (output, Reading::LogOfProbabilities),
-        None => (output, Reading::Logits),
+    let ends = |view: &View<'a>, node: &'a NodeProto, _: bool| {
+        let is_softmax = ["Softmax", "Exp"].contains(&node.op_type.as_str());
+        is_softmax && softmax_input(view, node).is_some() || is_written_out(view, node)
+    };
+    match walk(view, output, ends) {
+        true => (output, Reading::LogOfProbabilities),
+        false => (output, Reading::Logits),
     }
 }
 
@@ -49,7 +51,33 @@ pub(super) fn is_sigmoid(view: &View<'_>, output: &str) -> bool {
     let sigmoid = |_: &View<'_>, node: &NodeProto, straight: bool| {
         straight && ["Sigmoid", "HardSigmoid"].contains(&node.op_type.as_str())
     };
-    Walk::back(view, output, sigmoid).is_some()
+    walk(view, output, sigmoid)
+}
+
+/// Whether a node divides exponentials by a sum of them, perhaps with something small added.
+fn is_written_out(view: &View<'_>, node: &NodeProto) -> bool {
+    let ("Div", [exponentials, sum]) = (node.op_type.as_str(), node.input.as_slice()) else {
+        return false;
+    };
+    let producer = |tensor: &str| producer(view.graph, tensor);
+    let exponential = producer(exponentials).is_some_and(|node| node.op_type == "Exp");
+    let rows = view.facts.shape(sum).map(|shape| without_ones(shape).len());
+    exponential
+        && rows == Some(1)
+        && edit::needed(view.graph, [sum.as_str()]).contains(exponentials.as_str())
+}
+
+fn walk<'a>(
+    view: &View<'a>,
+    output: &str,
+    ends: impl Fn(&View<'a>, &'a NodeProto, bool) -> bool,
+) -> bool {
+    let mut walk = Walk {
+        view,
+        ends,
+        steps: 0,
+    };
+    walk.leads(output, true)
 }
 
 /// What goes into a softmax over the classes; `Exp` of a `LogSoftmax` is one too.
@@ -82,49 +110,60 @@ pub(super) fn without_ones(shape: &[Dim]) -> Vec<&Dim> {
     batch.iter().chain(rest).collect()
 }
 
-/// A way back from an output through operators that leave probabilities what they are, up to a positive factor and to bounds.
-struct Walk;
+/// A way back from an output through operators that leave probabilities what they are, up to positive factors, bounds, rounding and
+/// means.
+struct Walk<'v, 'a, F> {
+    view: &'v View<'a>,
+    /// Whether a node is what the way should lead to; it is told whether only shapes changed so far.
+    ends: F,
+    steps: usize,
+}
 
-impl Walk {
-    /// The node that `ends` the way, which is told whether only shapes changed so far.
-    fn back<'a>(
-        view: &View<'a>,
-        output: &str,
-        ends: impl Fn(&View<'a>, &'a NodeProto, bool) -> bool,
-    ) -> Option<&'a NodeProto> {
-        let mut node = producer(view.graph, output)?;
-        let mut straight = true;
-        for _ in 0..MAX_STEPS {
-            if ends(view, node, straight) {
-                return Some(node);
-            }
-            let facts = Node::new(node, view.facts);
-            let first = facts.input(0)?;
-            let next = match node.op_type.as_str() {
-                "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Cast"
-                | "Dropout" => first,
-                "Clip" => {
-                    straight = false;
-                    first
-                }
-                "Mul" | "Div" if is_factor(view, facts.input(1)?) => {
-                    straight = false;
-                    first
-                }
-                "Mul" if is_factor(view, first) => {
-                    straight = false;
-                    facts.input(1)?
-                }
-                _ => return None,
-            };
-            node = producer(view.graph, next)?;
+impl<'a, F: Fn(&View<'a>, &'a NodeProto, bool) -> bool> Walk<'_, 'a, F> {
+    /// Whether all ways back from a tensor lead there.
+    fn leads(&mut self, tensor: &str, straight: bool) -> bool {
+        self.steps += 1;
+        let (true, Some(node)) = (self.steps <= MAX_STEPS, producer(self.view.graph, tensor))
+        else {
+            return false;
+        };
+        if (self.ends)(self.view, node, straight) {
+            return true;
         }
-        None
+        let stored = |tensor: &str| self.view.facts.stored(tensor).is_some();
+        let inputs: Vec<&str> = node.input.iter().map(String::as_str).collect();
+        let inputs = inputs.as_slice();
+        match (node.op_type.as_str(), inputs) {
+            (
+                "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Cast" | "Dropout",
+                [first, ..],
+            ) => self.leads(first, straight),
+            (
+                "Clip" | "Relu" | "Round" | "QuantizeLinear" | "DequantizeLinear" | "Slice"
+                | "Gather",
+                [first, ..],
+            ) => self.leads(first, false),
+            ("Mul" | "Div", [first, second]) if is_factor(self.view, second) => {
+                self.leads(first, false)
+            }
+            ("Mul", [first, second]) if is_factor(self.view, first) => self.leads(second, false),
+            ("Max" | "Min" | "Add" | "Sum", [first, second]) if stored(second) => {
+                self.leads(first, false)
+            }
+            ("Max" | "Min" | "Add" | "Sum", [first, second]) if stored(first) => {
+                self.leads(second, false)
+            }
+            ("Where", [_, first, second]) if stored(second) => self.leads(first, false),
+            ("Where", [_, first, second]) if stored(first) => self.leads(second, false),
+            // Several of them together.
+            ("Add" | "Sum" | "Mean", [_, ..]) => inputs.iter().all(|one| self.leads(one, false)),
+            _ => false,
+        }
     }
 }
 
-/// Whether a tensor is one stored positive number.
+/// Whether a tensor is stored and positive.
 fn is_factor(view: &View<'_>, tensor: &str) -> bool {
     let values = view.facts.stored(tensor).and_then(TensorProto::to_f64s);
-    matches!(values.as_deref(), Some([value]) if *value > 0.0)
+    values.is_some_and(|values| values.iter().all(|value| *value > 0.0))
 }

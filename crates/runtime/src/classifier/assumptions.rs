@@ -1,5 +1,5 @@
 //! What was decided and assumed about a model, in words.
-use buckler_onnx::{Card, ImageInput, Interface, Reading};
+use buckler_onnx::{Card, ChannelOrder, ImageInput, Interface, Reading};
 
 use super::{LoadOptions, look::Seen, opened::channel_order};
 use crate::RuntimeError;
@@ -43,11 +43,55 @@ impl List {
             })
         {
             self.say("the card states no normalization: pixels are taken to be in [0, 1]");
+            if image.channels == 3
+                && options.channel_order.is_none()
+                && card.is_some_and(|card| card.input.channel_order == ChannelOrder::Rgb)
+            {
+                self.say("the card states no order of channels: RGB is taken");
+            }
         }
+        let stated = card.and_then(|card| card.input.normalization.as_ref());
+        if let Some(first) = &image.made_for_bytes
+            && options.normalization.as_ref().or(stated).is_none()
+        {
+            self.say(format!(
+                "the graph first {first}, as for pixels of 0 to 255, and is given pixels in [0, 1]: if it wants 0 to 255, state a mean of 0 and a std of 0.00392157 (1/255)"
+            ));
+        }
+        self.overruled_by_options(card, options);
         if card.is_none_or(|card| card.input.preprocessing.is_none()) {
             self.say(format!(
                 "images of another size are stretched to {}x{}",
                 image.height, image.width
+            ));
+        }
+    }
+
+    /// What was asked for in place of what the card states.
+    fn overruled_by_options(&mut self, card: Option<&Card>, options: &LoadOptions) {
+        let Some(card) = card else { return };
+        let input = &card.input;
+        let differs = |stated: bool, asked: bool, key| (stated && asked).then_some(key);
+        let keys = [
+            differs(
+                input.normalization.is_some() && input.normalization != options.normalization,
+                options.normalization.is_some(),
+                "input.normalization",
+            ),
+            differs(
+                options.channel_order != Some(input.channel_order),
+                options.channel_order.is_some(),
+                "input.channel_order",
+            ),
+            differs(
+                card.output.is_some() && card.output != options.output,
+                options.output.is_some(),
+                "output",
+            ),
+        ];
+        for key in keys.into_iter().flatten() {
+            self.say(format!(
+                "`{key}` is as asked for, and not as the card states"
             ));
         }
     }
@@ -157,7 +201,7 @@ impl List {
                 false => String::new(),
             };
             self.say(format!(
-                "logits of output `{}` are minus infinity in class {}{more}: such a class is never chosen",
+                "logits of output `{}` are minus infinity in class {}{more} for all images that were tried: where it is so, a class is not chosen",
                 interface.output,
                 listed.join(", ")
             ));

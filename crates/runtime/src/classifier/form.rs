@@ -146,6 +146,7 @@ mod tests {
             row: row.to_vec(),
             assumptions: vec![],
             open: false,
+            made_for_bytes: None,
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
         source,
     })?;
     let card = Card::beside(path)?;
+    let foreign = foreign(card.as_ref(), path, &model);
     let gradient = read(&directory.join("gradient.onnx"))?;
     tracing::debug!(model = %path.display(), "loading");
     match Model::from_bytes(&model) {
@@ -39,9 +40,17 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
                 gradient.as_deref(),
                 card,
                 options,
+                foreign,
             )
         }
-        parsed => from_model(&parsed?, &model, gradient.as_deref(), card, options),
+        parsed => from_model(
+            &parsed?,
+            &model,
+            gradient.as_deref(),
+            card,
+            options,
+            foreign,
+        ),
     }
 }
 
@@ -53,7 +62,21 @@ pub(super) fn from_bytes(
     options: &LoadOptions,
 ) -> Result<Classifier, RuntimeError> {
     let model = Model::from_bytes(bytes)?;
-    from_model(&model, bytes, gradient, card, options)
+    from_model(&model, bytes, gradient, card, options, None)
+}
+
+/// Where the card beside a model states the checksum of another file of this name.
+fn foreign(card: Option<&Card>, path: &Path, model: &[u8]) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let stated = card?.sha256.get(name)?;
+    let found = format!("{:x}", Sha256::digest(model));
+    (*stated != found).then(|| {
+        format!(
+            "the card.json beside the model is of another file: it states the SHA-256 {}, and `{}` has {found}",
+            stated.escape_debug(),
+            name.escape_debug()
+        )
+    })
 }
 
 fn from_model(
@@ -62,6 +85,7 @@ fn from_model(
     gradient: Option<&[u8]>,
     card: Option<Card>,
     options: &LoadOptions,
+    foreign: Option<String>,
 ) -> Result<Classifier, RuntimeError> {
     let mut opened = opened::open(model, card, options)?;
     let runs: Cow<'_, [u8]> = match opened.changed {
@@ -73,6 +97,7 @@ fn from_model(
         None => forward::open(&opened, &runs, options, Lane::Predict)?,
     };
     let mut assumptions = opened.assumptions.clone();
+    assumptions.extend(foreign);
     let name = opened.name(options);
     let settings = |lane| Settings {
         lane,

@@ -64,10 +64,8 @@ pub(super) fn at(
     let first = batch::slice(&together, 0..size.min(all.len())).to_owned();
     let again = batch::slice(&again, 0..size.min(all.len())).to_owned();
     let random = adapt::difference(&first, &again).filter(|_| !adapt::agrees(&first, &again));
-    let rows: Array2<f32> = batch::with_axes(together.clone())
-        .ok_or_else(|| answerless(&format!("shape {:?}", together.shape())))?;
-
     let (mut difference, mut depends_on_batch) = (None, false);
+    let mut apart = Vec::new();
     if random.is_none() && size > 1 {
         for row in &all {
             let alone = run(&[*row], fixed.unwrap_or(1))?;
@@ -76,8 +74,19 @@ pub(super) fn at(
             let found = adapt::difference(&alone, &among);
             difference = difference.into_iter().chain(found).reduce(f32::max);
             depends_on_batch |= !adapt::agrees(&alone, &among);
+            apart.push(alone);
         }
     }
+    // What is answered is what is looked at.
+    let answered = match depends_on_batch {
+        true => {
+            let views: Vec<_> = apart.iter().map(|answer| answer.view()).collect();
+            concatenate(Axis(0), &views).map_err(|_| answerless("rows of several shapes"))?
+        }
+        false => together,
+    };
+    let shape = format!("shape {:?}", answered.shape());
+    let rows: Array2<f32> = batch::with_axes(answered).ok_or_else(|| answerless(&shape))?;
     Ok(Seen {
         rows,
         logs: reading == Reading::LogOfProbabilities,
@@ -101,9 +110,13 @@ impl Seen {
         self.depends_on_batch
     }
 
-    /// Whether all rows are probabilities, or percentages.
+    /// Whether all rows are probabilities, or percentages, or several probabilities together: nowhere negative, and different with
+    /// the same sum.
     pub fn probabilities(&self) -> bool {
-        SUMS.into_iter().any(|sum| {
+        let first = self.rows.row(0);
+        let differ = self.rows.outer_iter().any(|row| row != first);
+        let other = Some(first.sum()).filter(|sum| differ && *sum > 1e-3);
+        SUMS.into_iter().chain(other).any(|sum| {
             self.rows.outer_iter().all(|row| {
                 let inside = |value: &f32| (-1e-6 * sum..=sum * (1.0 + 1e-6)).contains(value);
                 row.iter().all(inside) && (row.sum() - sum).abs() <= SUM_TOLERANCE * sum

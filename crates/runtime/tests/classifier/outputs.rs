@@ -258,6 +258,117 @@ fn the_cards_classes_decide_between_heads_of_different_widths() {
     assert_eq!(load(&model, &options()).interface().output, "first");
 }
 
+#[test]
+fn the_largest_values_in_their_order_are_no_classes() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    two_layers(&mut builder, 8);
+    builder.ints("three", &[3]);
+    builder.node("TopK", &["head", "three"], "values", &[]);
+    builder.also(&["indices"]);
+    builder.node("Softmax", &["values"], "scores", &[]);
+    let model = builder.finish_as(
+        None,
+        vec![
+            port("scores", None, &[3]),
+            named("indices", DataType::Int64, &["batch", "3"]),
+        ],
+    );
+    for options in [options(), chosen("scores")] {
+        let error = Classifier::from_bytes(&model.to_bytes(), None, &options).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("[batch, classes]"), "{text}");
+    }
+}
+
+#[test]
+fn heads_without_weights_of_their_own_are_not_passed_over() {
+    let negative_distance = |builder: &mut Builder| {
+        builder.floats("prototypes", &[CLASSES, 8], &numbers(CLASSES * 8, 7));
+        builder.ints("middle", &[1]);
+        builder.ints("last", &[2]);
+        builder.node("Unsqueeze", &["embedded", "middle"], "row", &[]);
+        builder.node("Sub", &["row", "prototypes"], "apart", &[]);
+        builder.node("Mul", &["apart", "apart"], "squares", &[]);
+        builder.node(
+            "ReduceSum",
+            &["squares", "last"],
+            "distance",
+            &[("keepdims", &[0])],
+        );
+        builder.node("Neg", &["distance"], "near", &[]);
+    };
+    let prototypes = built(
+        8,
+        &[("emb", "embedded", 8), ("out", "near", CLASSES)],
+        negative_distance,
+    );
+    let largest_of_two = |builder: &mut Builder| {
+        builder.ints("pairs", &[-1, CLASSES as i64, 2]);
+        builder.ints("last", &[2]);
+        builder.node("Reshape", &["embedded", "pairs"], "two", &[]);
+        builder.node("ReduceMax", &["two", "last"], "most", &[("keepdims", &[0])]);
+    };
+    let maxout = built(
+        2 * CLASSES,
+        &[
+            ("features", "embedded", 2 * CLASSES),
+            ("out", "most", CLASSES),
+        ],
+        largest_of_two,
+    );
+    let gated = |builder: &mut Builder| {
+        builder.node("Softmax", &["head"], "soft", &[]);
+        builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+        builder.node("Mul", &["side", "soft"], "product", &[]);
+    };
+    let gate = built(
+        8,
+        &[("weights", "soft", CLASSES), ("out", "product", CLASSES)],
+        gated,
+    );
+    for model in [prototypes, maxout, gate] {
+        assert_eq!(loaded(&model).interface().output, "out");
+    }
+}
+
+#[test]
+fn heads_put_together_go_before_each_of_them() {
+    for operator in ["Add", "Sum", "Mean", "Max"] {
+        let ensemble = |builder: &mut Builder| {
+            builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+            builder.node("MatMul", &["embedded", "A"], "side", &[]);
+            builder.node(operator, &["head", "side"], "both", &[]);
+        };
+        let outputs = [
+            ("d1", "head", CLASSES),
+            ("d2", "side", CLASSES),
+            ("d0", "both", CLASSES),
+        ];
+        let classifier = loaded(&built(8, &outputs, ensemble));
+        assert_eq!(classifier.interface().output, "d0", "{operator}");
+    }
+}
+
+#[test]
+fn what_does_not_depend_on_the_image_is_not_chosen() {
+    let constant = |builder: &mut Builder| {
+        builder.floats("prior", &[1, CLASSES], &numbers(CLASSES, 9));
+        builder.node("Exp", &["prior"], "stored", &[]);
+    };
+    let mut builder = Builder::new(GREY, Batch::Fixed(1));
+    two_layers(&mut builder, 8);
+    constant(&mut builder);
+    let outputs = [
+        ("stored", &[CLASSES as i64][..]),
+        ("head", &[CLASSES as i64]),
+    ];
+    assert_eq!(
+        loaded(&builder.finish_with(&outputs)).interface().output,
+        "head"
+    );
+}
+
 #[tokio::test]
 async fn a_loss_and_the_number_of_the_class_do_no_harm() {
     let mut builder = Builder::new(GREY, Batch::Any);

@@ -216,6 +216,98 @@ fn probabilities_that_do_not_sum_to_one_say_their_sum() {
     assert!(said.contains("divided by their sum"), "{said}");
 }
 
+/// `Where(soft > 0.05, soft, 0)`.
+fn thresholded(builder: &mut Builder) {
+    builder.floats("least", &[], &[0.05]);
+    builder.floats("zero", &[], &[0.0]);
+    builder.node("Softmax", &["z"], "soft", &[]);
+    builder.node("Greater", &["soft", "least"], "kept", &[]);
+    builder.node("Where", &["kept", "soft", "zero"], "p", &[]);
+}
+
+fn rounded(builder: &mut Builder) {
+    builder.floats("thousand", &[], &[1000.0]);
+    builder.node("Softmax", &["z"], "soft", &[]);
+    builder.node("Mul", &["soft", "thousand"], "large", &[]);
+    builder.node("Round", &["large"], "whole", &[]);
+    builder.node("Div", &["whole", "thousand"], "p", &[]);
+}
+
+/// The sum of the exponentials with something added.
+fn written_out_safely(builder: &mut Builder) {
+    builder.floats("little", &[], &[0.01]);
+    builder.ints("last", &[1]);
+    builder.node("ReduceMax", &["z", "last"], "most", &[]);
+    builder.node("Sub", &["z", "most"], "shifted", &[]);
+    builder.node("Exp", &["shifted"], "e", &[]);
+    builder.node("ReduceSum", &["e", "last"], "sum", &[]);
+    builder.node("Add", &["sum", "little"], "safe", &[]);
+    builder.node("Div", &["e", "safe"], "p", &[]);
+}
+
+/// The sum of two softmaxes, and 255 times their mean.
+fn sum_of_two(builder: &mut Builder) {
+    builder.node("Softmax", &["z"], "first", &[]);
+    builder.node("Softmax", &["y"], "second", &[]);
+    builder.node("Sum", &["first", "second"], "p", &[]);
+}
+
+fn in_bytes(builder: &mut Builder) {
+    builder.floats("most", &[], &[255.0]);
+    builder.node("Softmax", &["z"], "first", &[]);
+    builder.node("Softmax", &["y"], "second", &[]);
+    builder.node("Mean", &["first", "second"], "mean", &[]);
+    builder.node("Mul", &["mean", "most"], "p", &[]);
+}
+
+/// By their looks alone: nothing in the graph says that they are probabilities.
+fn squares_over_their_sum(builder: &mut Builder) {
+    builder.floats("three", &[], &[3.0]);
+    builder.ints("last", &[1]);
+    builder.node("Mul", &["z", "z"], "squares", &[]);
+    builder.node("ReduceSum", &["squares", "last"], "sum", &[]);
+    builder.node("Div", &["squares", "sum"], "shares", &[]);
+    builder.node("Mul", &["shares", "three"], "p", &[]);
+}
+
+/// Without the class of the background.
+fn sliced(builder: &mut Builder) {
+    builder.ints("one", &[1]);
+    builder.ints("four", &[4]);
+    builder.node("Softmax", &["z"], "soft", &[]);
+    builder.node("Slice", &["soft", "one", "four", "one"], "p", &[]);
+}
+
+#[tokio::test]
+async fn what_is_left_of_probabilities_is_not_softmaxed_again() {
+    type End = fn(&mut Builder);
+    let cases: [(&str, usize, End); 7] = [
+        ("thresholded", 4, thresholded),
+        ("rounded", 4, rounded),
+        ("written out safely", 4, written_out_safely),
+        ("sum of two", 4, sum_of_two),
+        ("in bytes", 4, in_bytes),
+        ("by their looks", 4, squares_over_their_sum),
+        ("sliced", 3, sliced),
+    ];
+    for (what, classes, end) in cases {
+        let classifier = with_outputs(&model(4, &[classes as i64], end));
+        let reading = classifier.interface().reading;
+        assert_eq!(reading, Reading::LogOfProbabilities, "{what}");
+        let own = own(&classifier, 6).await;
+        let logits = classifier.logits(images(6, GREY, 8)).await.unwrap();
+        for (row, own) in logits.outer_iter().zip(own.chunks(classes)) {
+            let prediction = Prediction::new(&row.to_vec(), classifier.class_names()).unwrap();
+            let expected = own[prediction.class] / own.iter().sum::<f32>();
+            assert!(
+                (prediction.probability - expected).abs() < 1e-5,
+                "{what}: {} instead of {expected}",
+                prediction.probability
+            );
+        }
+    }
+}
+
 #[test]
 fn independent_scores_are_told_from_probabilities() {
     let sigmoid = loaded(&model(4, &[4], |builder| {

@@ -7,7 +7,7 @@ use buckler_onnx::{
 use buckler_runtime::{Certifier, Classifier, LoadOptions, differentiate, differentiate_with};
 use ndarray::{Array4, Axis};
 
-use crate::models::{Batch, Builder, card, linear, named, numbers};
+use crate::models::{Batch, Builder, card, linear, named, numbers, port};
 use crate::{CLASSES, RGB, images, loaded, options};
 
 /// A convolutional network for images of any size.
@@ -263,4 +263,80 @@ fn what_a_card_would_say_is_assumed_without_one() {
     let grey = InputSpec { channels: 1, ..RGB };
     let model = linear(grey, &numbers(64 * 3, 1), &[0.0; 3], Batch::Any);
     assert!(!loaded(&model).assumptions().join("\n").contains("RGB"));
+}
+
+/// A row of values that the graph arranges as height, width and channels.
+#[tokio::test]
+async fn rows_are_filled_in_the_order_in_which_the_graph_takes_them_apart() {
+    let input = InputSpec {
+        channels: 3,
+        height: 4,
+        width: 6,
+    };
+    let weights = numbers(input.values() * 3, 4);
+    let mut builder = Builder::new(input, Batch::Any);
+    builder.floats("W", &[input.values(), 3], &weights);
+    builder.ints("image shape", &[-1, 4, 6, 3]);
+    builder.node("Reshape", &["row", "image shape"], "last", &[]);
+    builder.node("Transpose", &["last"], "first", &[("perm", &[0, 3, 1, 2])]);
+    builder.node("Flatten", &["first"], "flat", &[]);
+    builder.node("MatMul", &["flat", "W"], "logits", &[]);
+    let row = port("row", None, &[72]);
+    let model = builder.finish_as(Some(row), vec![port("logits", None, &[3])]);
+    let classifier = loaded(&model);
+    assert_eq!(classifier.input(), input);
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("3x4x6 images, pixel by pixel"), "{said}");
+    let reference = loaded(&linear(input, &weights, &[0.0; 3], Batch::Any));
+    let images = images(4, input, 9);
+    let (ours, theirs) = (
+        classifier.logits(images.clone()).await.unwrap(),
+        reference.logits(images.clone()).await.unwrap(),
+    );
+    for (a, b) in ours.iter().zip(&theirs) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+    let objectives = vec![Objective::Margin { label: 1 }; 4];
+    let ours = classifier
+        .gradient(images.clone(), objectives.clone())
+        .await
+        .unwrap();
+    let theirs = reference.gradient(images, objectives).await.unwrap();
+    for (a, b) in ours.input.iter().zip(&theirs.input) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_graph_made_for_pixels_of_0_to_255_is_named() {
+    for (operator, value, named) in [
+        ("Div", 255.0, true),
+        ("Mul", 1.0 / 255.0, true),
+        ("Sub", 127.5, true),
+        ("Add", -123.68, true),
+        ("Div", 0.225, false),
+        ("Sub", 0.5, false),
+        ("Mul", 2.0, false),
+    ] {
+        let mut builder = Builder::new(RGB, Batch::Any);
+        builder.floats("value", &[], &[value]);
+        builder.floats("W", &[RGB.values(), 3], &numbers(RGB.values() * 3, 4));
+        builder.node(operator, &["image", "value"], "scaled", &[]);
+        builder.node("Flatten", &["scaled"], "flat", &[]);
+        builder.node("MatMul", &["flat", "W"], "logits", &[]);
+        let model = builder.finish(&[3]);
+        let said = |options: &LoadOptions| {
+            let loaded = Classifier::from_bytes(&model.to_bytes(), None, options).unwrap();
+            loaded.assumptions().join("\n").contains("0 to 255")
+        };
+        assert_eq!(said(&options()), named, "{operator} {value}");
+        let stated = LoadOptions {
+            normalization: Some(Normalization {
+                mean: vec![0.0],
+                std: vec![1.0 / 255.0],
+            }),
+            ..options()
+        };
+        assert!(!said(&stated));
+    }
 }
