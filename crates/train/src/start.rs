@@ -13,6 +13,7 @@ use burn::tensor::Device;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
+use crate::export::card;
 use crate::fingerprint::Fingerprint;
 use crate::pictures::scaled_up;
 use crate::pytorch::check_classes;
@@ -29,6 +30,7 @@ pub(crate) fn check_data(
 ) -> Result<(), TrainError> {
     recipe.check().map_err(TrainError::Recipe)?;
     check_classes(images.classes())?;
+    check_card(recipe, images)?;
     let training = &recipe.training;
     let wrong = |reason: String| Err(TrainError::Recipe(reason));
     for (key, expected, found) in [
@@ -115,6 +117,20 @@ pub(crate) fn check_data(
         tracing::warn!("{}: {warning}", recipe.name);
     }
     Ok(())
+}
+
+/// That what is trained can be exported: a card may hold what it is of.
+fn check_card(recipe: &Recipe, images: &Dataset) -> Result<(), TrainError> {
+    let mut state = CheckpointState::new(recipe.clone(), images.shape(), images.classes().to_vec());
+    state.preprocessing = preprocessing(images);
+    state.epochs = 1;
+    let card = card(&state, &recipe.name);
+    card.check("the card of the trained model")
+        .map_err(|error| {
+            TrainError::Recipe(format!(
+                "{error}; the classes are named as in the data, a folder's classes as their folders"
+            ))
+        })
 }
 
 /// The run in the folder to go on with, or a new one.
