@@ -145,22 +145,30 @@ pub(crate) fn open_run(
     let create = || {
         let init = options.init.as_ref().map(|init| {
             let state = &init.state;
-            format!("{}, epoch {}", state.recipe.name, state.epochs)
+            let position = format!("{}, epoch {}", state.recipe.name, state.epochs);
+            options.init_from.clone().unwrap_or(position)
         });
         Run::create(out, recipe, &names.join(", "), init)
     };
-    let earlier = match options.resume && out.join("run.json").exists() {
-        true => Some(Run::open(out)?).filter(|run| run.last_checkpoint().is_some()),
+    let earlier = match options.resume {
+        true => Run::find(out)?.filter(Run::has_checkpoint),
         false => None,
     };
     let Some(mut run) = earlier else {
+        if options.resume {
+            tracing::info!(
+                "{} holds no checkpoint to go on from: a new run is started",
+                out.display()
+            );
+        }
         let mut run = create()?;
         run.check_data(data)?;
         return Ok(run);
     };
-    // Before anything is changed.
+    // The recipe first: its seed may be what makes the data differ.
+    let changes = run.changes_to(recipe, &options.changed)?;
     run.check_data(data)?;
-    run.change(recipe, &options.changed)?;
+    run.change(changes)?;
     Ok(run)
 }
 
@@ -174,7 +182,7 @@ pub(crate) fn start(
 ) -> Result<(TrainingState, CheckpointState), TrainError> {
     let device = first(devices)?;
     let optimizer = sgd(&recipe.optimizer);
-    if let Some(dir) = run.last_checkpoint() {
+    if let Some(dir) = run.last_checkpoint()? {
         let (state, position) = Checkpoint::resume(&dir, optimizer, devices)?;
         let position = CheckpointState {
             recipe: recipe.clone(),
@@ -185,6 +193,7 @@ pub(crate) fn start(
     let mut position =
         CheckpointState::new(recipe.clone(), images.shape(), images.classes().to_vec());
     position.preprocessing = preprocessing(images);
+    position.run = run.id().map(str::to_owned);
     device.seed(recipe.seed);
     let network = match init {
         Some(init) => {

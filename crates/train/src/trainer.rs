@@ -19,7 +19,7 @@ use crate::network::Precision;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::write_report;
-use crate::run::{EpochRecord, Run};
+use crate::run::{EpochRecord, Run, check_unused};
 use crate::start::{check_data, open_run, start};
 use crate::step::{Batch, TrainingState};
 use crate::validation::{tensors, validate};
@@ -40,6 +40,9 @@ pub struct TrainOptions {
     pub changed: Vec<String>,
     /// Weights that a new run starts from.
     pub init: Option<Checkpoint>,
+    /// Where these weights are from and what was assumed of them, for the run's record; otherwise it names their recipe
+    /// and epoch.
+    pub init_from: Option<String>,
 }
 
 impl Default for TrainOptions {
@@ -51,6 +54,7 @@ impl Default for TrainOptions {
             skip_broken: false,
             changed: Vec::new(),
             init: None,
+            init_from: None,
         }
     }
 }
@@ -91,7 +95,8 @@ pub fn train(
             skip_broken: options.skip_broken,
         },
     )?;
-    // After what can be wrong with the recipe or the data, so that a refused start leaves no folder.
+    // Before anything is written, as what can be wrong with the recipe or the data: a refused start leaves no file.
+    check_unused(out)?;
     let fingerprint = Fingerprint::of(&images, validation)?;
     std::fs::create_dir_all(out).map_err(TrainError::file(out))?;
     let _lock = RunLock::acquire(out)?;
@@ -233,7 +238,7 @@ impl Session<'_> {
                 step: step + 1,
                 loss,
                 learning_rate: recipe.optimizer.learning_rate,
-                checkpoint: self.run.last_checkpoint().is_some(),
+                checkpoint: self.run.has_checkpoint(),
             });
         }
         self.metrics.write(&StepRecord {
