@@ -18,6 +18,9 @@ pub struct EpochRecord {
     /// Training images left out because they could not be read.
     #[serde(default)]
     pub skipped: usize,
+    /// Validation images left out because they could not be read.
+    #[serde(default)]
+    pub skipped_validation: usize,
     /// Whether nearly all validation images were predicted as one class.
     #[serde(default)]
     pub collapsed: bool,

@@ -18,6 +18,7 @@ fn a_fall_of_more_than_the_recipe_allows_ends_the_run() {
         robust_accuracy,
         seconds: 1.0,
         skipped: 0,
+        skipped_validation: 0,
         collapsed: false,
         warning: None,
     };
@@ -111,6 +112,7 @@ fn a_collapsed_epoch_is_the_best_one_only_where_all_are() {
         robust_accuracy: Some(robust),
         seconds: 1.0,
         skipped: 0,
+        skipped_validation: 0,
         collapsed,
         warning: None,
     };
