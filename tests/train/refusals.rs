@@ -1,0 +1,79 @@
+//! What is refused before it costs a training, and what the options of each command are.
+
+use super::*;
+
+/// A recipe for [`folder`] of `epochs` epochs, whose last images are for validation.
+fn folder_recipe(dir: &Path, epochs: usize) -> PathBuf {
+    let path = dir.join("folder.toml");
+    let toml = format!(
+        r#"
+        base = "digits-plain"
+        name = "folder"
+        data = "folder"
+        image_size = 16
+        training = {{ epochs = {epochs}, batch_size = 4, images = 16 }}
+        validation = {{ images = 8 }}
+        "#
+    );
+    std::fs::write(&path, toml).unwrap();
+    path
+}
+
+#[test]
+fn broken_validation_images_are_left_out_on_request_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = folder(dir.path(), 12);
+    let recipe = folder_recipe(dir.path(), 2);
+    let data = format!("folder:{}", text(&root));
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--data", &data, "--out", text(&run)];
+    // Some of them are in the validation part, wherever it is cut.
+    let broken: Vec<PathBuf> = (0..12)
+        .step_by(2)
+        .map(|i| root.join("train/dark").join(format!("{i}.jpg")))
+        .collect();
+    for path in &broken {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    let error = failure(&train, 1);
+    assert!(error.contains("--skip-broken"), "{error}");
+    assert!(!run.exists(), "it was found before anything was written");
+    let output = buckler()
+        .args([&train[..], &["--skip-broken", "--json"]].concat())
+        .output()
+        .unwrap();
+    let log = support::stderr(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&log);
+    for epoch in report["epochs"].as_array().unwrap() {
+        let left_out = |key: &str| epoch[key].as_u64().unwrap();
+        assert!(left_out("skipped_validation") > 0, "{report}");
+        assert_eq!(left_out("skipped") + left_out("skipped_validation"), 6);
+    }
+    for path in &broken {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(log.contains(name), "{name}: {log}");
+    }
+}
+
+#[test]
+fn a_run_of_broken_images_alone_does_not_advise_the_option_that_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = folder(dir.path(), 12);
+    for class in ["dark", "light"] {
+        for i in 0..12 {
+            let path = root.join("train").join(class).join(format!("{i}.jpg"));
+            std::fs::write(path, "broken").unwrap();
+        }
+    }
+    let data = format!("folder:{}", text(&root));
+    let recipe = folder_recipe(dir.path(), 1);
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--data", &data, "--out", text(&run)];
+    let error = failure(&[&train[..], &["--skip-broken"]].concat(), 1);
+    assert!(
+        error.contains("none of the 8 validation images can be read"),
+        "{error}"
+    );
+    assert!(!error.contains("--skip-broken"), "{error}");
+}
