@@ -77,3 +77,38 @@ fn a_run_of_broken_images_alone_does_not_advise_the_option_that_was_given() {
     );
     assert!(!error.contains("--skip-broken"), "{error}");
 }
+
+#[test]
+fn an_export_into_the_folder_of_a_run_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let recipe = small_recipe(dir.path(), 1);
+    json(&["train", text(&recipe), "--out", text(&run)]);
+    let before = std::fs::read_dir(&run).unwrap().count();
+    for place in ["", "checkpoints", "checkpoints/epoch-001", "models/1"] {
+        let out = run.join(place);
+        let export = ["export", text(&run), "--out", text(&out), "--force"];
+        let error = failure(&export, 1);
+        assert!(error.contains("choose a folder outside"), "{error}");
+    }
+    // A checkpoint that was copied alone.
+    let copied = dir.path().join("copied");
+    std::fs::create_dir(&copied).unwrap();
+    for entry in std::fs::read_dir(run.join("checkpoints/epoch-001")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copied.join(path.file_name().unwrap())).unwrap();
+    }
+    let error = failure(&["export", text(&copied), "--out", text(&copied)], 1);
+    assert!(error.contains("the folder of a checkpoint"), "{error}");
+    #[cfg(unix)]
+    {
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(run.join("checkpoints"), &link).unwrap();
+        failure(&["export", text(&run), "--out", text(&link.join("x"))], 1);
+    }
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), before);
+    assert_eq!(
+        std::fs::read_dir(run.join("checkpoints")).unwrap().count(),
+        1
+    );
+}

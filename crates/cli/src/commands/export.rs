@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::output::{Output, percent};
-use crate::publish::{Parity, check_target, publish};
+use crate::publish::{Parity, check_outside_runs, check_target, publish};
 use crate::training_args::{load_options, source};
 
 /// Export a checkpoint to ONNX, with its gradient graph and its card
@@ -90,6 +90,7 @@ struct Accuracy {
 const CHECKED: usize = 500;
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
+    check_outside_runs(&args.out)?;
     let (mut checkpoint, notes, check) = load(args)?;
     if let Some(description) = &args.description {
         checkpoint.state.recipe.description.clone_from(description);
