@@ -112,3 +112,20 @@ fn an_export_into_the_folder_of_a_run_is_refused() {
         1
     );
 }
+
+#[test]
+fn a_data_set_is_named_in_one_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = format!("folder:{}", text(&folder(dir.path(), 12)));
+    let recipe = folder_recipe(dir.path(), 1);
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--data", &data, "--out", text(&run)];
+    let error = failure(&[&train[..], &["--set", "data=digits"]].concat(), 1);
+    assert!(
+        error.contains("--set data=digits") && error.contains("--data folder:"),
+        "{error}"
+    );
+    assert!(!run.exists());
+    json(&[&train[..], &["--set", "data=folder"]].concat());
+    assert_eq!(index(&run).unwrap()["recipe"]["data"], "folder");
+}

@@ -75,6 +75,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         recipe = recipe.with(key, value).context("--set")?;
     }
     let source = source(args.training.data.as_ref(), &recipe)?;
+    ensure!(
+        source.name() == recipe.data,
+        "--set data={} and --data {source} name two data sets: leave one of them out",
+        recipe.data
+    );
     let out = args
         .out
         .clone()
