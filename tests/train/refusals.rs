@@ -129,3 +129,100 @@ fn a_data_set_is_named_in_one_place() {
     json(&[&train[..], &["--set", "data=folder"]].concat());
     assert_eq!(index(&run).unwrap()["recipe"]["data"], "folder");
 }
+
+#[test]
+fn a_run_from_a_pytorch_file_asks_for_the_normalization_and_records_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = manifest.join("../train/tests/pytorch/wrn-10-1-he.pt");
+    let root = ten_classes(dir.path());
+    std::fs::rename(root.join("val"), root.join("train")).unwrap();
+    let data = format!("folder:{}", text(&root));
+    let recipe = dir.path().join("ten.toml");
+    let toml = r#"
+        base = "cifar10-trades-he"
+        name = "ten"
+        image_size = 32
+        network = { kind = "wide-resnet", depth = 10, width = 1 }
+        training = { epochs = 1, batch_size = 10, images = 20 }
+        adversary = { steps = 1 }
+        validation = { images = 10, steps = 1 }
+    "#;
+    std::fs::write(&recipe, toml).unwrap();
+    let run = dir.path().join("run");
+    let train = ["train", text(&recipe), "--data", &data, "--out", text(&run)];
+    let train = [&train[..], &["--init", text(&file)]].concat();
+    for choice in [&[][..], &["--init-normalization", "none"]] {
+        let error = failure(&[&train[..], choice].concat(), 1);
+        assert!(
+            error.contains("--init-normalization recipe")
+                && error.contains("--set normalization=false"),
+            "{error}"
+        );
+    }
+    let normalised = [&train[..], &["--init-normalization", "recipe"]].concat();
+    let missing = [&normalised[..], &["--init-weights", "ema"]].concat();
+    let error = failure(&missing, 1);
+    assert!(error.contains("it has no entry `ema`"), "{error}");
+    assert!(!run.exists());
+    json(&normalised);
+    let recorded = index(&run).unwrap()["init"].as_str().unwrap().to_owned();
+    let sum = "SHA-256 ";
+    let sum = recorded.split_once(sum).unwrap().1;
+    assert!(
+        recorded.starts_with("PyTorch file ")
+            && recorded.contains("wrn-10-1-he.pt")
+            && recorded.contains("assumed")
+            && sum.chars().take(64).all(|digit| digit.is_ascii_hexdigit()),
+        "{recorded}"
+    );
+    // What the error advises works.
+    let plain = dir.path().join("plain");
+    let mut args = train.clone();
+    args[5] = text(&plain);
+    json(&[&args[..], &["--set", "normalization=false"]].concat());
+    let from_run = ["--init", text(&plain), "--init-normalization", "recipe"];
+    let error = failure(&[&train[..6], &from_run].concat(), 1);
+    assert!(error.contains("is for PyTorch files"), "{error}");
+}
+
+#[test]
+fn a_comparison_checks_its_options_first_and_advises_only_those_that_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = small_recipe(dir.path(), 1);
+    let out = dir.path().join("compare");
+    let compare = ["compare", text(&recipe), "--out", text(&out)];
+    let compare = [&compare[..], &["--limit", "20"]].concat();
+    for option in [["--limit", "0"], ["--epochs", "0"], ["--eps", "-1"]] {
+        let error = failure(&[&compare[..4], &option].concat(), 2);
+        assert!(
+            error.contains(option[0]) && !error.contains("unexpected argument"),
+            "{error}"
+        );
+    }
+    let error = failure(&[&compare[..], &["--eps", "8"]].concat(), 1);
+    assert!(error.contains("eps"), "{error}");
+    assert!(!out.join("runs").exists(), "nothing was trained");
+    json(&compare);
+    for (option, named) in [
+        (["--epochs", "2"], "training.epochs is 1"),
+        (["--seed", "4"], "seed is 0"),
+    ] {
+        let error = failure(&[&compare[..], &option].concat(), 1);
+        assert!(
+            error.contains(named)
+                && error.contains(option[0])
+                && !error.contains("--resume")
+                && !error.contains("--set"),
+            "{error}"
+        );
+    }
+    let table = std::fs::read_to_string(out.join("compare.md")).unwrap();
+    let cells = |line: &str| line.matches('|').count();
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains('|')).collect();
+    assert!(
+        rows.iter().all(|row| cells(row) == cells(rows[0])),
+        "{table}"
+    );
+    assert!(table.contains("\nfailed: small: "), "{table}");
+}

@@ -15,6 +15,7 @@ use crate::commands::{serve, train::train_recipe};
 use crate::evaluation;
 use crate::output::{Output, percent, table};
 use crate::publish::{Parity, publish, update_card};
+use crate::training_args::with_remedy;
 
 /// Both networks of the demonstration: without a defence, and with hypersphere embedding inside adversarial training.
 const RECIPES: [&str; 2] = ["digits-plain", "digits-he"];
@@ -116,7 +117,8 @@ fn build(
         &run_dir,
         None,
         TrainOptions::default(),
-    )?;
+    )
+    .map_err(with_remedy)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device.open()?)?;
     let dir = out.join("models").join(name).join("1");
     let parity = publish(&checkpoint, name, &dir)?;
