@@ -16,6 +16,7 @@ use crate::recipe::Recipe;
 mod file;
 mod names;
 mod refusal;
+mod zip64;
 
 use file::{Refused, StateDict, Stored};
 use names::Names;

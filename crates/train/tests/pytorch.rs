@@ -499,3 +499,17 @@ fn values_that_weights_cannot_have_do_not_make_another_network() {
         "{error}"
     );
 }
+
+#[test]
+fn archives_are_read_whatever_the_length_of_their_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = tensors();
+    for length in [1, 20, 21, 22, 60] {
+        let path = dir.path().join(format!("{}.pt", "q".repeat(length)));
+        torch_file::write(&path, &[(None, &weights)], Stored::Float);
+        torch_file::add_zip64_record(&path);
+        let imported = load(&path, 10).unwrap_or_else(|error| panic!("{length}: {error}"));
+        let got = logits(&imported.checkpoint, &pixels()).unwrap();
+        assert!((got[0] - expected()[0]).abs() < 1e-4, "{length}");
+    }
+}

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
+use tempfile::NamedTempFile;
+
+use super::zip64;
 
 /// Keys under which training scripts put the weights beside other things, the likeliest first.
 const STATE_DICTS: [&str; 8] = [
@@ -46,6 +49,8 @@ pub(super) struct StateDict {
     pub notes: Vec<String>,
     /// A layer in front that normalises images, which some networks keep in the file.
     pub normalization: Option<StoredNormalization>,
+    /// Where the tensors are read from, if not from the file itself.
+    _copy: Option<NamedTempFile>,
 }
 
 /// `(x - mean) / std` by two tensors of a file.
@@ -72,7 +77,18 @@ impl From<String> for Refused {
 impl StateDict {
     /// Reads the names of a file's tensors; `weights` chooses one of several state dicts.
     pub fn read(path: &Path, weights: Option<&str>) -> Result<Self, Refused> {
-        let reader = PytorchReader::new(path).map_err(|error| {
+        let opened = PytorchReader::new(path);
+        let copy = match &opened {
+            Err(error) if error.to_string().contains("Central Directory") => {
+                zip64::without_record(path).map_err(|error| error.to_string())?
+            }
+            _ => None,
+        };
+        let (path, opened) = match &copy {
+            Some(copy) => (copy.path(), PytorchReader::new(copy.path())),
+            None => (path, opened),
+        };
+        let reader = opened.map_err(|error| {
             let error = error.to_string();
             match error.contains("__torch__") {
                 true => format!(
@@ -129,6 +145,7 @@ impl StateDict {
             prefix,
             notes,
             normalization,
+            _copy: copy,
         })
     }
 }
