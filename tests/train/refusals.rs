@@ -226,3 +226,13 @@ fn a_comparison_checks_its_options_first_and_advises_only_those_that_it_has() {
     );
     assert!(table.contains("\nfailed: small: "), "{table}");
 }
+
+#[test]
+fn a_demonstration_deletes_nothing_that_is_not_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let mine = dir.path().join("runs/digits-plain/checkpoints/mine");
+    std::fs::create_dir_all(&mine).unwrap();
+    let error = failure(&["demo", "--no-serve", "--out", text(dir.path())], 1);
+    assert!(error.contains("holds checkpoints"), "{error}");
+    assert!(mine.is_dir());
+}

@@ -6,7 +6,7 @@ use buckler_attack::{AttackConfig, Epsilon, Evaluation, Samples};
 use buckler_data::{DataSource, LoadOptions, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions, encode_png};
 use buckler_server::Config;
-use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainOptions};
+use buckler_train::{Checkpoint, ComputeDevice, Recipe, Run, TrainOptions};
 use ndarray::Axis;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -105,7 +105,8 @@ fn build(
 ) -> Result<ModelReport> {
     let recipe = Recipe::find(name)?;
     let run_dir = out.join("runs").join(name);
-    if run_dir.exists() {
+    // Of an earlier demonstration; what is not a run is refused by the training.
+    if Run::open(&run_dir).is_ok() {
         std::fs::remove_dir_all(&run_dir)
             .with_context(|| format!("cannot remove {}", run_dir.display()))?;
     }
