@@ -34,6 +34,7 @@ pub struct Parity {
 /// Exports and differentiates `checkpoint`, checks both graphs in ONNX Runtime against the trainer, and writes
 /// `model.onnx`, `gradient.onnx` and `card.json` to `dir`.
 pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity> {
+    check_outside_runs(dir)?;
     let model = export(checkpoint, name)?;
     // The trainer's own gradient, below, is a sharper check than difference quotients are.
     let gradient = differentiate_unverified(&model, &LoadOptions::default())?;
@@ -45,6 +46,30 @@ pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity
     );
     write(dir, &model, &gradient)?;
     Ok(parity)
+}
+
+/// That `dir` is not in a run's folder: a run deletes the checkpoints that it no longer needs, with what lies in them.
+pub fn check_outside_runs(dir: &Path) -> Result<()> {
+    let path = std::path::absolute(dir)?;
+    // Through links; what does not exist yet has none.
+    let known = path.ancestors().find_map(|dir| dir.canonicalize().ok());
+    let known = known.unwrap_or(path);
+    let holds = |dir: &Path, name: &str| dir.join(name).exists();
+    for folder in known.ancestors() {
+        let run = holds(folder, "run.json") && holds(folder, "checkpoints");
+        let checkpoint = holds(folder, "state.json") && holds(folder, "SHA256SUMS");
+        let kind = match (run, checkpoint) {
+            (true, _) => "run",
+            (false, true) => "checkpoint",
+            (false, false) => continue,
+        };
+        bail!(
+            "--out {} is in {}, the folder of a {kind}: choose a folder outside it, such as models/NAME/1",
+            dir.display(),
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 /// That writing a model of this name to `dir` replaces no other model.

@@ -33,6 +33,21 @@ impl TrainingArgs {
     }
 }
 
+/// What images went through before the network of a PyTorch file.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Normalization {
+    None,
+    Recipe,
+}
+
+/// Adds to an error of an import the option that chooses between state dicts.
+pub fn weights_remedy(error: TrainError, option: &str) -> anyhow::Error {
+    match error {
+        TrainError::SeveralStateDicts { .. } => anyhow!("{error}, with {option} KEY"),
+        error => error.into(),
+    }
+}
+
 /// The data set that was named, or else the recipe's.
 pub fn source(given: Option<&DataSource>, recipe: &Recipe) -> Result<DataSource> {
     Ok(match given {
@@ -60,6 +75,23 @@ pub fn load_options(recipe: &Recipe, size: Option<usize>) -> LoadOptions {
         preprocessing,
         ..LoadOptions::default()
     }
+}
+
+/// Adds to an error of a comparison's training what to type about it.
+pub fn with_remedy_of_compare(error: anyhow::Error) -> anyhow::Error {
+    let remedy = match error.downcast_ref::<TrainError>() {
+        Some(TrainError::RunDiffers { .. }) => {
+            "compare with the --seed, the --epochs and the recipe that it was trained with, or choose another --out"
+        }
+        Some(TrainError::DataDiffers { .. } | TrainError::RunLocked { .. }) => {
+            "or choose another --out"
+        }
+        Some(TrainError::Device(_)) => "--device cpu trains on the CPU",
+        Some(TrainError::Data(DataError::Image { .. })) => "mend it, or move it away",
+        _ => return error,
+    };
+    let text = format!("{error:#}");
+    anyhow!("{}; {remedy}", text.trim_end_matches('.'))
 }
 
 /// Adds to an error of a training what to type about it.

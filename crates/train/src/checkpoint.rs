@@ -8,26 +8,32 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::device::first;
 use crate::error::TrainError;
 use crate::network::{Network, Precision};
 use crate::recipe::Recipe;
-use crate::run::Run;
+use crate::run::{Run, position};
 use crate::step::TrainingState;
+
+mod checksums;
+
+use checksums::Checksums;
+pub(crate) use checksums::checkpoint_checksum;
 
 const MODEL: &str = "model.bpk";
 const WEIGHTS: &str = "weights.bpk";
 const PERTURBATION: &str = "perturbation.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const STATE: &str = "state.json";
-/// In the format of `sha256sum`.
-const CHECKSUMS: &str = "SHA256SUMS";
 
 /// Everything about a checkpoint that is not a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointState {
+    /// Which run wrote it, as its `run.json` says; absent in imported networks, and in checkpoints from before it was
+    /// recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The recipe of the run.
     pub recipe: Recipe,
     /// Finished epochs.
@@ -68,8 +74,10 @@ impl Checkpoint {
         } else {
             Run::open(path)?.best_checkpoint()?
         };
-        Checksums::read(&dir)?.verify(&dir, MODEL)?;
-        let state = CheckpointState::read(&dir)?;
+        let checksums = Checksums::read(&dir)?;
+        checksums.verify(&dir, MODEL)?;
+        let state = CheckpointState::checked(&dir, &checksums)?;
+        state.check_name(&dir)?;
         let network = load_module(state.network(Precision::F32, device)?, &dir, MODEL)?
             // A record holds no flags: without this, dropout would act on the input gradient.
             .valid();
@@ -87,7 +95,7 @@ impl Checkpoint {
         for name in [MODEL, WEIGHTS, OPTIMIZER, PERTURBATION] {
             checksums.verify(dir, name)?;
         }
-        let position = CheckpointState::read(dir)?;
+        let position = CheckpointState::checked(dir, &checksums)?;
         let training = &position.recipe.training;
         let averaged = training.ema_decay.is_some();
         let fresh = position.network(training.precision, device)?;
@@ -163,7 +171,7 @@ impl Checkpoint {
         files.push((OPTIMIZER, optimizer.to_vec()));
         let state = serde_json::to_vec_pretty(state).map_err(|error| failed(&error))?;
         files.push((STATE, state));
-        files.push((CHECKSUMS, Checksums::lines(&files).into_bytes()));
+        files.push((checksums::FILE, Checksums::lines(&files).into_bytes()));
 
         let unfinished = dir.with_extension("tmp");
         remove_dir(&unfinished)?;
@@ -183,6 +191,7 @@ impl CheckpointState {
     /// Before the first step.
     pub(crate) fn new(recipe: Recipe, image: [usize; 3], classes: Vec<String>) -> Self {
         Self {
+            run: None,
             recipe,
             epochs: 0,
             steps: 0,
@@ -194,11 +203,31 @@ impl CheckpointState {
         }
     }
 
-    fn read(dir: &Path) -> Result<Self, TrainError> {
+    /// Of the checkpoint in a folder.
+    pub(crate) fn read(dir: &Path) -> Result<Self, TrainError> {
+        Self::checked(dir, &Checksums::read(dir)?)
+    }
+
+    fn checked(dir: &Path, checksums: &Checksums) -> Result<Self, TrainError> {
         let path = dir.join(STATE);
         let text = fs::read_to_string(&path).map_err(TrainError::file(path))?;
-        Checksums::read(dir)?.verify(dir, STATE)?;
+        checksums.verify(dir, STATE)?;
         serde_json::from_str(&text).map_err(|error| damaged(dir, format!("{STATE}: {error}")))
+    }
+
+    /// That a folder which is named as checkpoints are is named as this one is.
+    pub(crate) fn check_name(&self, dir: &Path) -> Result<(), TrainError> {
+        let name = dir.file_name().and_then(|name| name.to_str());
+        match name.and_then(position) {
+            Some(stated) if stated != (self.epochs, self.steps) => Err(damaged(
+                dir,
+                format!(
+                    "it was written after {} epochs and {} steps, which is not what its folder is named for: put the checkpoint of that name back",
+                    self.epochs, self.steps
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A network of this shape, to load weights into.
@@ -216,55 +245,6 @@ impl CheckpointState {
             precision,
             device,
         )
-    }
-}
-
-/// SHA-256 of the files of a checkpoint, by name; of none in checkpoints from before there were any.
-struct Checksums(Vec<(String, String)>);
-
-impl Checksums {
-    fn lines(files: &[(&str, Vec<u8>)]) -> String {
-        let lines = files
-            .iter()
-            .map(|(name, bytes)| format!("{:x}  {name}\n", Sha256::digest(bytes)));
-        lines.collect()
-    }
-
-    fn read(dir: &Path) -> Result<Self, TrainError> {
-        let path = dir.join(CHECKSUMS);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            text => text.map_err(|error| damaged(dir, format!("{CHECKSUMS}: {error}")))?,
-        };
-        let lines = text.lines().map(|line| {
-            let (sum, name) = line
-                .split_once("  ")
-                .ok_or_else(|| damaged(dir, format!("{CHECKSUMS} is not a list of checksums")))?;
-            Ok((name.to_owned(), sum.to_owned()))
-        });
-        Ok(Self(lines.collect::<Result<_, TrainError>>()?))
-    }
-
-    /// That a file is the one that was written, if there is one.
-    fn verify(&self, dir: &Path, name: &str) -> Result<(), TrainError> {
-        let path = dir.join(name);
-        if self.0.is_empty() || !path.is_file() {
-            return Ok(());
-        }
-        let Some((_, expected)) = self.0.iter().find(|(known, _)| known == name) else {
-            return Err(damaged(dir, format!("{name} is not listed in {CHECKSUMS}")));
-        };
-        let found = fs::read(&path).map_err(TrainError::file(&path))?;
-        let found = format!("{:x}", Sha256::digest(found));
-        match found == *expected {
-            true => Ok(()),
-            false => Err(damaged(
-                dir,
-                format!(
-                    "{name} was changed or damaged after it was written (its SHA-256 is {found}, {CHECKSUMS} has {expected}): use another checkpoint, or a copy of this one"
-                ),
-            )),
-        }
     }
 }
 

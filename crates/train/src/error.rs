@@ -25,6 +25,14 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A PyTorch file with more than one network, of which none was chosen.
+    #[error("checkpoint {path}: {reason}")]
+    SeveralStateDicts {
+        /// The file.
+        path: PathBuf,
+        /// Their keys, for people.
+        reason: String,
+    },
     /// The output folder cannot be used.
     #[error("{0}")]
     Run(String),

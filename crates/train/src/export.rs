@@ -77,7 +77,8 @@ pub fn export(checkpoint: &Checkpoint, name: &str) -> Result<Model, TrainError> 
     Ok(model)
 }
 
-fn card(state: &CheckpointState, name: &str) -> Card {
+/// What the exported model states of itself.
+pub(crate) fn card(state: &CheckpointState, name: &str) -> Card {
     let recipe = &state.recipe;
     let [channels, height, width] = state.image;
     let adversary = recipe.adversary.as_ref();

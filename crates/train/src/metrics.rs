@@ -60,10 +60,19 @@ fn kept(path: &Path, epochs: usize, steps: usize) -> Result<String, TrainError> 
         file => file.map_err(TrainError::file(path))?,
     };
     let mut kept = String::with_capacity(fs::metadata(path).map_or(0, |meta| meta.len() as usize));
-    for line in BufReader::new(file).lines() {
+    let mut lines = BufReader::new(file).split(b'\n').enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
         let line = line.map_err(TrainError::file(path))?;
-        // A kill can leave half a line at the end; it is after the checkpoint.
-        let Ok(record) = serde_json::from_str::<StepRecord>(&line) else {
+        let record = serde_json::from_slice::<StepRecord>(&line).ok();
+        let (Some(record), Ok(line)) = (record, String::from_utf8(line)) else {
+            // A kill can leave half a line at the end; it is after the checkpoint.
+            if lines.peek().is_some() {
+                tracing::warn!(
+                    "{}: line {} is not the record of a step; it and the lines after it are left out",
+                    path.display(),
+                    number + 1
+                );
+            }
             break;
         };
         if (record.epoch, record.step) > (epochs + 1, steps) {

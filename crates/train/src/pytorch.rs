@@ -9,15 +9,18 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::error::TrainError;
-use crate::head::{HeadConfig, unit};
+use crate::head::unit;
 use crate::network::{BATCH_NORM_EPSILON, Body, Network, NetworkConfig, Precision, ShortcutInput};
 use crate::recipe::Recipe;
 
 mod file;
 mod names;
+mod refusal;
+mod zip64;
 
-use file::{StateDict, Stored};
+use file::{Refused, StateDict, Stored};
 use names::Names;
+use refusal::{listed, refusal};
 
 /// A network as PyTorch's checkpoints hold it: the last layer is a linear one of its own.
 #[derive(Module, Debug)]
@@ -70,7 +73,13 @@ impl Checkpoint {
         };
         recipe.check().map_err(TrainError::Recipe)?;
         check_classes(&file.classes)?;
-        let stored = StateDict::read(file.path, file.weights).map_err(&wrong)?;
+        let stored = StateDict::read(file.path, file.weights).map_err(|refused| match refused {
+            Refused::SeveralStateDicts(reason) => TrainError::SeveralStateDicts {
+                path: file.path.to_owned(),
+                reason,
+            },
+            Refused::Other(reason) => wrong(reason),
+        })?;
         let mut recipe = recipe.clone();
         let normalized = take_normalization(&stored, &mut recipe).map_err(&wrong)?;
         let mut network = Network::init(
@@ -95,6 +104,10 @@ impl Checkpoint {
         let weight = released.fc.weight.val();
         network.head.weight = Param::from_tensor(if network.head.weight_norm {
             notes.extend(of_other_lengths(&weight));
+            notes.push(
+                "assumed: the last layer was trained with normalised rows, as the recipe's hypersphere head has them; a linear layer without a bias has the same names"
+                    .to_owned(),
+            );
             unit(weight, 0)
         } else {
             weight
@@ -202,11 +215,18 @@ fn fill(
         path: Vec::new(),
         missing: Vec::new(),
         faults: Vec::new(),
+        unusable: Vec::new(),
         converted: BTreeMap::new(),
     };
     let released = fresh.map(&mut filler);
     let left_over: Vec<&str> = filler.tensors.values().map(Stored::name).collect();
     if filler.missing.is_empty() && filler.faults.is_empty() && left_over.is_empty() {
+        if !filler.unusable.is_empty() {
+            return Err(format!(
+                "its tensors are those of the recipe's network, with values that weights cannot have: {}",
+                listed(&filler.unusable)
+            ));
+        }
         for (kind, count) in unused {
             notes.push(format!("{count} tensors left out: {kind}"));
         }
@@ -222,50 +242,6 @@ fn fill(
         blocks.as_deref(),
         recipe,
     ))
-}
-
-/// Why a file is not of the recipe's network.
-fn refusal(
-    missing: &[String],
-    faults: &[String],
-    left_over: &[&str],
-    found: Option<&str>,
-    recipe: &Recipe,
-) -> String {
-    let mut parts = Vec::new();
-    if !faults.is_empty() {
-        parts.push(listed(faults));
-    }
-    if !missing.is_empty() {
-        let quoted: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
-        parts.push(format!("missing: {}", listed(&quoted)));
-    }
-    if !left_over.is_empty() {
-        let quoted: Vec<String> = left_over.iter().map(|name| format!("`{name}`")).collect();
-        parts.push(format!("left over: {}", listed(&quoted)));
-    }
-    let bias = left_over.iter().copied().filter(|name| {
-        let layer = name.trim_end_matches(".bias");
-        ["fc", "linear", "fc3"]
-            .iter()
-            .any(|fc| layer == *fc || layer.ends_with(&format!(".{fc}")))
-            && name.ends_with(".bias")
-    });
-    let mut remedy = String::new();
-    if !matches!(recipe.head, HeadConfig::Linear {}) && bias.count() > 0 {
-        remedy = "; the file's last layer has a bias and the recipe's hypersphere head has none: use a recipe with a linear head".to_owned();
-    } else if matches!(recipe.head, HeadConfig::Linear {})
-        && matches!(missing, [only] if only.ends_with(".bias"))
-    {
-        remedy = "; the file's last layer has no bias and the recipe's linear head has one: use a recipe with a hypersphere head".to_owned();
-    } else if let Some(found) = found {
-        remedy = format!("; by its blocks the file is {found}");
-    }
-    format!(
-        "it is of another network than the recipe's ({}): {}{remedy}",
-        describe(&recipe.network, &recipe.head),
-        parts.join("; ")
-    )
 }
 
 /// What a state dict does not say of its network.
@@ -294,26 +270,6 @@ fn assumed(network: &NetworkConfig) -> String {
     )
 }
 
-fn describe(network: &NetworkConfig, head: &HeadConfig) -> String {
-    let network = match network {
-        NetworkConfig::SmallCnn { width, .. } => format!("small-cnn of width {width}"),
-        NetworkConfig::PreactResnet { depth, .. } => format!("preact-resnet {depth}"),
-        NetworkConfig::Resnet { depth } => format!("resnet {depth}"),
-        NetworkConfig::WideResnet { depth, width } => format!("WRN-{depth}-{width}"),
-    };
-    format!("{network}, {head}")
-}
-
-/// The first few of them, and how many more there are.
-fn listed(all: &[String]) -> String {
-    const SHOWN: usize = 4;
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
-    match all.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 /// Says so when the rows of a last layer that is normalised anyway are not of unit length.
 fn of_other_lengths(weight: &Tensor<2>) -> Option<String> {
     let lengths: Vec<f32> = (weight.clone() * weight.clone())
@@ -337,6 +293,7 @@ struct Filler<'a> {
     path: Vec<String>,
     missing: Vec<String>,
     faults: Vec<String>,
+    unusable: Vec<String>,
     converted: BTreeMap<&'static str, usize>,
 }
 
@@ -381,7 +338,7 @@ impl ModuleMapper for Filler<'_> {
         let (values, converted) = match stored.values() {
             Ok(values) => values,
             Err(fault) => {
-                self.faults.push(fault);
+                self.unusable.push(fault);
                 return param;
             }
         };

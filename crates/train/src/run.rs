@@ -1,91 +1,24 @@
 //! A run's folder and what is recorded of the run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::checkpoint::remove_dir;
+use crate::checkpoint::{CheckpointState, checkpoint_checksum, remove_dir};
 use crate::error::TrainError;
 use crate::fingerprint::Fingerprint;
 use crate::recipe::{Difference, Recipe};
 
-const INDEX: &str = "run.json";
-const CHECKPOINTS: &str = "checkpoints";
-/// What may change in a run, when asked for.
-const CHANGEABLE: [&str; 4] = [
-    "optimizer.clip_norm",
-    "optimizer.learning_rate",
-    "training.epochs",
-    "training.stop_on_drop",
-];
+mod changes;
+mod epoch;
+mod folder;
+mod index;
 
-/// What one epoch came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// From 1.
-    pub epoch: usize,
-    /// Mean training loss.
-    pub loss: f64,
-    /// On the validation images, in `[0, 1]`.
-    pub clean_accuracy: f64,
-    /// The same under PGD with the recipe's threat; absent without an adversary.
-    pub robust_accuracy: Option<f64>,
-    /// Training and validation together; of an epoch that was interrupted, since it was resumed.
-    pub seconds: f64,
-    /// Training images left out because they could not be read.
-    #[serde(default)]
-    pub skipped: usize,
-    /// Whether nearly all validation images were predicted as one class.
-    #[serde(default)]
-    pub collapsed: bool,
-    /// A reason to distrust the epoch, for people.
-    #[serde(default)]
-    pub warning: Option<String>,
-}
-
-impl EpochRecord {
-    /// What the best epoch has most of: more than one answer, accuracy under attack, then clean accuracy.
-    fn merit(&self) -> (bool, f64, f64) {
-        (
-            !self.collapsed,
-            self.robust_accuracy.unwrap_or(self.clean_accuracy),
-            self.clean_accuracy,
-        )
-    }
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Index {
-    recipe: Recipe,
-    version: String,
-    revision: Option<String>,
-    device: String,
-    epochs: Vec<EpochRecord>,
-    last: Option<String>,
-    stopped: Option<String>,
-    /// What was changed when the run went on, in order.
-    #[serde(default)]
-    changes: Vec<Change>,
-    /// Of the data; absent in runs from before it was recorded.
-    #[serde(default)]
-    data: Option<Fingerprint>,
-    /// Where the weights started, if not at random.
-    #[serde(default)]
-    init: Option<String>,
-}
-
-/// A value of the recipe that was changed in a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// Finished epochs at that time.
-    pub after_epoch: usize,
-    /// Dotted.
-    pub key: String,
-    /// The value before, as TOML.
-    pub from: String,
-    /// The value since, as TOML.
-    pub to: String,
-}
+use changes::CHANGEABLE;
+pub use changes::Change;
+pub use epoch::EpochRecord;
+use folder::{CHECKPOINTS, checkpoint};
+pub(crate) use folder::{check_unused, position};
+use index::Index;
 
 /// A run's folder: `run.json` with the recipe and the figures of every finished epoch, `recipe.toml`, `metrics.jsonl`
 /// with a line per step, `report.md` with `curves.svg`, and in `checkpoints` the best epoch's checkpoint and the last
@@ -100,26 +33,27 @@ impl Run {
     /// A new run in `dir`, in place of one that has no checkpoint.
     ///
     /// # Errors
-    /// When there is one that has.
+    /// When there is one that has, or the folder holds what a run writes and is not one.
     pub fn create(
         dir: &Path,
         recipe: &Recipe,
         device: &str,
         init: Option<String>,
     ) -> Result<Self, TrainError> {
-        if dir.join(INDEX).exists() {
-            let earlier = Self::open(dir)?;
-            if earlier.index.last.is_some() {
-                return Err(TrainError::RunExists {
-                    path: dir.to_owned(),
-                    recipe: earlier.index.recipe.name,
-                });
-            }
+        check_unused(dir)?;
+        if let Some(earlier) = Self::find(dir)?
+            && earlier.index.last.is_some()
+        {
+            return Err(TrainError::RunExists {
+                path: dir.to_owned(),
+                recipe: earlier.index.recipe.name,
+            });
         }
         std::fs::create_dir_all(dir).map_err(TrainError::file(dir))?;
         let run = Self {
             dir: dir.to_owned(),
             index: Index {
+                id: Some(format!("{:032x}", rand::random::<u128>())),
                 recipe: recipe.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 revision: revision(),
@@ -130,10 +64,12 @@ impl Run {
                 changes: Vec::new(),
                 data: None,
                 init,
+                checkpoints: BTreeMap::new(),
             },
         };
-        run.write_recipe()?;
+        // First of all files: without it, the others would not be known for a run's.
         run.write()?;
+        run.write_recipe()?;
         Ok(run)
     }
 
@@ -142,20 +78,25 @@ impl Run {
     /// # Errors
     /// When there is none, or its index is damaged.
     pub fn open(dir: &Path) -> Result<Self, TrainError> {
-        let path = dir.join(INDEX);
-        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => TrainError::Run(format!(
-                "{} holds neither a checkpoint (state.json) nor a run (run.json)",
-                dir.display()
-            )),
-            _ => TrainError::file(&path)(error),
-        })?;
-        let index = serde_json::from_str(&text)
-            .map_err(|error| TrainError::Run(format!("{}: {error}", path.display())))?;
         Ok(Self {
             dir: dir.to_owned(),
-            index,
+            index: Index::read(dir)?,
         })
+    }
+
+    /// The run in `dir`, if there is one: an empty index without a checkpoint is of none.
+    pub(crate) fn find(dir: &Path) -> Result<Option<Self>, TrainError> {
+        let path = dir.join(index::FILE);
+        let empty = std::fs::read(&path).is_ok_and(|bytes| bytes.trim_ascii().is_empty());
+        if !path.exists() || (empty && !folder::has_checkpoints(dir)) {
+            return Ok(None);
+        }
+        Self::open(dir).map(Some)
+    }
+
+    /// Which run it is, as its checkpoints state it; absent in runs from before they did.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.index.id.as_deref()
     }
 
     /// The recipe of the run, with what was changed since it was started.
@@ -182,16 +123,54 @@ impl Run {
     /// The folder of the best epoch's checkpoint.
     ///
     /// # Errors
-    /// When no epoch is finished.
+    /// When no epoch is finished, or the checkpoint is not the one that the run wrote.
     pub fn best_checkpoint(&self) -> Result<PathBuf, TrainError> {
-        self.best()
-            .map(|best| self.checkpoint_dir(best.epoch, 0))
-            .ok_or_else(|| {
-                TrainError::Run(format!(
-                    "{}: no epoch is finished yet, so there is no checkpoint",
-                    self.dir.display()
-                ))
+        let Some(best) = self.best() else {
+            return Err(TrainError::Run(format!(
+                "{}: no epoch is finished yet, so there is no checkpoint",
+                self.dir.display()
+            )));
+        };
+        self.verified(&checkpoint(best.epoch, 0))
+    }
+
+    /// The folder of a checkpoint, which is the one that this run wrote under that name.
+    fn verified(&self, name: &str) -> Result<PathBuf, TrainError> {
+        let dir = self.dir.join(CHECKPOINTS).join(name);
+        let wrong = |reason: String| {
+            Err(TrainError::Checkpoint {
+                path: dir.clone(),
+                reason,
             })
+        };
+        if !dir.is_dir() {
+            return wrong("it is missing, and run.json lists it: put a copy of it back".to_owned());
+        }
+        let state = CheckpointState::read(&dir)?;
+        state.check_name(&dir)?;
+        let same = |difference: &Difference| {
+            let key = difference.key.as_str();
+            key == "description" || CHANGEABLE.contains(&key)
+        };
+        let recipe = self.index.recipe.differences(&state.recipe)?;
+        if state.run != self.index.id || !recipe.iter().all(same) {
+            return wrong(format!(
+                "it is of another run, of recipe {}: put the checkpoint of this run back",
+                state.recipe.name
+            ));
+        }
+        let listed = self.index.checkpoints.get(name);
+        match listed {
+            Some(Some(sum)) if checkpoint_checksum(&dir)?.as_ref() != Some(sum) => wrong(
+                "it is not the one that the run wrote under this name (SHA256SUMS has another SHA-256 than run.json states): put that one back"
+                    .to_owned(),
+            ),
+            None if self.index.id.is_some() => wrong(
+                "run.json does not list it: put back the run.json that was written with it"
+                    .to_owned(),
+            ),
+            _ => Ok(dir),
+        }
     }
 
     /// Why the run ended before its last epoch, if it did.
@@ -217,69 +196,6 @@ impl Run {
     /// Where the weights started, if not at random.
     pub fn init(&self) -> Option<&str> {
         self.index.init.as_deref()
-    }
-
-    /// Takes over the values of `given` that were asked for by key, and refuses all other differences.
-    pub(crate) fn change(&mut self, given: &Recipe, asked: &[String]) -> Result<(), TrainError> {
-        let mut recipe = self.index.recipe.clone();
-        let mut changes = Vec::new();
-        let (mut refused, mut changeable) = (Vec::new(), Vec::new());
-        for difference in self.index.recipe.differences(given)? {
-            let Difference { key, ours, theirs } = &difference;
-            let may = CHANGEABLE.contains(&key.as_str());
-            if key == "description" {
-                continue;
-            }
-            let named = asked
-                .iter()
-                .any(|asked| key == asked || key.starts_with(&format!("{asked}.")));
-            if named && may {
-                recipe = recipe.with(key, theirs)?;
-                changes.push(Change {
-                    after_epoch: self.index.epochs.len(),
-                    key: key.clone(),
-                    from: ours.clone(),
-                    to: theirs.clone(),
-                });
-            } else if !self.started_with(key, theirs) {
-                refused.push(format!(
-                    "{key} is {ours} in the run, {theirs} in the recipe"
-                ));
-                if may {
-                    changeable.push(key.clone());
-                }
-            }
-        }
-        if !refused.is_empty() {
-            return Err(TrainError::RunDiffers {
-                path: self.dir.clone(),
-                differences: refused.join("; "),
-                changeable,
-            });
-        }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        for change in &changes {
-            tracing::info!(
-                "{}: {} is {} from here on, it was {}",
-                self.dir.display(),
-                change.key,
-                change.to,
-                change.from
-            );
-        }
-        self.index.recipe = recipe;
-        self.index.changes.extend(changes);
-        self.index.stopped = None;
-        self.write_recipe()?;
-        self.write()
-    }
-
-    /// Whether a value is the one that the run was started with, before it was changed.
-    fn started_with(&self, key: &str, value: &str) -> bool {
-        let first = self.index.changes.iter().find(|change| change.key == key);
-        first.is_some_and(|change| change.from == value)
     }
 
     /// That the run goes on with the data that it was started with.
@@ -313,9 +229,15 @@ impl Run {
         &self.dir
     }
 
-    pub(crate) fn last_checkpoint(&self) -> Option<PathBuf> {
-        let last = self.index.last.as_ref()?;
-        Some(self.dir.join(CHECKPOINTS).join(last))
+    /// Whether there is a checkpoint to go on from.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.index.last.is_some()
+    }
+
+    /// The folder of the checkpoint to go on from, if there is one.
+    pub(crate) fn last_checkpoint(&self) -> Result<Option<PathBuf>, TrainError> {
+        let last = self.index.last.as_ref();
+        last.map(|last| self.verified(last)).transpose()
     }
 
     /// Where the checkpoint after `epochs` finished epochs and `steps` steps of the next one goes.
@@ -325,7 +247,19 @@ impl Run {
 
     /// Makes a checkpoint on disk the one to go on from, then drops those that are neither best nor last.
     pub(crate) fn passed(&mut self, epochs: usize, steps: usize) -> Result<(), TrainError> {
-        self.index.last = Some(checkpoint(epochs, steps));
+        let last = checkpoint(epochs, steps);
+        let best = self.best().map(|record| checkpoint(record.epoch, 0));
+        let mut kept = BTreeMap::new();
+        for name in best.into_iter().chain([last.clone()]) {
+            let known = self.index.checkpoints.remove(&name);
+            let sum = match known {
+                Some(sum) if name != last => sum,
+                _ => checkpoint_checksum(&self.dir.join(CHECKPOINTS).join(&name))?,
+            };
+            kept.insert(name, sum);
+        }
+        self.index.checkpoints = kept;
+        self.index.last = Some(last);
         self.write()?;
         self.drop_others()
     }
@@ -342,13 +276,14 @@ impl Run {
         self.passed(epoch, 0)
     }
 
+    /// Deletes checkpoints that are not kept, and nothing else that lies beside them.
     fn drop_others(&self) -> Result<(), TrainError> {
-        let best = self.best().map(|record| checkpoint(record.epoch, 0));
         let dir = self.dir.join(CHECKPOINTS);
         for entry in std::fs::read_dir(&dir).map_err(TrainError::file(&dir))? {
             let entry = entry.map_err(TrainError::file(&dir))?;
-            let name = Some(entry.file_name().to_string_lossy().into_owned());
-            if name != best && name != self.index.last {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if folder && folder::is_ours(&name) && !self.index.checkpoints.contains_key(&name) {
                 remove_dir(&entry.path())?;
             }
         }
@@ -356,17 +291,7 @@ impl Run {
     }
 
     fn write(&self) -> Result<(), TrainError> {
-        let path = self.dir.join(INDEX);
-        let text = serde_json::to_vec_pretty(&self.index)
-            .map_err(|error| TrainError::Run(format!("{}: {error}", path.display())))?;
-        buckler_onnx::write_atomic(&path, &text).map_err(TrainError::file(&path))
-    }
-}
-
-fn checkpoint(epochs: usize, steps: usize) -> String {
-    match steps {
-        0 => format!("epoch-{epochs:03}"),
-        _ => format!("epoch-{epochs:03}-step-{steps:06}"),
+        self.index.write(&self.dir)
     }
 }
 

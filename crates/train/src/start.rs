@@ -13,6 +13,7 @@ use burn::tensor::Device;
 use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
+use crate::export::card;
 use crate::fingerprint::Fingerprint;
 use crate::pictures::scaled_up;
 use crate::pytorch::check_classes;
@@ -29,6 +30,7 @@ pub(crate) fn check_data(
 ) -> Result<(), TrainError> {
     recipe.check().map_err(TrainError::Recipe)?;
     check_classes(images.classes())?;
+    check_card(recipe, images)?;
     let training = &recipe.training;
     let wrong = |reason: String| Err(TrainError::Recipe(reason));
     for (key, expected, found) in [
@@ -117,6 +119,20 @@ pub(crate) fn check_data(
     Ok(())
 }
 
+/// That what is trained can be exported: a card may hold what it is of.
+fn check_card(recipe: &Recipe, images: &Dataset) -> Result<(), TrainError> {
+    let mut state = CheckpointState::new(recipe.clone(), images.shape(), images.classes().to_vec());
+    state.preprocessing = preprocessing(images);
+    state.epochs = 1;
+    let card = card(&state, &recipe.name);
+    card.check("the card of the trained model")
+        .map_err(|error| {
+            TrainError::Recipe(format!(
+                "{error}; the classes are named as in the data, a folder's classes as their folders"
+            ))
+        })
+}
+
 /// The run in the folder to go on with, or a new one.
 pub(crate) fn open_run(
     recipe: &Recipe,
@@ -129,22 +145,30 @@ pub(crate) fn open_run(
     let create = || {
         let init = options.init.as_ref().map(|init| {
             let state = &init.state;
-            format!("{}, epoch {}", state.recipe.name, state.epochs)
+            let position = format!("{}, epoch {}", state.recipe.name, state.epochs);
+            options.init_from.clone().unwrap_or(position)
         });
         Run::create(out, recipe, &names.join(", "), init)
     };
-    let earlier = match options.resume && out.join("run.json").exists() {
-        true => Some(Run::open(out)?).filter(|run| run.last_checkpoint().is_some()),
+    let earlier = match options.resume {
+        true => Run::find(out)?.filter(Run::has_checkpoint),
         false => None,
     };
     let Some(mut run) = earlier else {
+        if options.resume {
+            tracing::info!(
+                "{} holds no checkpoint to go on from: a new run is started",
+                out.display()
+            );
+        }
         let mut run = create()?;
         run.check_data(data)?;
         return Ok(run);
     };
-    // Before anything is changed.
+    // The recipe first: its seed may be what makes the data differ.
+    let changes = run.changes_to(recipe, &options.changed)?;
     run.check_data(data)?;
-    run.change(recipe, &options.changed)?;
+    run.change(changes)?;
     Ok(run)
 }
 
@@ -158,7 +182,7 @@ pub(crate) fn start(
 ) -> Result<(TrainingState, CheckpointState), TrainError> {
     let device = first(devices)?;
     let optimizer = sgd(&recipe.optimizer);
-    if let Some(dir) = run.last_checkpoint() {
+    if let Some(dir) = run.last_checkpoint()? {
         let (state, position) = Checkpoint::resume(&dir, optimizer, devices)?;
         let position = CheckpointState {
             recipe: recipe.clone(),
@@ -169,6 +193,7 @@ pub(crate) fn start(
     let mut position =
         CheckpointState::new(recipe.clone(), images.shape(), images.classes().to_vec());
     position.preprocessing = preprocessing(images);
+    position.run = run.id().map(str::to_owned);
     device.seed(recipe.seed);
     let network = match init {
         Some(init) => {

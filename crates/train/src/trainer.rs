@@ -19,10 +19,10 @@ use crate::network::Precision;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::write_report;
-use crate::run::{EpochRecord, Run};
+use crate::run::{EpochRecord, Run, check_unused};
 use crate::start::{check_data, open_run, start};
 use crate::step::{Batch, TrainingState};
-use crate::validation::{tensors, validate};
+use crate::validation::{ValidationImages, tensors};
 
 /// What is not part of a recipe.
 #[derive(Clone, Debug)]
@@ -33,13 +33,16 @@ pub struct TrainOptions {
     pub checkpoint_every: Duration,
     /// Threads that load and augment images; 0 for as many as the machine has cores.
     pub workers: usize,
-    /// Leave out training images that cannot be read instead of stopping.
+    /// Leave out images that cannot be read instead of stopping.
     pub skip_broken: bool,
     /// Keys of the recipe that may differ from those of the run that goes on: learning rate, epochs, clipping, early
     /// stopping.
     pub changed: Vec<String>,
     /// Weights that a new run starts from.
     pub init: Option<Checkpoint>,
+    /// Where these weights are from and what was assumed of them, for the run's record; otherwise it names their recipe
+    /// and epoch.
+    pub init_from: Option<String>,
 }
 
 impl Default for TrainOptions {
@@ -51,6 +54,7 @@ impl Default for TrainOptions {
             skip_broken: false,
             changed: Vec::new(),
             init: None,
+            init_from: None,
         }
     }
 }
@@ -91,8 +95,10 @@ pub fn train(
             skip_broken: options.skip_broken,
         },
     )?;
-    // After what can be wrong with the recipe or the data, so that a refused start leaves no folder.
+    // Before anything is written, as what can be wrong with the recipe or the data: a refused start leaves no file.
+    check_unused(out)?;
     let fingerprint = Fingerprint::of(&images, validation)?;
+    let validation = ValidationImages::check(validation, options.skip_broken)?;
     std::fs::create_dir_all(out).map_err(TrainError::file(out))?;
     let _lock = RunLock::acquire(out)?;
     let run = open_run(recipe, out, devices, fingerprint, &options)?;
@@ -103,6 +109,7 @@ pub fn train(
         recipe,
         device,
         options,
+        validation,
         run,
         state,
         position,
@@ -110,7 +117,7 @@ pub fn train(
         saved: Instant::now(),
     };
     while session.run.stopped().is_none() && session.position.epochs < recipe.training.epochs {
-        session.epoch(&loader, &images, validation)?;
+        session.epoch(&loader, &images)?;
     }
     Ok(session.run)
 }
@@ -120,6 +127,7 @@ struct Session<'a> {
     recipe: &'a Recipe,
     device: &'a Device,
     options: TrainOptions,
+    validation: ValidationImages<'a>,
     run: Run,
     state: TrainingState,
     position: CheckpointState,
@@ -129,12 +137,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Goes on to the end of the epoch, then validates.
-    fn epoch(
-        &mut self,
-        loader: &Loader,
-        images: &Dataset,
-        validation: &Dataset,
-    ) -> Result<(), TrainError> {
+    fn epoch(&mut self, loader: &Loader, images: &Dataset) -> Result<(), TrainError> {
         let started = Instant::now();
         let epoch = self.position.epochs;
         let batch_size = self.recipe.training.batch_size;
@@ -165,11 +168,20 @@ impl Session<'_> {
                 self.run.passed(epoch, self.position.steps)?;
             }
         }
+        let trained = images.len() - self.position.skipped;
+        if trained == 0 {
+            return Err(TrainError::Run(format!(
+                "epoch {}: none of the {} training images could be read, so nothing was learned; mend or replace them",
+                epoch + 1,
+                images.len()
+            )));
+        }
         progress.validating();
         let mut rng = stream(self.recipe.seed, VALIDATION_STREAM);
         let network = self.state.evaluated();
-        let accuracy = validate(self.recipe, validation, &network, self.device, &mut rng)?;
-        let trained = images.len() - self.position.skipped;
+        let accuracy = self
+            .validation
+            .validate(self.recipe, &network, self.device, &mut rng)?;
         let record = EpochRecord {
             epoch: epoch + 1,
             loss: self.position.loss_sum / trained.max(1) as f64,
@@ -177,6 +189,7 @@ impl Session<'_> {
             robust_accuracy: accuracy.robust,
             seconds: started.elapsed().as_secs_f64(),
             skipped: self.position.skipped,
+            skipped_validation: self.validation.skipped(),
             collapsed: accuracy
                 .finding
                 .as_ref()
@@ -233,7 +246,7 @@ impl Session<'_> {
                 step: step + 1,
                 loss,
                 learning_rate: recipe.optimizer.learning_rate,
-                checkpoint: self.run.last_checkpoint().is_some(),
+                checkpoint: self.run.has_checkpoint(),
             });
         }
         self.metrics.write(&StepRecord {

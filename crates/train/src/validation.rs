@@ -1,5 +1,5 @@
 use buckler_attack::Threat;
-use buckler_data::{Dataset, gather};
+use buckler_data::{DataError, Dataset, gather};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::RngCore;
 
@@ -22,47 +22,95 @@ pub(crate) struct Validation {
 /// Images per query.
 const BATCH: usize = 250;
 
-/// Clean accuracy, and accuracy under PGD when the recipe has an adversary, of a network in evaluation mode.
-pub(crate) fn validate(
-    recipe: &Recipe,
-    images: &Dataset,
-    network: &Network,
-    device: &Device,
-    rng: &mut dyn RngCore,
-) -> Result<Validation, TrainError> {
-    let adversary = recipe.adversary.as_ref().map(|config| Adversary {
-        threat: Threat {
-            norm: config.norm,
-            epsilon: config.eps,
-        },
-        steps: recipe.validation.steps,
-        step_size: 2.5 * config.eps.value() / recipe.validation.steps.max(1) as f32,
-        start: Start::Uniform,
-        maximised: Maximised::CrossEntropy,
-    });
-    let classes = images.classes().len();
-    let mut counts = (vec![0; classes], vec![0; classes]);
-    let (mut clean, mut robust) = (0, 0);
-    let all: Vec<usize> = (0..images.len()).collect();
-    for indices in all.chunks(BATCH) {
-        let (pixels, labels) = gather(images, indices)?;
-        let truth: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
-        let (x, y) = tensors(pixels, labels, images.shape(), device);
-        let answers = predicted(network, x.clone());
-        clean += agreeing(&answers, &truth);
-        count(&mut counts.0, &answers);
-        count(&mut counts.1, &truth);
-        if let Some(adversary) = &adversary {
-            let attacked = adversary.craft(network, x, y, rng);
-            robust += agreeing(&predicted(network, attacked), &truth);
+/// The images that choose the best epoch, without those that cannot be read.
+pub(crate) struct ValidationImages<'a> {
+    images: &'a Dataset,
+    usable: Vec<usize>,
+}
+
+impl<'a> ValidationImages<'a> {
+    /// Reads every image once, so that a broken one is found before the first step.
+    ///
+    /// # Errors
+    /// When an image is broken; with `skip_broken`, when all are.
+    pub fn check(images: &'a Dataset, skip_broken: bool) -> Result<Self, TrainError> {
+        let all: Vec<usize> = (0..images.len()).collect();
+        let mut usable = Vec::with_capacity(all.len());
+        let mut broken = Vec::new();
+        for indices in all.chunks(BATCH) {
+            if gather(images, indices).is_ok() {
+                usable.extend(indices);
+                continue;
+            }
+            for &index in indices {
+                match gather(images, &[index]) {
+                    Ok(_) => usable.push(index),
+                    Err(DataError::Image { path, reason }) if skip_broken => {
+                        broken.push(format!("{}: {reason}", path.display()));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        for name in &broken {
+            tracing::warn!("left out of validation, it cannot be read: {name}");
+        }
+        match (usable.is_empty(), broken.first()) {
+            (true, Some(first)) => Err(TrainError::Run(format!(
+                "none of the {} validation images can be read, so no epoch can be measured; mend or replace them; the first is {first}",
+                images.len()
+            ))),
+            _ => Ok(Self { images, usable }),
         }
     }
-    let share = |count: usize| count as f64 / images.len().max(1) as f64;
-    Ok(Validation {
-        clean: share(clean),
-        robust: adversary.map(|_| share(robust)),
-        finding: collapse::examine(&counts.0, &counts.1, clean, images.classes()),
-    })
+
+    /// How many images were left out.
+    pub fn skipped(&self) -> usize {
+        self.images.len() - self.usable.len()
+    }
+
+    /// Clean accuracy, and accuracy under PGD when the recipe has an adversary, of a network in evaluation mode.
+    pub fn validate(
+        &self,
+        recipe: &Recipe,
+        network: &Network,
+        device: &Device,
+        rng: &mut dyn RngCore,
+    ) -> Result<Validation, TrainError> {
+        let images = self.images;
+        let adversary = recipe.adversary.as_ref().map(|config| Adversary {
+            threat: Threat {
+                norm: config.norm,
+                epsilon: config.eps,
+            },
+            steps: recipe.validation.steps,
+            step_size: 2.5 * config.eps.value() / recipe.validation.steps.max(1) as f32,
+            start: Start::Uniform,
+            maximised: Maximised::CrossEntropy,
+        });
+        let classes = images.classes().len();
+        let mut counts = (vec![0; classes], vec![0; classes]);
+        let (mut clean, mut robust) = (0, 0);
+        for indices in self.usable.chunks(BATCH) {
+            let (pixels, labels) = gather(images, indices)?;
+            let truth: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
+            let (x, y) = tensors(pixels, labels, images.shape(), device);
+            let answers = predicted(network, x.clone());
+            clean += agreeing(&answers, &truth);
+            count(&mut counts.0, &answers);
+            count(&mut counts.1, &truth);
+            if let Some(adversary) = &adversary {
+                let attacked = adversary.craft(network, x, y, rng);
+                robust += agreeing(&predicted(network, attacked), &truth);
+            }
+        }
+        let share = |count: usize| count as f64 / self.usable.len().max(1) as f64;
+        Ok(Validation {
+            clean: share(clean),
+            robust: adversary.map(|_| share(robust)),
+            finding: collapse::examine(&counts.0, &counts.1, clean, images.classes()),
+        })
+    }
 }
 
 /// The class of the largest logit of every image.

@@ -465,3 +465,51 @@ fn a_truncated_checkpoint_is_an_error_and_not_a_panic() {
         assert!(load(&path, 10).is_err(), "{share}");
     }
 }
+
+#[test]
+fn networks_under_other_keys_are_several_state_dicts_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("several.pt");
+    let (weights, mut average) = (tensors(), tensors());
+    named(&mut average, "bn1.bias").values.fill(0.7);
+    for (first, second) in [("params", "params_ema"), ("model", "teacher")] {
+        let dicts: [(Option<&str>, &[Tensor]); 2] =
+            [(Some(first), &weights), (Some(second), &average)];
+        torch_file::write(&path, &dicts, Stored::Float);
+        let error = load(&path, 10).unwrap_err();
+        assert!(
+            matches!(error, TrainError::SeveralStateDicts { .. }),
+            "{error}"
+        );
+        let error = error.to_string();
+        assert!(error.contains(&format!("`{first}`, `{second}`")), "{error}");
+        let chosen = import(&path, &recipe("", 10), Some(first)).unwrap();
+        let got = logits(&chosen.checkpoint, &pixels()).unwrap();
+        assert!((got[0] - expected()[0]).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn values_that_weights_cannot_have_do_not_make_another_network() {
+    let mut broken = tensors();
+    named(&mut broken, "bn1.bias").values[3] = f32::NAN;
+    let error = refusal(&broken, &recipe("", 10));
+    assert!(
+        error.contains("`bn1.bias` holds NaN") && !error.contains("another network"),
+        "{error}"
+    );
+}
+
+#[test]
+fn archives_are_read_whatever_the_length_of_their_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = tensors();
+    for length in [1, 20, 21, 22, 60] {
+        let path = dir.path().join(format!("{}.pt", "q".repeat(length)));
+        torch_file::write(&path, &[(None, &weights)], Stored::Float);
+        torch_file::add_zip64_record(&path);
+        let imported = load(&path, 10).unwrap_or_else(|error| panic!("{length}: {error}"));
+        let got = logits(&imported.checkpoint, &pixels()).unwrap();
+        assert!((got[0] - expected()[0]).abs() < 1e-4, "{length}");
+    }
+}

@@ -1,8 +1,9 @@
 use std::collections::{HashMap, hash_map};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use buckler_attack::{AttackConfig, Epsilon, Norm, ObjectiveKind, Samples};
+use buckler_attack::{AttackConfig, Epsilon, InputSpec, Limits, Norm, ObjectiveKind, Samples};
 use buckler_data::{DataSource, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
 use buckler_train::{Checkpoint, ComputeDevice, HeadConfig, ImageSize, Recipe, TrainOptions};
@@ -13,7 +14,7 @@ use crate::commands::train::train_recipe;
 use crate::evaluation;
 use crate::output::{Output, percent};
 use crate::publish::publish;
-use crate::training_args::{TrainingArgs, load_options, source};
+use crate::training_args::{TrainingArgs, load_options, source, with_remedy_of_compare};
 
 /// Train several recipes with the same seed and attack what comes out
 ///
@@ -38,13 +39,13 @@ pub struct Args {
     seed: u64,
     /// Epochs of every training, instead of the recipes'
     #[arg(long)]
-    epochs: Option<usize>,
+    epochs: Option<NonZero<usize>>,
     /// Radius of the attacks [default: the recipe's, or that of the first one that has an adversary]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     eps: Option<Epsilon>,
     /// Test images to attack
-    #[arg(long, default_value_t = 1000)]
-    limit: usize,
+    #[arg(long, default_value = "1000")]
+    limit: NonZero<usize>,
     /// Folder of runs, models and the report (compare.md, compare.json)
     #[arg(long, default_value = "runs/compare")]
     out: PathBuf,
@@ -117,8 +118,8 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         data: entries
             .iter()
             .find_map(|entry| Some(entry.recipe.as_ref().ok()?.data.clone()))
-            .unwrap_or_default(),
-        images: args.limit,
+            .unwrap_or_else(|| "no data set".to_owned()),
+        images: args.limit.get(),
         seed: args.seed,
         rows: Vec::new(),
     };
@@ -212,7 +213,7 @@ fn recipe(args: &Args, name: &str) -> Result<Recipe> {
     let mut recipe = args.training.recipe(name)?;
     recipe.seed = args.seed;
     if let Some(epochs) = args.epochs {
-        recipe.training.epochs = epochs;
+        recipe.training.epochs = epochs.get();
     }
     recipe
         .check()
@@ -236,7 +237,7 @@ impl Bench<'_> {
         let samples = match self.samples.entry(key) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
-                let options = load_options(recipe, Some(args.limit));
+                let options = load_options(recipe, Some(args.limit.get()));
                 let data = source.load(Split::Test, &options)?;
                 entry.insert(evaluation::samples(&data)?)
             }
@@ -249,6 +250,13 @@ impl Bench<'_> {
             seed: args.seed,
             ..AttackConfig::default()
         };
+        // Before the training, which may take hours.
+        let (_, channels, height, width) = samples.images.dim();
+        attack.validate(&Limits::for_input(InputSpec {
+            channels,
+            height,
+            width,
+        }))?;
         figures(&self.runtime, args, recipe, &source, samples, &attack)
     }
 }
@@ -266,7 +274,8 @@ fn figures(
         ..TrainOptions::default()
     };
     let out = args.out.join("runs").join(&recipe.name);
-    let run = train_recipe(recipe, source, &args.training.device, &out, None, options)?;
+    let run = train_recipe(recipe, source, &args.training.device, &out, None, options)
+        .map_err(with_remedy_of_compare)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &ComputeDevice::Cpu.open()?)?;
     let dir = args.out.join("models").join(&recipe.name).join("1");
     publish(&checkpoint, &recipe.name, &dir)?;
@@ -307,12 +316,15 @@ fn markdown(report: &Report) -> String {
             row.head.as_deref().unwrap_or_default(),
             match (&row.figures, &row.error) {
                 (Some(figures), _) => figures.cells(),
-                (None, error) => format!(
-                    "failed: {} | | | | | |",
-                    cell(error.as_deref().unwrap_or_default())
-                ),
+                (None, _) => "| failed | | | | |".to_owned(),
             }
         ));
+    }
+    for row in &report.rows {
+        if let Some(error) = &row.error {
+            let error = error.replace(['\n', '\r'], " ");
+            text.push_str(&format!("\nfailed: {}: {error}\n", row.recipe));
+        }
     }
     for row in &report.rows {
         if let Some(warning) = row

@@ -6,7 +6,7 @@ use buckler_attack::{AttackConfig, Epsilon, Evaluation, Samples};
 use buckler_data::{DataSource, LoadOptions, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions, encode_png};
 use buckler_server::Config;
-use buckler_train::{Checkpoint, ComputeDevice, Recipe, TrainOptions};
+use buckler_train::{Checkpoint, ComputeDevice, Recipe, Run, TrainOptions};
 use ndarray::Axis;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -15,6 +15,7 @@ use crate::commands::{serve, train::train_recipe};
 use crate::evaluation;
 use crate::output::{Output, percent, table};
 use crate::publish::{Parity, publish, update_card};
+use crate::training_args::with_remedy;
 
 /// Both networks of the demonstration: without a defence, and with hypersphere embedding inside adversarial training.
 const RECIPES: [&str; 2] = ["digits-plain", "digits-he"];
@@ -104,7 +105,8 @@ fn build(
 ) -> Result<ModelReport> {
     let recipe = Recipe::find(name)?;
     let run_dir = out.join("runs").join(name);
-    if run_dir.exists() {
+    // Of an earlier demonstration; what is not a run is refused by the training.
+    if Run::open(&run_dir).is_ok() {
         std::fs::remove_dir_all(&run_dir)
             .with_context(|| format!("cannot remove {}", run_dir.display()))?;
     }
@@ -116,7 +118,8 @@ fn build(
         &run_dir,
         None,
         TrainOptions::default(),
-    )?;
+    )
+    .map_err(with_remedy)?;
     let checkpoint = Checkpoint::load(&run.best_checkpoint()?, &device.open()?)?;
     let dir = out.join("models").join(name).join("1");
     let parity = publish(&checkpoint, name, &dir)?;

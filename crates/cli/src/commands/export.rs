@@ -5,14 +5,13 @@ use buckler_attack::Victim;
 use buckler_data::{DataSource, Dataset, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
 use buckler_train::{Checkpoint, ComputeDevice, NormalizationConfig, PytorchFile, Recipe};
-use clap::ValueEnum;
 use ndarray::{Array4, ArrayView1, Axis};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::output::{Output, percent};
-use crate::publish::{Parity, check_target, publish};
-use crate::training_args::{load_options, source};
+use crate::publish::{Parity, check_outside_runs, check_target, publish};
+use crate::training_args::{Normalization, load_options, source, weights_remedy};
 
 /// Export a checkpoint to ONNX, with its gradient graph and its card
 ///
@@ -55,12 +54,6 @@ pub struct Args {
     data: Option<DataSource>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Normalization {
-    None,
-    Recipe,
-}
-
 #[derive(Serialize)]
 struct Report {
     model: PathBuf,
@@ -90,6 +83,7 @@ struct Accuracy {
 const CHECKED: usize = 500;
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
+    check_outside_runs(&args.out)?;
     let (mut checkpoint, notes, check) = load(args)?;
     if let Some(description) = &args.description {
         checkpoint.state.recipe.description.clone_from(description);
@@ -221,7 +215,8 @@ fn load(args: &Args) -> Result<(Checkpoint, Vec<String>, Option<Check>)> {
         image,
         classes,
     };
-    let imported = Checkpoint::from_pytorch(file, &recipe, &device)?;
+    let imported = Checkpoint::from_pytorch(file, &recipe, &device)
+        .map_err(|error| weights_remedy(error, "--weights"))?;
     let mut notes = imported.notes;
     notes.push(match (&recipe.normalization, &normalization) {
         (Some(config), _) => format!(

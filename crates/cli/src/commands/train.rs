@@ -8,9 +8,12 @@ use buckler_train::{
     Checkpoint, ComputeDevice, EpochRecord, PytorchFile, Recipe, Run, TrainOptions, train,
 };
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::output::{Output, percent};
-use crate::training_args::{TrainingArgs, load_options, source, with_remedy};
+use crate::training_args::{
+    Normalization, TrainingArgs, load_options, source, weights_remedy, with_remedy,
+};
 
 /// Train a network by a recipe
 ///
@@ -39,6 +42,14 @@ pub struct Args {
     /// Start from the weights of a run, a checkpoint or a PyTorch file of the same network instead of random ones
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     init: Option<PathBuf>,
+    /// What images went through before the network of a PyTorch file that is started from: `none` for plain [0, 1],
+    /// `recipe` for the recipe's mean and deviation
+    #[arg(long, value_name = "NORMALIZATION", requires = "init")]
+    init_normalization: Option<Normalization>,
+    /// Key of the weights in a PyTorch file with several state dicts that is started from, such as `ema`; `.` for those
+    /// beside the others
+    #[arg(long, value_name = "KEY", requires = "init")]
+    init_weights: Option<String>,
     /// Minutes between checkpoints inside an epoch; there is one after every epoch too
     #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
     checkpoint_every: f64,
@@ -75,6 +86,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         recipe = recipe.with(key, value).context("--set")?;
     }
     let source = source(args.training.data.as_ref(), &recipe)?;
+    ensure!(
+        source.name() == recipe.data,
+        "--set data={} and --data {source} name two data sets: leave one of them out",
+        recipe.data
+    );
     let out = args
         .out
         .clone()
@@ -89,9 +105,15 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         skip_broken: args.skip_broken,
         changed: args.set.iter().map(|(key, _)| key.clone()).collect(),
         init: None,
+        init_from: None,
     };
-    let init = args.init.as_deref();
-    let run = train_recipe(&recipe, &source, &args.training.device, &out, init, options)?;
+    let init = args.init.as_deref().map(|path| InitialWeights {
+        path,
+        normalization: args.init_normalization,
+        weights: args.init_weights.as_deref(),
+    });
+    let run = train_recipe(&recipe, &source, &args.training.device, &out, init, options)
+        .map_err(with_remedy)?;
     let report = Report {
         run: out,
         warnings: warnings(&run),
@@ -139,47 +161,90 @@ fn warnings(run: &Run) -> Vec<String> {
         .collect()
 }
 
+/// Where a run's weights start, and what a PyTorch file does not say of its own.
+pub struct InitialWeights<'a> {
+    path: &'a Path,
+    normalization: Option<Normalization>,
+    weights: Option<&'a str>,
+}
+
 /// Trains by a recipe on its data and keeps everything in `out`.
 pub fn train_recipe(
     recipe: &Recipe,
     source: &DataSource,
     devices: &[ComputeDevice],
     out: &Path,
-    init: Option<&Path>,
+    init: Option<InitialWeights<'_>>,
     options: TrainOptions,
 ) -> Result<Run> {
     let devices = devices
         .iter()
         .map(|device| device.open())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| with_remedy(error.into()))?;
+        .collect::<Result<Vec<_>, _>>()?;
     let (images, validation) = load_data(recipe, source)?;
-    let init = init
-        .map(|path| initial_weights(path, recipe, &images))
-        .transpose()?;
-    let options = TrainOptions { init, ..options };
+    let mut options = options;
+    if let Some(init) = init {
+        let (checkpoint, from) = initial_weights(&init, recipe, &images)?;
+        options.init = Some(checkpoint);
+        options.init_from = from;
+    }
     let images = Arc::new(images);
-    train(recipe, images, &validation, &devices, out, options)
-        .map_err(|error| with_remedy(error.into()))
+    Ok(train(recipe, images, &validation, &devices, out, options)?)
 }
 
-/// The weights to start from, in a checkpoint or, with the normalisation of the recipe, in a PyTorch file.
-fn initial_weights(path: &Path, recipe: &Recipe, images: &Dataset) -> Result<Checkpoint> {
+/// The weights to start from, in a checkpoint or in a PyTorch file; of a file, also what is recorded of it.
+fn initial_weights(
+    init: &InitialWeights<'_>,
+    recipe: &Recipe,
+    images: &Dataset,
+) -> Result<(Checkpoint, Option<String>)> {
     let device = ComputeDevice::Cpu.open()?;
+    let path = init.path;
     if !path.is_file() {
-        return Ok(Checkpoint::load(path, &device)?);
+        for (option, given) in [
+            ("--init-normalization", init.normalization.is_some()),
+            ("--init-weights", init.weights.is_some()),
+        ] {
+            ensure!(
+                !given,
+                "{option} is for PyTorch files: {} is not a file, and a run or checkpoint has its own recipe",
+                path.display()
+            );
+        }
+        return Ok((Checkpoint::load(path, &device)?, None));
+    }
+    if let Some(config) = &recipe.normalization {
+        ensure!(
+            init.normalization == Some(Normalization::Recipe),
+            "recipe {} normalises images by mean {:?} and std {:?}, and {} does not say whether its network was trained so: give --init-normalization recipe if it was; if it takes plain [0, 1], train it so too, with --set normalization=false",
+            recipe.name,
+            config.mean,
+            config.std,
+            path.display()
+        );
     }
     let file = PytorchFile {
         path,
-        weights: None,
+        weights: init.weights,
         image: images.shape(),
         classes: images.classes().to_vec(),
     };
-    let imported = Checkpoint::from_pytorch(file, recipe, &device)?;
+    let imported = Checkpoint::from_pytorch(file, recipe, &device)
+        .map_err(|error| weights_remedy(error, "--init-weights"))?;
     for note in &imported.notes {
         tracing::info!("{}: {note}", path.display());
     }
-    Ok(imported.checkpoint)
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let weights = init
+        .weights
+        .map_or(String::new(), |key| format!(", weights `{key}`"));
+    let from = format!(
+        "PyTorch file {}, SHA-256 {:x}{weights}; {}",
+        path.display(),
+        Sha256::digest(bytes),
+        imported.notes.join("; ")
+    );
+    Ok((imported.checkpoint, Some(from)))
 }
 
 /// The training images and, cut from their end, the validation images of a recipe.

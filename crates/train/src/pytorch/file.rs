@@ -5,6 +5,9 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
+use tempfile::NamedTempFile;
+
+use super::zip64;
 
 /// Keys under which training scripts put the weights beside other things, the likeliest first.
 const STATE_DICTS: [&str; 8] = [
@@ -46,6 +49,8 @@ pub(super) struct StateDict {
     pub notes: Vec<String>,
     /// A layer in front that normalises images, which some networks keep in the file.
     pub normalization: Option<StoredNormalization>,
+    /// Where the tensors are read from, if not from the file itself.
+    _copy: Option<NamedTempFile>,
 }
 
 /// `(x - mean) / std` by two tensors of a file.
@@ -56,13 +61,45 @@ pub(super) struct StoredNormalization {
     pub names: String,
 }
 
+/// Why a file cannot be read.
+pub(super) enum Refused {
+    /// One of them has to be chosen.
+    SeveralStateDicts(String),
+    Other(String),
+}
+
+impl From<String> for Refused {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
 impl StateDict {
     /// Reads the names of a file's tensors; `weights` chooses one of several state dicts.
-    pub fn read(path: &Path, weights: Option<&str>) -> Result<Self, String> {
-        let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
+    pub fn read(path: &Path, weights: Option<&str>) -> Result<Self, Refused> {
+        let opened = PytorchReader::new(path);
+        let copy = match &opened {
+            Err(error) if error.to_string().contains("Central Directory") => {
+                zip64::without_record(path).map_err(|error| error.to_string())?
+            }
+            _ => None,
+        };
+        let (path, opened) = match &copy {
+            Some(copy) => (copy.path(), PytorchReader::new(copy.path())),
+            None => (path, opened),
+        };
+        let reader = opened.map_err(|error| {
+            let error = error.to_string();
+            match error.contains("__torch__") {
+                true => format!(
+                    "it is a TorchScript archive, whose code is not read: save `model.state_dict()` instead ({error})"
+                ),
+                false => error,
+            }
+        })?;
         let all: BTreeMap<String, Tensor> = reader.into_tensors().into_iter().collect();
         if all.is_empty() {
-            return Err("it holds no tensor".to_owned());
+            return Err("it holds no tensor".to_owned().into());
         }
         let key = choose(&all, weights)?;
         let beside = |entry: &str| {
@@ -108,6 +145,7 @@ impl StateDict {
             prefix,
             notes,
             normalization,
+            _copy: copy,
         })
     }
 }
@@ -192,7 +230,10 @@ fn holds_tensors(value: &PickleValue) -> bool {
 }
 
 /// The key of the state dict, or none where the file is one itself.
-fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Option<String>, String> {
+fn choose(
+    all: &BTreeMap<String, Tensor>,
+    weights: Option<&str>,
+) -> Result<Option<String>, Refused> {
     let holds = |key: &str| all.keys().any(|name| name.starts_with(&format!("{key}.")));
     if weights == Some(OUTSIDE) {
         return Ok(None);
@@ -207,7 +248,8 @@ fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Optio
             false => Err(format!(
                 "it has no entry `{key}` with tensors; its entries are {}",
                 quoted(entries.into_iter())
-            )),
+            )
+            .into()),
         };
     }
     let found: Vec<&str> = STATE_DICTS.into_iter().filter(|key| holds(key)).collect();
@@ -225,17 +267,44 @@ fn choose(all: &BTreeMap<String, Tensor>, weights: Option<&str>) -> Result<Optio
             .filter_map(|name| name.strip_prefix(&prefix))
             .any(|rest| all.contains_key(rest))
     };
+    let several = |keys: &[&str]| {
+        Refused::SeveralStateDicts(format!(
+            "it holds several state dicts, {}: say which one is meant",
+            quoted(keys.iter().copied())
+        ))
+    };
+    let alike = alike(all);
+    if alike.len() > 1 && found.len() < 2 {
+        return Err(several(&alike));
+    }
     match found.as_slice() {
         [] => Ok(None),
         [key] if matches!(*key, "model" | "net") && beside(key) => Ok(None),
-        [key] if copied(key) => Err(format!(
+        [key] if copied(key) => Err(Refused::SeveralStateDicts(format!(
             "it holds the same tensors twice, in `{key}` and beside it: say whether `{key}` is meant or `{OUTSIDE}`, those beside it"
-        )),
+        ))),
         [key] => Ok(Some((*key).to_owned())),
-        _ => Err(format!(
-            "it holds several state dicts, {}: say which one is meant",
-            quoted(found.iter().copied())
-        )),
+        keys => Err(several(keys)),
+    }
+}
+
+/// The entries of a file in which every entry with tensors holds tensors of the same names: a network repeats parts too,
+/// but has others beside them.
+fn alike(all: &BTreeMap<String, Tensor>) -> Vec<&str> {
+    let mut entries: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for name in all.keys() {
+        let (entry, rest) = name.split_once('.').unwrap_or((name, ""));
+        if !OTHER_STATE.contains(&entry) {
+            entries.entry(entry).or_default().insert(rest);
+        }
+    }
+    let mut names = entries.values();
+    let first = names.next();
+    // Layers are not networks: `weight` and `bias` alone.
+    let of_networks = first.is_some_and(|names| names.iter().any(|name| name.contains('.')));
+    match names.all(|names| Some(names) == first) && of_networks {
+        true => entries.into_keys().collect(),
+        false => Vec::new(),
     }
 }
 

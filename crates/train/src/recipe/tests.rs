@@ -277,3 +277,17 @@ fn an_image_size_is_a_side_or_two() {
     assert_eq!(sides("64"), [64, 64]);
     assert_eq!(sides("[48, 96]"), [48, 96]);
 }
+
+#[test]
+fn recipes_of_released_code_stop_early_only_where_that_code_does() {
+    for name in [
+        "cifar10-fast-at",
+        "cifar10-fast-at-he",
+        "cifar10-free-at",
+        "cifar10-free-at-he",
+        "imagenet-free-at-he",
+    ] {
+        let recipe = Recipe::find(name).unwrap();
+        assert_eq!(recipe.training.stop_on_drop, None, "{name}");
+    }
+}

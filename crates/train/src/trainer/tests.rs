@@ -4,9 +4,13 @@ use buckler_data::Split;
 
 use super::*;
 
+#[path = "tests/run_folder.rs"]
+mod run_folder;
+
 #[test]
 fn a_fall_of_more_than_the_recipe_allows_ends_the_run() {
     let recipe = Recipe::find("cifar10-fast-at").unwrap();
+    let recipe = recipe.with("training.stop_on_drop", "0.2").unwrap();
     let record = |robust_accuracy| EpochRecord {
         epoch: 4,
         loss: 1.0,
@@ -14,6 +18,7 @@ fn a_fall_of_more_than_the_recipe_allows_ends_the_run() {
         robust_accuracy,
         seconds: 1.0,
         skipped: 0,
+        skipped_validation: 0,
         collapsed: false,
         warning: None,
     };
@@ -107,6 +112,7 @@ fn a_collapsed_epoch_is_the_best_one_only_where_all_are() {
         robust_accuracy: Some(robust),
         seconds: 1.0,
         skipped: 0,
+        skipped_validation: 0,
         collapsed,
         warning: None,
     };
@@ -186,6 +192,7 @@ fn a_run_does_not_go_on_with_other_data() {
         "{error}"
     );
     // A run from before fingerprints goes on.
+    run_folder::aged(&out);
     let index = out.join("run.json");
     let text = std::fs::read_to_string(&index).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -372,8 +379,5 @@ fn a_flipped_bit_in_any_file_of_a_checkpoint_is_noticed() {
         assert!(matches!(error, TrainError::Checkpoint { .. }), "{error}");
         std::fs::write(&path, &bytes).unwrap();
     }
-    resumed().unwrap();
-    // A checkpoint from before there were checksums.
-    std::fs::remove_file(last.join("SHA256SUMS")).unwrap();
     resumed().unwrap();
 }

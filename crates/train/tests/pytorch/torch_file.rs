@@ -106,10 +106,11 @@ fn module(pickle: &mut Vec<u8>, tensors: &[Tensor], storages: &mut Vec<Vec<u8>>)
 }
 
 fn archive(path: &Path, pickle: &[u8], storages: &[Vec<u8>]) {
+    let root = path.file_stem().unwrap().to_str().unwrap();
     let mut zip = ZipWriter::new(File::create(path).unwrap());
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut entry = |name: String, bytes: &[u8]| {
-        zip.start_file(format!("archive/{name}"), options).unwrap();
+        zip.start_file(format!("{root}/{name}"), options).unwrap();
         zip.write_all(bytes).unwrap();
     };
     entry("data.pkl".into(), pickle);
@@ -119,6 +120,26 @@ fn archive(path: &Path, pickle: &[u8], storages: &[Vec<u8>]) {
     }
     entry("version".into(), b"3\n");
     zip.finish().unwrap();
+}
+
+/// Adds the zip64 record that PyTorch writes into every archive.
+pub fn add_zip64_record(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let end = bytes.split_off(bytes.len() - 22);
+    let start = bytes.len() as u64;
+    let entries = u64::from(u16::from_le_bytes([end[10], end[11]]));
+    let number = |at: usize| u32::from_le_bytes(end[at..at + 4].try_into().unwrap());
+    bytes.extend(b"PK\x06\x06");
+    bytes.extend(44u64.to_le_bytes());
+    bytes.extend([0x1e, 3, 0x2d, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for value in [entries, entries, number(12).into(), number(16).into()] {
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend(b"PK\x06\x07\0\0\0\0");
+    bytes.extend(start.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(end);
+    std::fs::write(path, bytes).unwrap();
 }
 
 fn dict(pickle: &mut Vec<u8>, tensors: &[Tensor], stored: Stored, storages: &mut Vec<Vec<u8>>) {
