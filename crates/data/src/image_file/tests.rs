@@ -15,7 +15,7 @@ fn write(dir: &Path, name: &str, image: impl Into<DynamicImage>) -> PathBuf {
 /// The bytes of the centre, as is usual in testing.
 fn center(path: &Path, side: usize) -> Result<Vec<u8>, DataError> {
     let pixels = plain(path, &Preprocessing::center_crop(side))?;
-    Ok(pixels.iter().copied().map(byte).collect())
+    Ok(pixels.pixels.iter().copied().map(byte).collect())
 }
 
 fn refusal(path: &Path) -> String {

@@ -1,5 +1,5 @@
 //! What the first nodes of a graph tell of the pixels that go in.
-use super::image::Layout;
+use super::image::{Layout, is_transposed_first};
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
 /// Nodes that are followed.
@@ -54,16 +54,17 @@ pub(super) fn of_rows(graph: &GraphProto, input: &str) -> Option<(Layout, [usize
         false => 0,
     });
     let is_channels = |size: usize| matches!(size, 1 | 3 | 4);
-    match sizes {
-        [0, ..] | [_, 0, _] | [_, _, 0] => None,
-        [first, height, width] if is_channels(first) => {
-            Some((Layout::ChannelsFirst, [first, height, width]))
-        }
-        [height, width, last] if is_channels(last) => {
-            Some((Layout::ChannelsLast, [last, height, width]))
-        }
-        _ => None,
-    }
+    let [first, second, third] = sizes;
+    let last = match (is_channels(first), is_channels(third)) {
+        _ if sizes.contains(&0) => return None,
+        (false, false) => return None,
+        (true, true) => is_transposed_first(graph, node.output.first()?),
+        (_, last) => last,
+    };
+    Some(match last {
+        true => (Layout::ChannelsLast, [third, first, second]),
+        false => (Layout::ChannelsFirst, sizes),
+    })
 }
 
 /// The node that reads a tensor, where there is one alone.

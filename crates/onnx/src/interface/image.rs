@@ -71,7 +71,7 @@ fn layout(
 }
 
 /// Whether all that reads the image brings its channels to the front.
-fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
+pub(super) fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
     let mut readers = graph
         .node
         .iter()

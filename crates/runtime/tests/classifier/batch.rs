@@ -101,7 +101,6 @@ fn batch_norm_in_training_mode_is_said_and_not_differentiated() {
             "n",
             &[("training_mode", &[1])],
         );
-        builder.also(&["running_mean", "running_variance"]);
     }));
     let said = classifier.assumptions().join("\n");
     assert!(

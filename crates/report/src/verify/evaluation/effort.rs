@@ -1,6 +1,6 @@
 //! How many queries a search that finds nothing takes.
 
-use buckler_attack::{AttackKind, Evaluation, Status};
+use buckler_attack::{Attack, AttackKind, Evaluation, Status};
 
 use super::super::Verification;
 use crate::Entry;
