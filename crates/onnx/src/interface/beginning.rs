@@ -49,7 +49,7 @@ pub(super) fn of_rows(graph: &GraphProto, input: &str) -> Option<(Layout, [usize
     let &[_, first, second, third] = shape.as_slice() else {
         return None;
     };
-    let sizes = [first, second, third].map(|size| match size >= 1.0 && size <= 65536.0 {
+    let sizes = [first, second, third].map(|size| match (1.0..=65536.0).contains(&size) {
         true => size as usize,
         false => 0,
     });
