@@ -71,6 +71,17 @@ pub enum Flag {
         /// How many are its default.
         default: usize,
     },
+    /// All steps of an attack together are shorter than the radius, and than they are by default.
+    ShortSteps {
+        /// The attack's name.
+        attack: AttackKind,
+        /// How many it had.
+        steps: usize,
+        /// Their length, in pixel units of the norm.
+        step_size: f32,
+        /// The radius.
+        eps: Epsilon,
+    },
     /// The model takes nearly all images for one class, whatever they show.
     OneClass {
         /// The class.
@@ -175,6 +186,15 @@ impl fmt::Display for Flag {
             } => write!(
                 f,
                 "{attack} had {used} {option} where {default} are its default: it may miss what the attack can find; set options for this attack alone, or leave them out"
+            ),
+            Flag::ShortSteps {
+                attack,
+                steps,
+                step_size,
+                eps,
+            } => write!(
+                f,
+                "{attack} had {steps} steps of {step_size}, which together do not reach the edge of the ball at {eps}: it misses what the attack can find; leave the step size out, or take more steps"
             ),
             Flag::OneClass {
                 class,

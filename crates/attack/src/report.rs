@@ -256,16 +256,24 @@ fn warnings(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>)
         ));
     }
     for flag in shortfalls(parameters) {
-        if let Flag::WeakerThanDefault {
-            attack,
-            option,
-            used,
-            default,
-        } = flag
-        {
-            warnings.push(format!(
+        match flag {
+            Flag::WeakerThanDefault {
+                attack,
+                option,
+                used,
+                default,
+            } => warnings.push(format!(
                 "{attack} had {used} {option} where {default} are its default."
-            ));
+            )),
+            Flag::ShortSteps {
+                attack,
+                steps,
+                step_size,
+                eps,
+            } => warnings.push(format!(
+                "{attack} had {steps} steps of {step_size}, which together do not reach the edge of the ball at {eps}."
+            )),
+            _ => (),
         }
     }
     warnings

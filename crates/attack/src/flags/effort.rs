@@ -4,7 +4,7 @@ use super::Flag;
 use crate::{AttackKind, Evaluation, Parameters, Threat};
 
 /// Those that had fewer steps, queries or restarts than their default, which is that of their paper
-/// where it has one.
+/// where it has one, or steps too short to get anywhere.
 pub(super) fn weaker_than_default(evaluations: &[&Evaluation]) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for flag in evaluations.iter().flat_map(|e| shortfalls(&e.parameters)) {
@@ -29,6 +29,20 @@ pub(crate) fn shortfalls(parameters: &Parameters) -> Vec<Flag> {
         AttackKind::Square => "queries",
         _ => "steps",
     };
+    let reach = |step_size: Option<f32>, steps: usize| step_size.map(|size| size * steps as f32);
+    let used = parameters
+        .step_size
+        .zip(reach(parameters.step_size, parameters.steps));
+    let usual = reach(default.step_size, default.steps);
+    let short = used.filter(|(_, reach)| {
+        *reach < parameters.eps.value() && usual.is_none_or(|usual| *reach < usual)
+    });
+    let short = short.map(|(step_size, _)| Flag::ShortSteps {
+        attack,
+        steps: parameters.steps,
+        step_size,
+        eps: parameters.eps,
+    });
     [
         (steps, parameters.steps, default.steps),
         ("restarts", parameters.restarts, default.restarts),
@@ -41,5 +55,6 @@ pub(crate) fn shortfalls(parameters: &Parameters) -> Vec<Flag> {
         used,
         default,
     })
+    .chain(short)
     .collect()
 }

@@ -222,6 +222,29 @@ async fn an_attack_with_less_effort_than_its_default_is_flagged_once() {
     let text = expected.to_string();
     assert!(text.contains("square had 50 queries where 5000"), "{text}");
 
+    let short = Pgd {
+        step_size: Some(1e-4),
+        ..pgd.clone()
+    };
+    let raised = flags(&[&run(&victim, &samples, &short).await], 4, None);
+    assert!(
+        matches!(
+            raised[..],
+            [Flag::ShortSteps {
+                attack: AttackKind::Pgd,
+                steps: 50,
+                ..
+            }]
+        ),
+        "{raised:?}"
+    );
+    let reaching = Pgd {
+        step_size: Some(2.1e-4),
+        ..pgd.clone()
+    };
+    let raised = flags(&[&run(&victim, &samples, &reaching).await], 4, None);
+    assert!(raised.is_empty(), "{raised:?}");
+
     let pgd = Pgd { steps: 19, ..pgd };
     let weak = run(&victim, &samples, &pgd).await;
     let raised = flags(&[&weak], 4, None);

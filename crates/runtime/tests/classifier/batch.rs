@@ -101,12 +101,15 @@ fn batch_norm_in_training_mode_is_said_and_not_differentiated() {
             "n",
             &[("training_mode", &[1])],
         );
+        builder.also(&["running_mean", "running_variance"]);
     }));
     let said = classifier.assumptions().join("\n");
-    assert!(
-        said.contains("depends on the other images of its batch, by up to"),
-        "{said}"
-    );
+    // Some versions of the runtime go on with the statistics of the run before, so that no two runs are alike.
+    let told = [
+        "depends on the other images of its batch, by up to",
+        "is random",
+    ];
+    assert!(told.iter().any(|part| said.contains(part)), "{said}");
     let reason = classifier.can_attack().unwrap_err().to_string();
     assert!(reason.contains("training mode"), "{reason}");
 }
