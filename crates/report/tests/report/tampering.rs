@@ -746,3 +746,19 @@ async fn a_change_by_hand_breaks_the_seal() {
     assert!(!verification.holds());
     assert!(verification.problems[0].contains("no checksum"));
 }
+
+#[tokio::test]
+async fn a_report_that_is_read_again_has_its_own_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, _, mut report) = finished(dir.path()).await;
+    let mut seconds = 0.1;
+    for step in 0..300 {
+        seconds += 1.0 / f64::from(3 + step);
+        report.seconds = seconds;
+        report.evaluations[0].seconds = seconds / 7.0;
+        let sealed = report.clone().sealed().unwrap();
+        let text = serde_json::to_string(&sealed).unwrap();
+        let read: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.sealed().unwrap().content_sha256, sealed.content_sha256);
+    }
+}
