@@ -6,7 +6,7 @@ use std::{
 };
 
 use buckler_attack::{Evaluated, SampleRecord};
-use buckler_onnx::write_atomic;
+use buckler_onnx::{Normalization, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Plan, Report, ReportError, Subject, adversarials};
@@ -27,6 +27,13 @@ struct Identity {
     model_sha256: String,
     images_sha256: String,
     attacks: Vec<String>,
+    /// The program's version.
+    #[serde(default)]
+    buckler: String,
+    #[serde(default)]
+    normalization: Option<Normalization>,
+    #[serde(default)]
+    assumptions: Vec<String>,
 }
 
 /// What came of a block of images.
@@ -59,6 +66,9 @@ impl Folder {
                 .iter()
                 .map(|entry| entry.parameters().to_string())
                 .collect(),
+            buckler: subject.buckler.clone(),
+            normalization: subject.normalization.clone(),
+            assumptions: subject.assumptions.clone(),
         };
         let state = folder.state().join("plan.json");
         let taken = |reason: String| ReportError::Taken {
@@ -160,6 +170,36 @@ impl Identity {
         }
         if self.images_sha256 != other.images_sha256 {
             return Some("its images are others".to_owned());
+        }
+        if self.buckler != other.buckler {
+            return Some(format!(
+                "it was begun by version `{}`, this is `{}`",
+                other.buckler.escape_debug(),
+                self.buckler
+            ));
+        }
+        if self.normalization != other.normalization {
+            let text = |stated: &Option<Normalization>| match stated {
+                Some(Normalization { mean, std }) => format!("mean {mean:?} and std {std:?}"),
+                None => "none".to_owned(),
+            };
+            return Some(format!(
+                "its normalisation is {}, this one {}",
+                text(&other.normalization),
+                text(&self.normalization)
+            ));
+        }
+        let lacks = |one: &Self, other: &Self| {
+            let mut missing = one.assumptions.iter();
+            missing
+                .find(|line| !other.assumptions.contains(line))
+                .cloned()
+        };
+        if let Some(line) = lacks(self, other).or_else(|| lacks(other, self)) {
+            return Some(format!(
+                "only one of the two assumes: {}",
+                line.escape_debug()
+            ));
         }
         (self.attacks != other.attacks).then(|| {
             let list = |attacks: &[String]| attacks.join("; ");

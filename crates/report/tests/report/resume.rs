@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use buckler_report::run;
+use buckler_onnx::Normalization;
+use buckler_report::{Folder, Subject, run};
 
 use crate::{
     finished, measured, open, plan, subject, timeless,
@@ -61,6 +62,33 @@ async fn an_unfinished_run_is_neither_overwritten_nor_taken_for_another() {
     assert!(error.contains("resume it"), "{error}");
     let error = open(dir.path(), &samples(21), true).unwrap_err();
     assert!(error.contains("its images are others"), "{error}");
+    let plain = || subject(&images);
+    let normalised = Subject {
+        normalization: Some(Normalization {
+            mean: vec![0.5],
+            std: vec![0.25],
+        }),
+        ..plain()
+    };
+    let assuming = Subject {
+        assumptions: vec!["its channels are RGB".to_owned()],
+        ..plain()
+    };
+    let newer = Subject {
+        buckler: "2".to_owned(),
+        ..plain()
+    };
+    for (other, expected) in [
+        (normalised, "its normalisation is none, this one mean [0.5]"),
+        (
+            assuming,
+            "only one of the two assumes: its channels are RGB",
+        ),
+        (newer, "begun by version `1`, this is `2`"),
+    ] {
+        let error = Folder::open(dir.path(), &other, &plan(), true).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
     fs::write(dir.path().join("state/plan.json"), "{").unwrap();
     let error = open(dir.path(), &images, true).unwrap_err();
     assert!(error.contains("plan.json"), "{error}");
