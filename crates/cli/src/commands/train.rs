@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::output::{Output, percent};
+use crate::test_set;
 use crate::training_args::{
     Normalization, TrainingArgs, load_options, source, weights_remedy, with_remedy,
 };
@@ -258,13 +259,7 @@ fn load_data(recipe: &Recipe, source: &DataSource) -> Result<(Dataset, Dataset)>
         seed: recipe.seed,
         ..load_options(recipe, size)
     };
-    let mut images = source.load(Split::Train, &options)?;
-    if images.ignored() > 0 {
-        tracing::warn!(
-            "{} files of {source} are not images and were left out",
-            images.ignored()
-        );
-    }
+    let mut images = test_set::load(source, Split::Train, &options)?;
     ensure!(
         images.len() > held_out,
         "validation.images is {held_out}, and {source} has {} images: none are left to train on",

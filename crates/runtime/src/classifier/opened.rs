@@ -62,9 +62,7 @@ pub(super) fn open(
     };
     let mut form = classifier_graph(&whole, &interface)?;
 
-    let order = options
-        .channel_order
-        .or(card.as_ref().map(|card| card.input.channel_order));
+    let order = channel_order(card.as_ref(), options);
     let normalization = options.normalization.as_ref().or_else(|| {
         let input = card.as_ref().map(|card| &card.input);
         input.and_then(|input| input.normalization.as_ref())
