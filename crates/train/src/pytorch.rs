@@ -15,6 +15,7 @@ use crate::recipe::Recipe;
 
 mod file;
 mod names;
+mod negation;
 mod refusal;
 mod zip64;
 

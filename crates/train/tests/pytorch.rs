@@ -513,3 +513,13 @@ fn archives_are_read_whatever_the_length_of_their_name() {
         assert!((got[0] - expected()[0]).abs() < 1e-4, "{length}");
     }
 }
+
+#[test]
+fn a_view_that_negates_its_values_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("negated.pt");
+    torch_file::write(&path, &[(None, &tensors())], Stored::Float);
+    torch_file::negate(&path, "fc.weight");
+    let refused = load(&path, 10).err().unwrap().to_string();
+    assert!(refused.contains("resolve_neg()"), "{refused}");
+}

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchReader, Tensor};
 use tempfile::NamedTempFile;
 
-use super::zip64;
+use super::{negation, zip64};
 
 /// Keys under which training scripts put the weights beside other things, the likeliest first.
 const STATE_DICTS: [&str; 8] = [
@@ -100,6 +100,13 @@ impl StateDict {
         let all: BTreeMap<String, Tensor> = reader.into_tensors().into_iter().collect();
         if all.is_empty() {
             return Err("it holds no tensor".to_owned().into());
+        }
+        if negation::is_marked(path).map_err(|error| error.to_string())? {
+            return Err(
+                "a tensor in it is a view that negates its values, which is not read: save the tensors after `resolve_neg()`"
+                    .to_owned()
+                    .into(),
+            );
         }
         let key = choose(&all, weights)?;
         let beside = |entry: &str| {

@@ -142,6 +142,35 @@ pub fn add_zip64_record(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Marks the only tensor of a file whose name ends with `name` as negated, as a view of `torch._neg_view` is.
+pub fn negate(path: &Path, name: &str) {
+    let mut archive = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+        entries.push((entry.name().unwrap().into_owned(), bytes));
+    }
+    let pickle = &mut entries[0].1;
+    let named = pickle
+        .windows(name.len())
+        .position(|part| part == name.as_bytes());
+    // The last argument but for the end of the call: no hooks, an empty dictionary.
+    let hooks = b"ccollections\nOrderedDict\n)R";
+    let rest = &pickle[named.unwrap()..];
+    let place = rest.windows(hooks.len()).position(|part| part == hooks);
+    let place = named.unwrap() + place.unwrap() + hooks.len();
+    pickle.splice(place..place, *b"}X\x03\0\0\0neg\x88s");
+    let mut zip = ZipWriter::new(File::create(path).unwrap());
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in entries {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
 fn dict(pickle: &mut Vec<u8>, tensors: &[Tensor], stored: Stored, storages: &mut Vec<Vec<u8>>) {
     pickle.extend(b"}(");
     for tensor in tensors {
