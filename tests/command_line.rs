@@ -250,6 +250,18 @@ fn wrong_usage_exits_with_two_and_failures_with_one_and_say_why() {
 }
 
 #[test]
+fn a_wrong_command_line_is_repeated_without_what_a_terminal_obeys() {
+    let message = failure(&["pre\u{202e}dict\u{9b}31m"], 2);
+    assert!(message.contains("pre\\u{202e}dict\\u{9b}31m"), "{message}");
+    assert!(
+        !message.contains('\u{202e}') && !message.contains('\u{9b}'),
+        "{message}"
+    );
+    let help = run(&["--help"]);
+    assert!(help.status.success() && help.stderr.is_empty());
+}
+
+#[test]
 fn the_sample_sheet_is_a_png() {
     let dir = tempfile::tempdir().unwrap();
     let sheet = dir.path().join("sheet.png");

@@ -212,3 +212,47 @@ fn an_image_without_finite_logits_keeps_no_other_from_its_answer() {
         assert_eq!(answered, 1, "{printed}");
     }
 }
+
+#[test]
+fn what_an_answer_tells_is_not_logged_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), &two_outputs());
+    let image = picture(dir.path());
+    for command in ["predict", "attack"] {
+        let output = run(&[command, text(&path), text(&image), "--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let said = lines(&answer["assumptions"]);
+        assert!(
+            said.iter().any(|line| line.contains("in the order RGB")),
+            "{said:?}"
+        );
+        let logged = support::stderr(&output);
+        assert!(
+            said.iter().all(|line| !logged.contains(line.as_str())),
+            "{logged}"
+        );
+    }
+}
+
+#[test]
+fn a_class_whose_name_is_a_number_is_not_told_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), &two_outputs());
+    let image = picture(dir.path());
+    let classes = r#"{"classes": ["5", "6", "7"]}"#;
+    std::fs::write(dir.path().join("card.json"), classes).unwrap();
+    let attack = |label| {
+        run(&[
+            "attack",
+            text(&path),
+            text(&image),
+            "--label",
+            label,
+            "--steps",
+            "1",
+        ])
+    };
+    assert!(attack("6").status.success());
+    let message = support::stderr(&attack("0"));
+    assert!(message.contains("whose names are numbers"), "{message}");
+}

@@ -2,7 +2,6 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
     http::{
         HeaderValue, Method, StatusCode,
         header::{RETRY_AFTER, WWW_AUTHENTICATE},
@@ -17,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     attacks::{Refused, seconds},
     auth::{Denied, OverBudget},
+    json::Json,
     v2::ProtocolError,
 };
 

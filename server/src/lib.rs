@@ -39,6 +39,7 @@ mod deadline;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod json;
 mod metrics;
 mod openapi;
 mod page;

@@ -6,7 +6,7 @@ mod parameters;
 mod protocol;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
@@ -19,7 +19,7 @@ use utoipa::{
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub(crate) use self::{failures::*, parameters::*, protocol::*};
-use crate::{attacks, error, error::ApiError, routes, v2::routes as v2};
+use crate::{attacks, error, error::ApiError, json::Json, routes, v2::routes as v2};
 
 /// The routes that take images.
 const IMAGES: [&str; 3] = ["/predict", "/attack", "/certify"];

@@ -26,6 +26,13 @@ pub enum Flag {
         /// Images looked at.
         images: usize,
     },
+    /// The model's answer for an image depends on the others of its batch; every image is run alone.
+    DependsOnBatch,
+    /// The logits are the same whatever the image.
+    SameLogits {
+        /// Images looked at.
+        images: usize,
+    },
     /// The outputs are probabilities, not logits.
     Probabilities {
         /// Images looked at.
@@ -151,6 +158,16 @@ impl fmt::Display for Flag {
             Flag::Randomised { differing, images } => write!(
                 f,
                 "the model draws something at random: the logits of {differing} of {images} images differ between five forward passes; use `autoattack-rand`, which averages gradients, and read the accuracy as that of one draw"
+            ),
+            Flag::DependsOnBatch => write!(
+                f,
+                "the model's answer for an image depends on the other images of its batch, and every image is run alone: in other batches it \
+                 answers otherwise, and its accuracy is another; export it in evaluation mode, with stored statistics"
+            ),
+            Flag::SameLogits { images } => write!(
+                f,
+                "the logits are the same for all of {images} images: the answer does not depend on the image, and no attack can change it; check \
+                 the weights, the pixels that the model expects and the output that was chosen"
             ),
             Flag::Probabilities { images } => write!(
                 f,

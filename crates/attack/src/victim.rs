@@ -59,6 +59,11 @@ pub trait Victim: Send + Sync {
         objectives: Vec<Objective>,
     ) -> impl Future<Output = Result<Gradient, VictimError>> + Send;
 
+    /// Whether the model's own answer for an image depends on the others of its batch, so that each has to be run alone.
+    fn depends_on_batch(&self) -> bool {
+        false
+    }
+
     /// The number of features that [`Victim::features_of`] answers with; `None` where the model exposes none.
     fn features(&self) -> Option<usize> {
         None

@@ -46,9 +46,6 @@ impl Images {
                     .push((path.clone(), failure::describe(&error))),
             }
         }
-        for note in &images.notes {
-            tracing::warn!("{note}");
-        }
         let views: Vec<_> = prepared.iter().map(|pixels| pixels.view()).collect();
         if !views.is_empty() {
             images.pixels = Some(stack(Axis(0), &views)?);

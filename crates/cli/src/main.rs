@@ -18,8 +18,9 @@ mod saved;
 mod test_set;
 mod training_args;
 
-use std::process::ExitCode;
+use std::{borrow::Cow, io::Write, process::ExitCode};
 
+use buckler_onnx::printable_lines;
 use buckler_server::telemetry;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -102,8 +103,25 @@ impl Command {
     }
 }
 
+/// Prints help to stdout, and to stderr what is wrong with the command line, in colour where nothing in it could be obeyed by a
+/// terminal.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let printed = match printable_lines(&text) {
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(escaped) => write!(std::io::stderr(), "{escaped}"),
+    };
+    match (printed, error.use_stderr()) {
+        (Ok(()), false) => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     environment::settle(cli.command.trains());
     let filter =
         EnvFilter::try_from_env("BUCKLER_LOG").unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));

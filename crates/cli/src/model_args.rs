@@ -57,15 +57,20 @@ impl ModelArgs {
 
     /// As [`ModelArgs::load`], with a normalisation where the options state none.
     pub fn load_normalized(&self, default: Option<Normalization>) -> Result<Classifier> {
-        if let Some(normalization) = self.normalization() {
-            normalization.check(0).context("--mean and --std")?;
-        }
-        let classifier = Classifier::load(&self.model, &self.options(default))
-            .with_context(|| format!("cannot load {}", self.model.display()))?;
+        let classifier = self.open(default)?;
         for assumption in classifier.assumptions() {
             tracing::warn!("{assumption}");
         }
         Ok(classifier)
+    }
+
+    /// As [`ModelArgs::load_normalized`], for commands whose answer comes at once and tells what had to be assumed.
+    pub fn open(&self, default: Option<Normalization>) -> Result<Classifier> {
+        if let Some(normalization) = self.normalization() {
+            normalization.check(0).context("--mean and --std")?;
+        }
+        Classifier::load(&self.model, &self.options(default))
+            .with_context(|| format!("cannot load {}", self.model.display()))
     }
 
     /// How to load it, with a normalisation where the options state none.

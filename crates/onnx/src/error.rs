@@ -21,6 +21,9 @@ pub enum Error {
         "not an ONNX file: {0}; give a file that an ONNX exporter wrote, complete and not compressed"
     )]
     NotOnnx(prost::DecodeError),
+    /// A file of another format, by its first bytes.
+    #[error("not an ONNX file, but {0}")]
+    OtherFormat(&'static str),
     /// A model without a graph, which is also what an empty file decodes to.
     #[error("the model holds no graph: the file is empty, cut short or not an ONNX model")]
     NoGraph,

@@ -1,10 +1,14 @@
 //! What a classifier's graph takes and returns: the image, the logits, the features; decided here and nowhere else.
 mod axes;
 mod beginning;
+mod candidate;
 mod choice;
 mod features;
 mod image;
+mod names;
 mod probabilities;
+mod sign;
+mod way;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +100,9 @@ pub struct Interface {
     pub outputs: Vec<OutputInfo>,
     /// What was assumed in choosing the output, one sentence each.
     pub assumptions: Vec<String>,
+    /// Other outputs with as many classes that the graph makes from this one without weights: largest values, or probabilities that are
+    /// not its softmax.
+    pub derived: Vec<String>,
 }
 
 /// The tensor before the last linear layer, `[batch, size]`.
@@ -163,6 +170,7 @@ impl Interface {
             probabilities: (reading == Reading::BeforeSoftmax).then(|| choice.output.into()),
             features,
             outputs: view.outputs(),
+            derived: choice.derived.into_iter().map(String::from).collect(),
             assumptions: choice.assumptions,
             shape,
         })
@@ -202,6 +210,7 @@ impl Interface {
             features: features::find(graph, facts, logits),
             outputs: vec![],
             assumptions: vec![],
+            derived: vec![],
             shape,
         })
     }

@@ -31,6 +31,7 @@ mod node;
 mod objective;
 mod ops;
 mod order;
+mod other_format;
 mod prepare;
 mod printable;
 pub mod proto;

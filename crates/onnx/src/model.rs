@@ -4,7 +4,7 @@ use prost::{Message, bytes::Bytes};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Card, Error, attribute, external, order,
+    Card, Error, attribute, external, order, other_format,
     proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto},
     upgrade, validate, write_atomic,
 };
@@ -192,6 +192,9 @@ impl Model {
 }
 
 fn decode(bytes: Bytes) -> Result<ModelProto, Error> {
+    if let Some(format) = other_format::of(&bytes) {
+        return Err(Error::OtherFormat(format));
+    }
     ModelProto::decode(bytes).map_err(Error::NotOnnx)
 }
 

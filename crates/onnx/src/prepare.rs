@@ -72,21 +72,20 @@ pub(crate) fn understood(
 /// The part of a graph that leads to the tensor `logits`, `[batch, classes]`.
 pub(crate) fn prepare(graph: GraphProto, opset: i64, logits: &str) -> Result<Prepared, Error> {
     let (mut graph, mut obstacles) = understood(graph, opset, true)?;
-    let interface = {
-        let facts = Facts::of(&graph);
-        Interface::exactly(&graph, &facts, logits)?
-    };
-    let features = interface.features.as_ref().map(|features| &features.name);
-    let ports = [&interface.image, &interface.logits].into_iter();
-    let ports: Vec<_> = ports.chain(features).collect();
-    if let Some(taken) = reserved().find(|name| ports.iter().any(|port| port == name)) {
+    let inputs = graph.input.iter().map(|input| input.name.as_str());
+    let ports: Vec<&str> = inputs.chain([logits]).collect();
+    if let Some(taken) = reserved().find(|name| ports.contains(name)) {
         return Err(Error::Interface(format!(
             "a tensor at which the gradient graph is asked is called `{taken}`, which is a name of the gradient graph; rename it"
         )));
     }
+    free(&mut graph, &reserved().collect::<Vec<_>>());
+    let interface = {
+        let facts = Facts::of(&graph);
+        Interface::exactly(&graph, &facts, logits)?
+    };
     graph.output = outputs(&interface);
     edit::prune(&mut graph);
-    free(&mut graph, &reserved().collect::<Vec<_>>());
 
     let alive: HashSet<&str> = graph.node.iter().map(order::label).collect();
     obstacles.retain(|obstacle| alive.contains(obstacle.node.as_str()));
@@ -128,7 +127,7 @@ pub fn classifier_graph(model: &Model, interface: &Interface) -> Result<Option<M
     let keeps = |output: &ValueInfoProto| {
         output.name == interface.logits || Some(output.name.as_str()) == interface.features_output()
     };
-    let appended = interface.flat || interface.reading == Reading::LogOfProbabilities;
+    let appended = logits_name(interface) != interface.logits;
     let same = graph.output.iter().all(keeps)
         && graph
             .output
@@ -149,6 +148,9 @@ pub fn classifier_graph(model: &Model, interface: &Interface) -> Result<Option<M
                 last.clone()
             }
         };
+    }
+    if is_renamed(interface) {
+        emit.node_named("Identity", &[&tensor], [], &last);
     }
     if interface.reading == Reading::LogOfProbabilities {
         // Nothing below is told apart from zero, whose logarithm no gradient survives.
@@ -184,8 +186,15 @@ pub(crate) fn logits_name(interface: &Interface) -> String {
     match (interface.reading, interface.flat) {
         (Reading::LogOfProbabilities, _) => format!("{logits}.buckler.log"),
         (_, true) => format!("{logits}.buckler.flat"),
+        _ if is_renamed(interface) => format!("{logits}.buckler"),
         _ => logits.clone(),
     }
+}
+
+/// Whether the logits are as they should be, but for a name that gradient graphs need.
+fn is_renamed(interface: &Interface) -> bool {
+    let as_they_are = !interface.flat && interface.reading != Reading::LogOfProbabilities;
+    as_they_are && reserved().any(|name| name == interface.logits)
 }
 
 /// Logits, and features where there are some.

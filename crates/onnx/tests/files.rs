@@ -118,6 +118,10 @@ fn what_is_no_model_is_named() {
     assert!(matches!(Model::from_bytes(b""), Err(Error::NoGraph)));
     assert!(matches!(
         Model::from_bytes(b"\x89PNG\r\n\x1a\n and so on"),
+        Err(Error::OtherFormat(_))
+    ));
+    assert!(matches!(
+        Model::from_bytes(b"just a few words"),
         Err(Error::NotOnnx(_))
     ));
     assert!(

@@ -146,6 +146,7 @@ struct Inner {
     outputs: Arc<Outputs>,
     class_names: Vec<String>,
     assumptions: Vec<String>,
+    depends_on_batch: bool,
     predict: Engine,
     attack: Option<AttackLane>,
     /// What gradients can be asked for; without them, the reason.
@@ -214,6 +215,11 @@ impl Classifier {
     /// What was decided and assumed about the model beyond what it says itself, one sentence each, to be stated with every answer.
     pub fn assumptions(&self) -> &[String] {
         &self.0.assumptions
+    }
+
+    /// Whether the model's own answer for an image depends on the others of its batch; images are then run one at a time.
+    pub fn depends_on_batch(&self) -> bool {
+        self.0.depends_on_batch
     }
 
     /// Whether gradients can be asked for.

@@ -32,6 +32,9 @@ pub enum RuntimeError {
     /// A normalisation that is not in units of pixels in `[0, 1]`, or not one for the model's channels.
     #[error(transparent)]
     Normalization(#[from] buckler_onnx::NormalizationError),
+    /// Such a normalisation on the model's card.
+    #[error("the card's `input.normalization`: {0}")]
+    CardNormalization(buckler_onnx::NormalizationError),
     /// The model is not an image classifier.
     #[error(
         "the model is not served as an image classifier: its {what} should be {expected}, but is {got}"

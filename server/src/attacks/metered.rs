@@ -45,6 +45,10 @@ impl Victim for Metered {
         self.victim.gradient(images, objectives).await
     }
 
+    fn depends_on_batch(&self) -> bool {
+        self.victim.depends_on_batch()
+    }
+
     fn features(&self) -> Option<usize> {
         self.victim.features()
     }

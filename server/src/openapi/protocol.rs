@@ -74,6 +74,14 @@ pub(crate) struct InferenceResponse {
     /// The request's.
     id: Option<String>,
     outputs: Vec<OutputTensor>,
+    /// Where every row was run alone, since the model answers a row otherwise among others.
+    parameters: Option<RunAlone>,
+}
+
+#[derive(ToSchema)]
+struct RunAlone {
+    /// Always true.
+    rows_run_alone: bool,
 }
 
 /// With `data` or `binary_data_size`.

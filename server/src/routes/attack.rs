@@ -1,7 +1,6 @@
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::{
-    Json,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, header},
     response::{
@@ -9,6 +8,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
+use buckler_onnx::printable_json;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::{
     attacks::{Accepted, Answer, Attacked, Job, Metered, PARAMETERS, Seen, Wanted, Work},
     caller::Caller,
     error::ApiError,
+    json::Json,
     metrics::Tally,
     openapi::{AttackFailures, AttackParameters, Png},
     request::ImageRequest,
@@ -223,11 +224,11 @@ fn until_last(
 }
 
 fn event(name: &'static str, data: &impl Serialize) -> Event {
-    let event = Event::default().event(name);
-    event.json_data(data).unwrap_or_else(|error| {
+    match serde_json::to_string(data) {
+        Ok(text) => Event::default().event(name).data(printable_json(&text)),
         // Only numbers that JSON does not have can fail, and answers have none.
-        Event::default().event("error").data(error.to_string())
-    })
+        Err(error) => Event::default().event("error").data(error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use buckler_attack::{
     Attack, AttackConfig, AttackKind, ConfigError, Epsilon, InputSpec, Limits, Norm, ObjectiveKind,
     Parameters, Variants,
@@ -8,7 +8,7 @@ use buckler_attack::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Config, app::App, error::ApiError, openapi::AttacksFailures};
+use crate::{Config, app::App, error::ApiError, json::Json, openapi::AttacksFailures};
 
 /// What `/attack` can be asked for, on whichever model.
 #[derive(Serialize, ToSchema)]

@@ -1,9 +1,6 @@
 use std::{str::FromStr, sync::Arc, time::Instant};
 
-use axum::{
-    Json,
-    extract::{Request, State},
-};
+use axum::extract::{Request, State};
 use buckler_attack::{Samples, Smoothed, Smoothing, SmoothingError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +10,7 @@ use crate::{
     attacks::{Metered, Work},
     caller::Caller,
     error::ApiError,
+    json::Json,
     openapi::{CertifyFailures, CertifyParameters},
     request::{ImageRequest, Parameters},
 };

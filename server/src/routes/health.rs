@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, openapi::HealthFailures};
+use crate::{app::App, json::Json, openapi::HealthFailures};
 
 /// Whether anything can be asked.
 #[derive(Serialize, ToSchema)]

@@ -1,7 +1,6 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -11,7 +10,7 @@ use buckler_runtime::Entry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, openapi::ModelsFailures};
+use crate::{app::App, json::Json, openapi::ModelsFailures};
 
 /// Everything that can be asked for.
 #[derive(Serialize, ToSchema)]

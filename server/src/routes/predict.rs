@@ -1,9 +1,6 @@
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Request, State},
-};
+use axum::extract::{Request, State};
 use buckler_attack::{Prediction, Victim};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     error::ApiError,
+    json::Json,
     openapi::{PredictFailures, PredictParameters},
     request::ImageRequest,
 };

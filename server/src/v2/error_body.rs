@@ -1,5 +1,4 @@
 use axum::{
-    Json,
     body::{Body, to_bytes},
     extract::Request,
     http::{
@@ -12,6 +11,7 @@ use axum::{
 use serde_json::json;
 
 use crate::error::Message;
+use crate::json::Json;
 
 /// How much of a failure's plain text is taken for its message.
 const MAX_TEXT: usize = 4096;

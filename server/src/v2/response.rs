@@ -1,3 +1,4 @@
+use buckler_onnx::printable_json;
 use serde::Serialize;
 
 use super::{
@@ -12,6 +13,8 @@ pub(crate) struct InferResponse<'a> {
     pub model_version: &'a str,
     pub id: Option<&'a str>,
     pub outputs: &'a [Output<'a>],
+    /// Whether every row was run alone, since the model answers a row otherwise among others.
+    pub run_alone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +31,13 @@ struct Head<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     outputs: Vec<HeadOutput<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Parameters>,
+}
+
+#[derive(Serialize)]
+struct Parameters {
+    rows_run_alone: bool,
 }
 
 #[derive(Serialize)]
@@ -54,9 +64,13 @@ impl InferResponse<'_> {
             model_version: self.model_version,
             id: self.id,
             outputs: self.outputs.iter().map(head_output).collect(),
+            parameters: self.run_alone.then_some(Parameters {
+                rows_run_alone: true,
+            }),
         };
-        let mut body =
-            serde_json::to_vec(&head).map_err(|error| ProtocolError::NotJson(error.to_string()))?;
+        let text = serde_json::to_string(&head)
+            .map_err(|error| ProtocolError::NotJson(error.to_string()))?;
+        let mut body = printable_json(&text).into_owned().into_bytes();
         let length = body.len();
         let binary: Vec<_> = self.outputs.iter().filter(|output| output.binary).collect();
         for output in &binary {

@@ -45,6 +45,7 @@ fn written(
         model_version: "",
         id: None,
         outputs: &outputs,
+        run_alone: false,
     };
     let (json_length, mut body) = response.encode()?;
     let (from, to) = (br#""outputs":["#, br#""inputs":["#);

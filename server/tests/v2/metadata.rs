@@ -47,10 +47,18 @@ async fn a_model_tells_its_tensors_with_and_without_its_version() {
     for path in ["/v2/models/colour", "/v2/models/colour/versions/1"] {
         let get =
             async |rest: &str| ok(server.get(&format!("{path}{rest}")).send().await.unwrap()).await;
+        let mut metadata = get("").await;
+        let said = metadata["parameters"].take();
+        let said = said["assumptions"].as_str().unwrap();
+        assert!(
+            said.contains("in the order RGB; images of another size"),
+            "{said}"
+        );
         assert_eq!(
-            get("").await,
+            metadata,
             json!({
                 "name": "colour",
+                "parameters": null,
                 "versions": ["1"],
                 "platform": "onnxruntime_onnx",
                 "inputs": [{ "name": "image", "datatype": "FP32", "shape": [-1, 3, 8, 8] }],

@@ -152,3 +152,33 @@ async fn a_raw_row_is_answered_with_all_outputs_and_unknown_ones_are_named() {
     assert!(message.contains("ask for those of `p`"), "{message}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn rows_that_were_run_alone_are_said_to_be() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    builder.floats("W", &[64, 3], &numbers(192, 1));
+    builder.ints("first", &[0]);
+    builder.node("Flatten", &["image"], "flat", &[]);
+    builder.node("ReduceMean", &["flat", "first"], "mean", &[]);
+    builder.node("Sub", &["flat", "mean"], "centred", &[]);
+    builder.node("MatMul", &["centred", "W"], "logits", &[]);
+    let server = Server::sound().await;
+    store(server.models.path(), "batch", &builder.finish(&[3]));
+    let load = server.post("/v2/repository/models/batch/load");
+    ok(load.send().await.unwrap()).await;
+    let metadata = ok(server.get("/v2/models/batch").send().await.unwrap()).await;
+    let said = metadata["parameters"]["assumptions"].as_str().unwrap();
+    assert!(said.contains("images are run one at a time"), "{said}");
+    let alone = json!({ "rows_run_alone": true });
+    for (model, channels, alone) in [("batch", 1, alone), ("colour", 3, Value::Null)] {
+        let body = json!({ "inputs": [{
+            "name": "image", "datatype": "FP32", "shape": [2, channels, 8, 8], "data": vec![0.5; 128 * channels],
+        }] });
+        let infer = server
+            .post(&format!("/v2/models/{model}/infer"))
+            .json(&body);
+        let answer = ok(infer.send().await.unwrap()).await;
+        assert_eq!(answer["parameters"], alone, "{answer}");
+    }
+    server.stop().await;
+}

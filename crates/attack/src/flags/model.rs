@@ -15,7 +15,8 @@ const PASSES: usize = 5;
 /// Rounding of a softmax over many classes.
 const SUM_TOLERANCE: f32 = 1e-4;
 
-/// Looks at the model on the first few samples: whether it draws at random, whether its outputs are probabilities, and, with
+/// Looks at the model on the first few samples: whether it draws at random, depends on the batch or not on the image at
+/// all, whether its outputs are probabilities, and, with
 /// `gradients`, whether PGD breaks what it gets right in a ball that holds every image.
 ///
 /// # Errors
@@ -43,6 +44,12 @@ pub async fn probe<V: Victim>(
     let differing = differing.into_iter().filter(|&differs| differs).count();
     if differing > 0 {
         flags.push(Flag::Randomised { differing, images });
+    }
+    if victim.depends_on_batch() {
+        flags.push(Flag::DependsOnBatch);
+    }
+    if images > 1 && first.iter().all(|logits| Some(logits) == first.first()) {
+        flags.push(Flag::SameLogits { images });
     }
     if first.iter().all(|logits| are_probabilities(logits)) {
         flags.push(Flag::Probabilities { images });

@@ -307,3 +307,41 @@ async fn a_model_that_takes_everything_for_one_class_is_flagged() {
     let right = run(&victim, &only, &pgd).await;
     assert_eq!(flags(&[&right], 4, None), vec![]);
 }
+
+/// Answers the same whatever the image, and says that it does not run rows on their own.
+struct Deaf(Counted<Mlp>);
+
+impl Victim for Deaf {
+    fn input(&self) -> InputSpec {
+        self.0.input
+    }
+
+    fn classes(&self) -> usize {
+        self.0.classes
+    }
+
+    async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
+        let nothing = Array4::zeros(images.raw_dim());
+        self.0.logits(nothing).await
+    }
+
+    async fn gradient(
+        &self,
+        images: Array4<f32>,
+        objectives: Vec<Objective>,
+    ) -> Result<Gradient, VictimError> {
+        self.0.gradient(images, objectives).await
+    }
+
+    fn depends_on_batch(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_answers_the_same_or_depends_on_the_batch_is_flagged() {
+    let (inner, samples) = smooth(10);
+    let images = samples.len();
+    let flags = probe(&Deaf(inner), &samples, false).await.unwrap();
+    assert_eq!(flags, [Flag::DependsOnBatch, Flag::SameLogits { images }]);
+}

@@ -81,7 +81,7 @@ struct Row {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let classifier = args.model.load()?;
+    let classifier = args.model.open(None)?;
     let AttackArgs {
         attack: spec,
         options,
@@ -228,6 +228,14 @@ fn find_class(classifier: &Classifier, text: &str) -> Result<usize> {
     let names = classifier.class_names();
     if let Some(class) = names.iter().position(|name| name == text) {
         return Ok(class);
+    }
+    let is_number = |name: &String| name.parse::<usize>().is_ok();
+    if names.iter().any(is_number) {
+        bail!(
+            "class `{text}` is none of the model's {}, whose names are numbers: give a name, such as `{}`",
+            names.len(),
+            names.first().map_or("", String::as_str)
+        );
     }
     match text.parse::<usize>() {
         Ok(class) if class < names.len() => Ok(class),

@@ -46,7 +46,7 @@ enum Answer {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let classifier = args.model.load()?;
+    let classifier = args.model.open(None)?;
     let Images {
         paths,
         pixels,

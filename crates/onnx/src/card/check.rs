@@ -180,6 +180,15 @@ impl Problems {
         for (index, class) in classes.iter().enumerate() {
             let path = format!("classes[{index}]");
             self.name(&path, "the name of a class", class, keys::MAX_NAME);
+            if class.trim() != class {
+                self.add(
+                    &path,
+                    format!(
+                        "is `{}`, with a blank at its start or end: remove it",
+                        printable(&nearest::shortened(class))
+                    ),
+                );
+            }
             if let Some(first) = seen.insert(class, index).filter(|_| !class.is_empty()) {
                 let shown = nearest::shortened(class);
                 self.add(
@@ -213,6 +222,17 @@ impl Problems {
                     format!("is {side} pixels; at most {MAX_SIDE} are possible"),
                 );
             }
+        }
+        match (height, width) {
+            (1.., 0) => self.add(
+                "input.width",
+                format!("is missing beside `input.height` {height}: give both, or none"),
+            ),
+            (0, 1..) => self.add(
+                "input.height",
+                format!("is missing beside `input.width` {width}: give both, or none"),
+            ),
+            _ => (),
         }
         let sizes = [channels, height, width].map(|size| size.max(1));
         let values = sizes

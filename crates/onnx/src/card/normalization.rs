@@ -21,6 +21,15 @@ const SMALLEST_STD: f32 = 1e-6;
 /// Largest value of an 8-bit pixel.
 const LARGEST_PIXEL: f64 = 255.0;
 
+/// Largest of what other tools multiply by in place of dividing: one over a std of 0.1.
+const LARGEST_FACTOR: f32 = 10.0;
+
+/// Mean of ImageNet's pixels.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Their standard deviation.
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
 /// A normalisation that no image can be normalised by, or that is not in units of pixels in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -72,6 +81,32 @@ impl Normalization {
         }
     }
 
+    /// What is possible but looks like a mistake, as sentences; empty where nothing does.
+    pub fn doubts(&self) -> Vec<String> {
+        let is = |values: &[f32], known: &[f32; 3]| {
+            let near = |(value, known): (&f32, &f32)| (value - known).abs() <= 5e-4;
+            values.len() == 3 && values.iter().zip(known).all(near)
+        };
+        let [red, green, blue] = IMAGENET_MEAN;
+        let mut doubts = Vec::new();
+        if !self.mean.is_empty() && self.mean.iter().all(|mean| *mean < 0.0) {
+            doubts.push(format!(
+                "the mean {} is negative, so that pixels are made larger: the mean is subtracted, not added",
+                list(&self.mean)
+            ));
+        }
+        if is(&self.mean, &[blue, green, red]) {
+            doubts.push(
+                "the mean is that of ImageNet from blue to red: mean and std are taken from red to blue, whatever order the graph wants"
+                    .into(),
+            );
+        }
+        if is(&self.std, &IMAGENET_STD.map(|std| std * std)) {
+            doubts.push("the std is ImageNet's variance, the square of its std".into());
+        }
+        doubts
+    }
+
     /// Mean and std of each channel.
     ///
     /// # Errors
@@ -89,7 +124,7 @@ impl Normalization {
 
     /// What to write instead of values of 0 to 255.
     fn in_other_units(&self) -> String {
-        let [mean, std] = [&self.mean, &self.std].map(|values| list(values, 1.0));
+        let [mean, std] = [&self.mean, &self.std].map(|values| list(values));
         let front = format!(
             "mean {mean} and std {std} are not in units of pixels in [0, 1], in which a mean is from -1 to 1 and a std at most 1"
         );
@@ -100,15 +135,30 @@ impl Normalization {
         if f64::from(largest) > LARGEST_PIXEL {
             return format!("{front}: divide the values by the largest that a pixel can have");
         }
-        let large_mean = self.mean.iter().any(|mean| mean.abs() > 1.0);
+        let small = |value: f32| value.abs() <= 1.0;
+        let small_mean = self.mean.iter().all(|mean| small(*mean));
+        let inverse = |std: &f32| (1.0..=LARGEST_FACTOR).contains(std);
+        if small_mean && self.std.iter().all(inverse) {
+            let stds = self.std.iter().map(|std| number(1.0 / written(*std)));
+            return format!(
+                "{front}: where the values are factors, the std is {}, one over each; where they are of 0 to 255, divide them by 255",
+                stds.collect::<Vec<_>>().join(", ")
+            );
+        }
         // A std of 1 beside a mean of 0 to 255 is one of 0 to 255 too.
         let large_std =
-            self.std.iter().all(|std| *std >= 1.0) || self.std.iter().any(|std| *std > 1.0);
-        let over = |large| if large { LARGEST_PIXEL } else { 1.0 };
+            self.std.iter().any(|std| !small(*std)) || self.std.iter().all(|std| *std == 1.0);
+        let over_255 = |values: &[f32], all: bool| {
+            let over = |value: &f32| match all || !small(*value) {
+                true => number(written(*value) / LARGEST_PIXEL),
+                false => number(written(*value)),
+            };
+            values.iter().map(over).collect::<Vec<_>>().join(", ")
+        };
         let remedy = format!(
             "values of 0 to 255 are written over 255, as mean {} and std {}",
-            list(&self.mean, over(large_mean)),
-            list(&self.std, over(large_std))
+            over_255(&self.mean, false),
+            over_255(&self.std, self.std.iter().all(|std| *std >= 1.0))
         );
         let factor = self.std.first().map_or(1.0, |std| f64::from(*std));
         match large_std {
@@ -123,13 +173,14 @@ impl Normalization {
     }
 }
 
-fn list(values: &[f32], over: f64) -> String {
-    let values = values.iter().map(|value| {
-        // As it was written: 123.675 and not the nearest number of 32 bits.
-        let written = value.to_string().parse().unwrap_or(f64::from(*value));
-        number(written / over)
-    });
+fn list(values: &[f32]) -> String {
+    let values = values.iter().map(|value| number(written(*value)));
     values.collect::<Vec<_>>().join(", ")
+}
+
+/// As it was written: 123.675 and not the nearest number of 32 bits.
+fn written(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Six decimals, as far as there are any.
@@ -176,7 +227,7 @@ mod tests {
 
     #[test]
     fn values_of_0_to_255_are_refused_with_the_values_over_255() {
-        let cases: [(&[f32], &[f32], &str); 8] = [
+        let cases: [(&[f32], &[f32], &str); 10] = [
             (
                 &[123.675, 116.28, 103.53],
                 &[58.395, 57.12, 57.375],
@@ -195,7 +246,21 @@ mod tests {
                 "as mean 0.4914, 0.4822, 0.4465 and std 0.247059",
             ),
             (&[-123.675], &[58.395], "as mean -0.485 and std 0.229"),
-            (&[0.5], &[2.0], "a std at most 1"),
+            (
+                &[0.5],
+                &[2.0],
+                "where the values are factors, the std is 0.5",
+            ),
+            (
+                &[0.485, 0.456, 0.406],
+                &[4.367, 4.464, 4.444],
+                "the std is 0.22899, 0.224014, 0.225023, one over each",
+            ),
+            (
+                &[0.485, 0.456, 0.406],
+                &[0.229, 0.224, 57.375],
+                "as mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225",
+            ),
             (
                 &[127.5],
                 &[0.0078125],
@@ -217,8 +282,39 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_mistake_is_told() {
+        let doubts = |mean: &[f32], std: &[f32]| {
+            let normalization = Normalization {
+                mean: mean.to_vec(),
+                std: std.to_vec(),
+            };
+            assert_eq!(normalization.check(3), Ok(()));
+            normalization.doubts().join("; ")
+        };
+        let std = [0.229, 0.224, 0.225];
+        assert_eq!(doubts(&[0.485, 0.456, 0.406], &std), "");
+        assert_eq!(doubts(&[0.0], &[1.0]), "");
+        assert_eq!(doubts(&[-0.5, 0.0, 0.5], &[1.0]), "");
+        let negative = doubts(&[-0.485, -0.456, -0.406], &std);
+        assert!(
+            negative.contains("-0.485, -0.456, -0.406 is negative"),
+            "{negative}"
+        );
+        let reversed = doubts(&[0.406, 0.456, 0.485], &std);
+        assert!(reversed.contains("from blue to red"), "{reversed}");
+        let squared = doubts(&[0.485, 0.456, 0.406], &[0.0524, 0.0501, 0.0506]);
+        assert!(squared.contains("variance"), "{squared}");
+    }
+
+    #[test]
     fn the_values_given_instead_are_accepted() {
-        for (mean, std) in [(123.675, 58.395), (104.0, 1.0), (255.0, 255.0), (1.5, 0.5)] {
+        for (mean, std) in [
+            (123.675, 58.395),
+            (104.0, 1.0),
+            (255.0, 255.0),
+            (1.5, 0.5),
+            (0.5, 63.0),
+        ] {
             let message = check(&[mean], &[std], 3).unwrap_err();
             let given = message.split("as mean ").nth(1).unwrap();
             let (mean, rest) = given.split_once(" and std ").unwrap();

@@ -144,6 +144,8 @@ mod tests {
                 });
             } else if level == "input.normalization" {
                 text = r#""mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]"#.into();
+            } else if ["input.height", "input.width"].contains(&key.path) {
+                text = r#""height": 224, "width": 224"#.into();
             } else if key.name() == "crop_pct" {
                 text = format!("{text}, \"resize\": \"center_crop\"");
             }

@@ -296,7 +296,7 @@ mod tests {
         let model = model(3, 2);
         let mut card = Card {
             name: "a \"b\" \\ \u{200d}".into(),
-            classes: vec!["cat".into(), "хвост \u{a0}".into()],
+            classes: vec!["cat".into(), "хвост\u{a0}х".into()],
             sha256: [("model.onnx".into(), "0".repeat(64))].into(),
             ..Card::default()
         };

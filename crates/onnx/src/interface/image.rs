@@ -21,6 +21,12 @@ pub enum Layout {
 /// Sides below which rows of values, which say nothing about height and width, are not taken for images.
 const MIN_SQUARE: usize = 8;
 
+/// Nodes that are followed from the image.
+const MAX_STEPS: usize = 16;
+
+/// Operators on single values, such as a normalisation is made of.
+const ELEMENTWISE: &[&str] = &["Add", "Cast", "Clip", "Div", "Identity", "Mul", "Sub"];
+
 /// Values of one image.
 const MAX_VALUES: usize = 1 << 26;
 
@@ -70,18 +76,27 @@ fn layout(
     }
 }
 
-/// Whether all that reads the image brings its channels to the front.
+/// Whether all that reads the image brings its channels to the front, behind operators on single values.
 pub(super) fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
-    let mut readers = graph
-        .node
-        .iter()
-        .filter(|node| node.input.iter().any(|input| input == name))
-        .peekable();
-    let to_front = |node: &NodeProto| {
+    let to_front = |node: &&NodeProto| {
         let perm = node.attribute.iter().find(|found| found.name == "perm");
         node.op_type == "Transpose" && perm.is_some_and(|perm| perm.ints == [0, 3, 1, 2])
     };
-    readers.peek().is_some() && readers.all(to_front)
+    let mut tensor = name;
+    for _ in 0..MAX_STEPS {
+        let readers = graph.node.iter();
+        let readers = readers.filter(|node| node.input.iter().any(|input| input == tensor));
+        let readers: Vec<&NodeProto> = readers.collect();
+        match readers.as_slice() {
+            [] => return false,
+            [one] if ELEMENTWISE.contains(&one.op_type.as_str()) => match one.output.first() {
+                Some(output) => tensor = output,
+                None => return false,
+            },
+            all => return all.iter().all(to_front),
+        }
+    }
+    false
 }
 
 /// The channels that the first convolution after the image takes, with only elementwise operators before it.
@@ -112,7 +127,9 @@ fn convolved_channels(graph: &GraphProto, name: &str) -> Option<usize> {
                     .ok()
                     .filter(|&channels| channels > 0);
             }
-            "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" | "Clip" | "Pad" => {
+            operator
+                if ["Pad", "Transpose"].contains(&operator) || ELEMENTWISE.contains(&operator) =>
+            {
                 reached.extend(node.output.iter().map(String::as_str));
             }
             _ => return None,

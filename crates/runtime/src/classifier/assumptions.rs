@@ -58,6 +58,15 @@ impl List {
                 "the graph first {first}, as for pixels of 0 to 255, and is given pixels in [0, 1]: if it wants 0 to 255, state a mean of 0 and a std of 0.00392157 (1/255)"
             ));
         }
+        for doubt in options
+            .normalization
+            .as_ref()
+            .or(stated)
+            .iter()
+            .flat_map(|used| used.doubts())
+        {
+            self.say(doubt);
+        }
         self.overruled_by_options(card, options);
         if card.is_none_or(|card| card.input.preprocessing.is_none()) {
             self.say(format!(
@@ -124,12 +133,23 @@ impl List {
         image: &ImageInput,
         open: bool,
     ) {
-        if !open {
-            return;
-        }
         let size = image.size();
         let stated = card.map(|card| &card.input);
         let stated = stated.map(|input| (input.height, input.width));
+        if !open {
+            let overruled = |stated: &(usize, usize)| {
+                options.size.is_some()
+                    && stated.0 > 0
+                    && stated.1 > 0
+                    && options.size != Some(*stated)
+            };
+            if let Some((height, width)) = stated.filter(overruled) {
+                self.say(format!(
+                    "images are of {size}, as the graph has it and as asked for, and not {height}x{width} as the card states"
+                ));
+            }
+            return;
+        }
         match (options.size, stated) {
             (Some(asked), Some(stated)) if asked != stated && stated.0 > 0 && stated.1 > 0 => {
                 self.say(format!(
@@ -158,7 +178,7 @@ impl List {
             Reading::LogOfProbabilities => {
                 self.say(format!(
                     "output `{}` holds probabilities, and their softmax cannot be left out: the logits are their logarithm",
-                    interface.output
+                    interface.output.escape_debug()
                 ));
                 if let Some(sum) = seen.other_sum() {
                     self.say(format!(
@@ -168,7 +188,7 @@ impl List {
             }
             Reading::Logits if interface.sigmoid || seen.scores() => self.say(format!(
                 "output `{}` holds scores in [0, 1] that do not sum to 1: probabilities are a softmax over them, and not the model's own",
-                interface.output
+                interface.output.escape_debug()
             )),
             Reading::Logits => (),
         }
@@ -179,14 +199,25 @@ impl List {
         if let Some(difference) = seen.random {
             self.say(format!(
                 "the model is random: two runs on the same images differ by up to {difference:.2e} in output `{}`",
-                interface.output
+                interface.output.escape_debug()
             ));
         }
         if let Some(difference) = seen.batch.filter(|_| seen.depends_on_batch()) {
             self.say(format!(
                 "the model's answer for an image depends on the other images of its batch, by up to {difference:.2e} in output `{}`: images are \
                  run one at a time",
-                interface.output
+                interface.output.escape_debug()
+            ));
+        }
+        if seen.constant() {
+            self.say(format!(
+                "output `{}` was the same for all images that the model was tried with: its answer may not depend on the image",
+                interface.output.escape_debug()
+            ));
+        } else if interface.reading == Reading::Logits && seen.of_unit_length() {
+            self.say(format!(
+                "rows of output `{}` have length 1, as those of embeddings have: they are taken for logits all the same",
+                interface.output.escape_debug()
             ));
         }
         let masked = seen.masked();
@@ -202,14 +233,14 @@ impl List {
             };
             self.say(format!(
                 "logits of output `{}` are minus infinity in class {}{more} for all images that were tried: where it is so, a class is not chosen",
-                interface.output,
+                interface.output.escape_debug(),
                 listed.join(", ")
             ));
         }
         if seen.masks_some() {
             self.say(format!(
                 "some logits of output `{}` are minus infinity: that class is not chosen for that image",
-                interface.output
+                interface.output.escape_debug()
             ));
         }
     }

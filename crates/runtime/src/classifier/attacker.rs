@@ -194,6 +194,10 @@ impl Victim for Classifier {
         gradient(self, &nobody(), images, objectives).await
     }
 
+    fn depends_on_batch(&self) -> bool {
+        Classifier::depends_on_batch(self)
+    }
+
     fn features(&self) -> Option<usize> {
         let terms = self.0.terms.as_ref().ok()?;
         Some(terms.features).filter(|&features| features > 0)
@@ -225,6 +229,10 @@ impl Victim for Attacker {
         objectives: Vec<Objective>,
     ) -> Result<Gradient, VictimError> {
         gradient(&self.classifier, &self.flow, images, objectives).await
+    }
+
+    fn depends_on_batch(&self) -> bool {
+        self.classifier.depends_on_batch()
     }
 
     fn features(&self) -> Option<usize> {

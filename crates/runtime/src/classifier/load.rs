@@ -144,6 +144,7 @@ fn from_model(
         );
     }
     let outputs = Outputs::new(&opened, options);
+    assumptions.extend(outputs.left_out(&opened.interface));
     Ok(Classifier(Arc::new(Inner {
         predict: Engine::start(vec![forward], settings(Lane::Predict))?,
         attack,
@@ -153,6 +154,7 @@ fn from_model(
         form: opened.form,
         class_names: opened.class_names,
         assumptions,
+        depends_on_batch: opened.alone,
         card: opened.card.unwrap_or_default(),
         interface: opened.interface,
     })))

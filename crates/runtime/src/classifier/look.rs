@@ -1,6 +1,6 @@
 //! A look at what a freshly opened graph returns for a few images, which tells what its file does not.
 use buckler_onnx::{Interface, Model, Reading, proto::*};
-use ndarray::{Array2, Array4, ArrayD, Axis, concatenate};
+use ndarray::{Array2, Array4, ArrayD, ArrayView1, Axis, concatenate};
 
 use super::{adapt, form::Form, probe};
 use crate::{
@@ -127,6 +127,35 @@ impl Seen {
     /// Whether all rows are in `[0, 1]`.
     pub fn scores(&self) -> bool {
         self.rows.iter().all(|value| (0.0..=1.0).contains(value))
+    }
+
+    /// Whether rows of probabilities are the softmax of other rows.
+    pub fn is_softmax_of(&self, logits: &Seen) -> bool {
+        let close = |(probabilities, logits): (ArrayView1<'_, f32>, ArrayView1<'_, f32>)| {
+            let largest = logits.fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+            let exponentials = logits.mapv(|logit| (logit - largest).exp());
+            let (sum, whole) = (exponentials.sum(), probabilities.sum());
+            let pairs = probabilities.iter().zip(&exponentials);
+            pairs
+                .into_iter()
+                .all(|(p, e)| (p / whole - e / sum).abs() <= SUM_TOLERANCE)
+        };
+        let (own, other) = (self.rows.outer_iter(), logits.rows.outer_iter());
+        self.rows.dim() == logits.rows.dim() && own.zip(other).all(close)
+    }
+
+    /// Whether all images have the same answer.
+    pub fn constant(&self) -> bool {
+        let first = self.rows.row(0);
+        self.rows.outer_iter().all(|row| row == first)
+    }
+
+    /// Whether all rows have length 1 and values below 0 too, as embeddings have.
+    pub fn of_unit_length(&self) -> bool {
+        let length = |row: ArrayView1<'_, f32>| row.dot(&row).sqrt();
+        let mut rows = self.rows.outer_iter();
+        rows.all(|row| (length(row) - 1.0).abs() <= SUM_TOLERANCE)
+            && self.rows.iter().any(|value| *value < 0.0)
     }
 
     /// The sum of a row of probabilities that is neither 1 nor 100.

@@ -12,6 +12,9 @@ use crate::{
     session::{self, Graph},
 };
 
+/// Outputs made from the logits that are looked at.
+const MAX_DERIVED: usize = 4;
+
 /// A model as it is run.
 pub(super) struct Opened {
     pub card: Option<Card>,
@@ -41,6 +44,7 @@ pub(super) fn open(
     card: Option<Card>,
     options: &LoadOptions,
 ) -> Result<Opened, RuntimeError> {
+    let card_beside = card.clone();
     let (inside, beside) = (model.card()?, card);
     let differing = inside.as_ref().zip(beside.as_ref());
     let differing = differing.map(|(inside, beside)| inside.differences(beside));
@@ -67,7 +71,15 @@ pub(super) fn open(
         let input = card.as_ref().map(|card| &card.input);
         input.and_then(|input| input.normalization.as_ref())
     });
-    let input = Form::new(&image, normalization, order.unwrap_or_default())?;
+    let input =
+        Form::new(&image, normalization, order.unwrap_or_default()).map_err(|error| {
+            match (error, &options.normalization) {
+                (RuntimeError::Normalization(error), None) => {
+                    RuntimeError::CardNormalization(error)
+                }
+                (error, _) => error,
+            }
+        })?;
 
     let fixed = interface.shape.first().and_then(buckler_onnx::Dim::known);
     let fixed = fixed.and_then(|size| usize::try_from(size).ok());
@@ -79,6 +91,20 @@ pub(super) fn open(
     let seen = look::at(&mut graph, &input, fixed, interface.reading)?;
     let mut session = Some(graph.into_session());
     look::check_finite(&seen, &interface)?;
+    if let Some(own) = own_probabilities(&whole, &interface, (&input, fixed), &seen, options) {
+        let chosen = LoadOptions {
+            output: Some(own.clone()),
+            ..options.clone()
+        };
+        let mut opened = open(model, card_beside, &chosen)?;
+        let (own, other) = (own.escape_debug(), interface.output.escape_debug());
+        opened.interface.reason = format!("its probabilities are not the softmax of `{other}`");
+        opened.assumptions.push(format!(
+            "output `{own}` holds probabilities that are made from output `{other}` otherwise than by a softmax: they are the model's, and \
+             the logits are their logarithm; `output` on the card chooses another"
+        ));
+        return Ok(opened);
+    }
     if interface.reading == Reading::Logits && seen.probabilities() {
         interface.reading = Reading::LogOfProbabilities;
         interface.sigmoid = false;
@@ -127,6 +153,26 @@ impl Opened {
     }
 }
 
+/// Another output that the graph makes from the chosen one, of probabilities that are not its softmax.
+fn own_probabilities(
+    whole: &Model,
+    interface: &Interface,
+    (form, fixed): (&Form, Option<usize>),
+    seen: &look::Seen,
+    options: &LoadOptions,
+) -> Option<String> {
+    if seen.random.is_some() || seen.probabilities() {
+        return None;
+    }
+    interface.derived.iter().take(MAX_DERIVED).find_map(|name| {
+        let session = session::open(&whole.to_bytes(), options.placement(Lane::Predict)).ok()?;
+        let mut graph = Graph::bare(session, name).ok()?;
+        let other = look::at(&mut graph, form, fixed, Reading::Logits).ok()?;
+        let own = other.probabilities() && !other.is_softmax_of(seen);
+        own.then(|| name.clone())
+    })
+}
+
 /// What options say, and else the card.
 fn wanted(card: Option<&Card>, options: &LoadOptions) -> Wanted {
     let stated = card.map(Card::wanted).unwrap_or_default();
@@ -162,12 +208,10 @@ fn stated_by_card(error: Error, card: Option<&Card>, options: &LoadOptions) -> E
     let Some(card) = card else { return error };
     let input = &card.input;
     match error {
-        Error::ImageSize(text)
-            if options.size.is_none() && (input.height > 0 || input.channels > 0) =>
-        {
+        Error::ImageSize(text) if options.size.is_none() && !stated(input).is_empty() => {
             Error::ImageSize(format!(
-                "{text}; the card's `input` states {}x{}x{}",
-                input.channels, input.height, input.width
+                "{text}; the card's `input` states {}",
+                stated(input)
             ))
         }
         Error::Interface(text) if options.output.is_none() && card.output.is_some() => {
@@ -178,6 +222,20 @@ fn stated_by_card(error: Error, card: Option<&Card>, options: &LoadOptions) -> E
         }
         error => error,
     }
+}
+
+/// What a card says of the size of images; 0 is nothing.
+fn stated(input: &buckler_onnx::Input) -> String {
+    let buckler_onnx::Input {
+        channels,
+        height,
+        width,
+        ..
+    } = *input;
+    let keys = [("channels", channels), ("height", height), ("width", width)];
+    let keys = keys.into_iter().filter(|(_, size)| *size > 0);
+    let keys: Vec<_> = keys.map(|(key, size)| format!("{key} {size}")).collect();
+    keys.join(", ")
 }
 
 /// The order that options or the card state; `None` where nobody does.

@@ -51,9 +51,13 @@ const TYPES: [&str; 11] = [
     "bool",
 ];
 
+/// Outputs that a sentence lists.
+const MAX_LISTED: usize = 10;
+
 /// The session of a model as its file has it, made when an output is asked for that the lane of predictions does not have.
 pub(super) struct Outputs {
     pub ports: Vec<OutputPort>,
+    gives_all: bool,
     whole: Option<Vec<u8>>,
     session: Mutex<Option<Session>>,
     placement: Placement,
@@ -99,7 +103,28 @@ impl Outputs {
             max_batch: options.max_batch.max(1),
             waiting: AtomicUsize::new(0),
             queue_bytes: options.queue_bytes,
+            gives_all: options.all_outputs,
             ports,
+        })
+    }
+
+    /// Says which of the model's outputs are not among the ports.
+    pub fn left_out(&self, interface: &Interface) -> Option<String> {
+        let ports = |name: &str| self.ports.iter().any(|port| port.name == name);
+        let left: Vec<String> = interface
+            .outputs
+            .iter()
+            .filter(|output| self.gives_all && !ports(&output.name))
+            .map(|output| format!("`{}` ({})", output.name.escape_debug(), output.dtype))
+            .collect();
+        let listed = left
+            .iter()
+            .take(MAX_LISTED)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        (!left.is_empty()).then(|| {
+            format!("{} of the model's outputs are not given out, since they hold other elements than {}: {listed}", left.len(), TYPES.join(", "))
         })
     }
 

@@ -79,6 +79,8 @@ async fn images_of_such_a_model_are_run_one_at_a_time_and_it_is_said() {
                 "{said}"
             ),
         }
+        let alone = !matches!(batch, Batch::Fixed(1));
+        assert_eq!(Victim::depends_on_batch(&classifier), alone);
         together_and_alone(&classifier).await;
     }
 }

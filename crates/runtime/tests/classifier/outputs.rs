@@ -476,3 +476,162 @@ fn a_model_called_otherwise_is_still_one_with_a_single_output() {
     );
     assert!(!other.assumptions().join("\n").contains("output"));
 }
+
+fn refusal(model: &Model, options: &LoadOptions) -> String {
+    let refused = Classifier::from_bytes(&model.to_bytes(), None, options);
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn of_logits_and_their_negation_the_name_decides_or_nobody() {
+    let negated = |builder: &mut Builder| builder.node("Neg", &["head"], "minus", &[]);
+    for outputs in [
+        [("z", "head", CLASSES), ("energy", "minus", CLASSES)],
+        [("energy", "minus", CLASSES), ("z", "head", CLASSES)],
+    ] {
+        let classifier = loaded(&built(8, &outputs, negated));
+        assert_eq!(classifier.interface().output, "z");
+    }
+    let outputs = [("one", "head", CLASSES), ("two", "minus", CLASSES)];
+    let model = built(8, &outputs, negated);
+    let refused = refusal(&model, &options());
+    assert!(
+        refused.contains("nothing decides between them"),
+        "{refused}"
+    );
+    assert_eq!(load(&model, &chosen("two")).interface().output, "two");
+}
+
+#[test]
+fn negated_probabilities_are_refused_and_distances_are_told() {
+    let loss = |builder: &mut Builder| {
+        builder.node("LogSoftmax", &["head"], "log", &[]);
+        builder.node("Neg", &["log"], "nll", &[]);
+    };
+    let rest = |builder: &mut Builder| {
+        builder.floats("one", &[], &[1.0]);
+        builder.node("Softmax", &["head"], "soft", &[]);
+        builder.node("Sub", &["one", "soft"], "rest", &[]);
+    };
+    let models = [
+        built(8, &[("out", "nll", CLASSES)], loss),
+        built(8, &[("out", "rest", CLASSES)], rest),
+    ];
+    for model in models {
+        let refused = refusal(&model, &options());
+        assert!(refused.contains("without the negation"), "{refused}");
+    }
+    let distance = |builder: &mut Builder| {
+        builder.floats("prototypes", &[CLASSES, 8], &numbers(CLASSES * 8, 7));
+        builder.ints("middle", &[1]);
+        builder.node("Unsqueeze", &["embedded", "middle"], "row", &[]);
+        builder.node("Sub", &["row", "prototypes"], "apart", &[]);
+        builder.node("ReduceL2", &["apart", "last"], "d", &[("keepdims", &[0])]);
+        builder.ints("last", &[2]);
+        builder.node("Neg", &["d"], "near", &[]);
+    };
+    let far = loaded(&built(8, &[("out", "d", CLASSES)], distance));
+    let said = far.assumptions().join("\n");
+    assert!(said.contains("lengths of differences"), "{said}");
+    for outputs in [
+        [("a", "d", CLASSES), ("b", "near", CLASSES)],
+        [("b", "near", CLASSES), ("a", "d", CLASSES)],
+    ] {
+        let both = loaded(&built(8, &outputs, distance));
+        assert_eq!(both.interface().output, "b");
+        let said = both.assumptions().join("\n");
+        assert!(!said.contains("lengths of differences"), "{said}");
+    }
+    let named = loaded(&built(8, &[("distances", "head", CLASSES)], |_| ()));
+    let said = named.assumptions().join("\n");
+    assert!(
+        said.contains("its name is that of something else"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_answer_that_does_not_depend_on_the_image_is_told() {
+    let dead = |builder: &mut Builder| {
+        builder.floats("zero", &[], &[0.0]);
+        builder.floats("bias", &[CLASSES], &numbers(CLASSES, 9));
+        builder.node("Mul", &["head", "zero"], "none", &[]);
+        builder.node("Add", &["none", "bias"], "same", &[]);
+    };
+    let classifier = loaded(&built(8, &[("out", "same", CLASSES)], dead));
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("the same for all images"), "{said}");
+    let alive = loaded(&model(8, &[("out", "head", CLASSES)]));
+    let said = alive.assumptions().join("\n");
+    assert!(!said.contains("the same for all images"), "{said}");
+}
+
+#[test]
+fn rows_of_length_1_are_told() {
+    let unit = |builder: &mut Builder| {
+        builder.node(
+            "LpNormalization",
+            &["head"],
+            "unit",
+            &[("axis", &[1]), ("p", &[2])],
+        );
+    };
+    let classifier = loaded(&built(8, &[("out", "unit", CLASSES)], unit));
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("have length 1"), "{said}");
+}
+
+#[tokio::test]
+async fn outputs_may_bear_the_names_of_gradient_graphs() {
+    let expected = answers(&reference()).await;
+    for name in ["label", "objective", "loss", "gradient", "target"] {
+        let found = answers(&loaded(&model(8, &[(name, "head", CLASSES)]))).await;
+        assert_close(&found.0, &expected.0);
+        assert_close(&found.1, &expected.1);
+        let made = differentiate(&model(8, &[(name, "head", CLASSES)]), &options()).unwrap();
+        let bytes = model(8, &[(name, "head", CLASSES)]).to_bytes();
+        let stored = Classifier::from_bytes(&bytes, Some(&made.gradient.to_bytes()), &options());
+        let said = stored.unwrap().assumptions().join("\n");
+        assert!(!said.contains("gradient graph"), "{said}");
+    }
+    let inner = built(8, &[("out", "head", CLASSES)], |_| ());
+    let mut proto = inner.to_proto();
+    for node in &mut proto.graph.as_mut().unwrap().node {
+        for tensor in node.input.iter_mut().chain(&mut node.output) {
+            if tensor == "embedded" {
+                *tensor = "source_features".into();
+            }
+        }
+    }
+    let found = answers(&loaded(&Model::from_proto(proto).unwrap())).await;
+    assert_close(&found.1, &expected.1);
+}
+
+#[test]
+fn outputs_that_cannot_be_given_out_are_told() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    two_layers(&mut builder, 8);
+    builder.node("Identity", &["head"], "scores", &[]);
+    builder.node(
+        "Cast",
+        &["head"],
+        "half",
+        &[("to", &[DataType::Float16 as i64])],
+    );
+    let model = builder.finish_as(
+        None,
+        vec![
+            port("scores", None, &[CLASSES as i64]),
+            named("half", DataType::Float16, &["batch", "5"]),
+        ],
+    );
+    let said = |all_outputs| {
+        let options = LoadOptions {
+            all_outputs,
+            ..options()
+        };
+        load(&model, &options).assumptions().join("\n")
+    };
+    assert!(said(true).contains("`half` (float16)"), "{}", said(true));
+    assert!(!said(false).contains("half"), "{}", said(false));
+}

@@ -423,3 +423,70 @@ fn a_gradient_that_is_not_finite_is_told_and_the_model_is_loaded() {
     assert!(said.contains("the gradient is not finite in"), "{said}");
     classifier.can_attack().unwrap();
 }
+
+/// Outputs `z`, with positive values, and `p`, in both orders.
+fn beside(end: impl Fn(&mut Builder)) -> [Model; 2] {
+    let one = model(4, &[4], |builder| {
+        builder.node("Softplus", &["z"], "alpha", &[]);
+        builder.ints("last", &[1]);
+        end(builder);
+    });
+    let mut proto = one.to_proto();
+    let outputs = &mut proto.graph.as_mut().unwrap().output;
+    let mut alpha = outputs[0].clone();
+    alpha.name = "alpha".into();
+    outputs.push(alpha);
+    let mut turned = proto.clone();
+    turned.graph.as_mut().unwrap().output.reverse();
+    [proto, turned].map(|proto| Model::from_proto(proto).unwrap())
+}
+
+#[tokio::test]
+async fn probabilities_made_from_logits_otherwise_than_by_a_softmax_are_the_models_own() {
+    let evidence = |builder: &mut Builder| {
+        builder.node("ReduceSum", &["alpha", "last"], "sum", &[]);
+        builder.node("Div", &["alpha", "sum"], "p", &[]);
+    };
+    let one_against_the_rest = |builder: &mut Builder| {
+        builder.node("Sigmoid", &["alpha"], "each", &[]);
+        builder.node("ReduceSum", &["each", "last"], "sum", &[]);
+        builder.node("Div", &["each", "sum"], "p", &[]);
+    };
+    let smoothed = |builder: &mut Builder| {
+        builder.floats("half", &[], &[0.5]);
+        builder.floats("rest", &[], &[0.125]);
+        builder.node("Softmax", &["alpha"], "soft", &[]);
+        builder.node("Mul", &["soft", "half"], "less", &[]);
+        builder.node("Add", &["less", "rest"], "p", &[]);
+    };
+    type End = fn(&mut Builder);
+    let ends: [End; 3] = [evidence, one_against_the_rest, smoothed];
+    for end in ends {
+        for model in beside(end) {
+            let classifier = with_outputs(&model);
+            assert_eq!(classifier.interface().output, "p");
+            let said = classifier.assumptions().join("\n");
+            assert!(said.contains("otherwise than by a softmax"), "{said}");
+            let logits = classifier.logits(images(3, GREY, 8)).await.unwrap();
+            let own = own(&classifier, 3).await;
+            for (row, own) in logits.outer_iter().zip(own.chunks(4)) {
+                let row = row.to_vec();
+                let answered = Prediction::new(&row, classifier.class_names()).unwrap();
+                let largest = own.iter().copied().fold(0.0, f32::max);
+                assert!(
+                    (answered.probability - largest).abs() < 1e-5,
+                    "{answered:?} {own:?}"
+                );
+            }
+            let asked = LoadOptions {
+                output: Some("alpha".into()),
+                ..options()
+            };
+            let chosen = Classifier::from_bytes(&model.to_bytes(), None, &asked).unwrap();
+            assert_eq!(chosen.interface().output, "alpha");
+        }
+    }
+    for model in beside(|builder| builder.node("Softmax", &["alpha"], "p", &[])) {
+        assert_eq!(with_outputs(&model).interface().output, "alpha");
+    }
+}

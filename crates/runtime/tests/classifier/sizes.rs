@@ -137,7 +137,7 @@ fn options_win_over_the_card_where_the_graph_is_open_and_never_over_the_graph() 
     fixed.set_card(&sized_card(3, 12, 8)).unwrap();
     let message = load(&fixed, &options()).unwrap_err();
     assert!(
-        message.contains("the card's `input` states 3x12x8"),
+        message.contains("the card's `input` states channels 3, height 12, width 8"),
         "{message}"
     );
     fixed.set_card(&sized_card(1, 8, 8)).unwrap();
@@ -339,4 +339,77 @@ fn a_graph_made_for_pixels_of_0_to_255_is_named() {
         };
         assert!(!said(&stated));
     }
+}
+
+#[test]
+fn a_size_on_the_card_that_is_overruled_is_told_where_the_graph_has_one_too() {
+    let mut model = open(["n", "3", "8", "8"]);
+    model.set_card(&sized_card(3, 12, 10)).unwrap();
+    let classifier = load(&model, &sized(8, 8)).unwrap();
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("and not 12x10 as the card states"), "{said}");
+    let alone = load(&open(["n", "3", "8", "8"]), &sized(8, 8)).unwrap();
+    let said = alone.assumptions().join("\n");
+    assert!(!said.contains("as the card states"), "{said}");
+}
+
+#[tokio::test]
+async fn channels_may_be_last_behind_a_scale_where_all_axes_are_open() {
+    let mut builder = Builder::new(RGB, Batch::Any);
+    builder.floats("K", &[6, 3, 3, 3], &numbers(162, 1));
+    builder.floats("W", &[6, CLASSES], &numbers(6 * CLASSES, 2));
+    builder.floats("two", &[], &[2.0]);
+    builder.node("Div", &["image", "two"], "scaled", &[]);
+    let front: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
+    builder.node("Transpose", &["scaled"], "front", &[front]);
+    builder.node("Conv", &["front", "K"], "c", &[]);
+    builder.node("GlobalAveragePool", &["c"], "pooled", &[]);
+    builder.node("Flatten", &["pooled"], "flat", &[]);
+    builder.node("MatMul", &["flat", "W"], "logits", &[]);
+    let image = named("image", DataType::Float, &["n", "h", "w", "c"]);
+    let output = named("logits", DataType::Float, &["n", "4"]);
+    let model = builder.finish_as(Some(image), vec![output]);
+    let classifier = load(&model, &sized(8, 8)).unwrap();
+    assert_eq!(classifier.input(), RGB);
+    assert_eq!(classifier.tensors().row, [8, 8, 3]);
+    let logits = classifier.logits(images(2, RGB, 3)).await.unwrap();
+    assert_eq!(logits.dim(), (2, CLASSES));
+}
+
+#[test]
+fn an_image_without_an_axis_for_the_batch_is_named() {
+    let mut builder = Builder::new(RGB, Batch::Any);
+    builder.floats("W", &[192, 4], &numbers(768, 1));
+    builder.ints("first", &[0]);
+    builder.node("Unsqueeze", &["image", "first"], "one", &[]);
+    builder.node("Flatten", &["one"], "flat", &[]);
+    builder.node("MatMul", &["flat", "W"], "logits", &[]);
+    let image = named("image", DataType::Float, &["3", "8", "8"]);
+    let output = named("logits", DataType::Float, &["1", "4"]);
+    let message = load(&builder.finish_as(Some(image), vec![output]), &options()).unwrap_err();
+    assert!(message.contains("an axis of images before it"), "{message}");
+}
+
+#[test]
+fn a_normalisation_that_looks_like_a_mistake_is_told() {
+    let mut model = open(["n", "3", "8", "8"]);
+    let mut card = sized_card(3, 8, 8);
+    card.input.normalization = Some(Normalization {
+        mean: vec![-0.485, -0.456, -0.406],
+        std: vec![0.229, 0.224, 0.225],
+    });
+    model.set_card(&card).unwrap();
+    let said = load(&model, &options()).unwrap().assumptions().join("\n");
+    assert!(said.contains("is negative"), "{said}");
+    card.input.channels = 0;
+    card.input.normalization = Some(Normalization {
+        mean: vec![0.5, 0.5],
+        std: vec![0.5],
+    });
+    model.set_card(&card).unwrap();
+    let message = load(&model, &options()).unwrap_err();
+    assert!(
+        message.contains("`input.normalization`: mean has 2 values"),
+        "{message}"
+    );
 }

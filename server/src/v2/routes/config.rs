@@ -1,16 +1,13 @@
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::extract::{Path, State};
 use buckler_onnx::Layout;
 use buckler_runtime::OutputPort;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Named, metadata::PLATFORM};
-use crate::{app::App, error::ApiError, openapi::V2ModelFailures};
+use crate::{app::App, error::ApiError, json::Json, openapi::V2ModelFailures};
 
 /// What Triton's model configuration says of a model.
 #[derive(Serialize, ToSchema)]

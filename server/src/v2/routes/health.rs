@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -12,6 +11,7 @@ use super::Named;
 use crate::{
     app::App,
     error::ApiError,
+    json::Json,
     openapi::{V2HealthFailures, V2ModelFailures},
 };
 

@@ -172,6 +172,7 @@ fn answer(
         model_version: &chosen.entry.version,
         id,
         outputs: &outputs,
+        run_alone: chosen.classifier().depends_on_batch(),
     };
     let (json_length, body) = response.encode()?;
     Ok(match json_length {

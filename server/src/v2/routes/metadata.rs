@@ -1,9 +1,6 @@
 use std::{iter, sync::Arc};
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::extract::{Path, State};
 use buckler_runtime::OutputPort;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +9,7 @@ use super::Named;
 use crate::{
     app::App,
     error::ApiError,
+    json::Json,
     openapi::{V2Failures, V2ModelFailures},
     v2::datatype::Datatype,
 };
@@ -34,6 +32,14 @@ pub(crate) struct ModelMetadata {
     inputs: [TensorMetadata; 1],
     /// All of the model's own.
     outputs: Vec<TensorMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<ModelParameters>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ModelParameters {
+    /// What was decided and assumed about the model, with `; ` between.
+    assumptions: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -95,6 +101,7 @@ pub(crate) async fn model(
 ) -> Result<Json<ModelMetadata>, ApiError> {
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let tensors = chosen.classifier().tensors();
+    let assumptions = chosen.classifier().assumptions();
     Ok(Json(ModelMetadata {
         name: chosen.entry.name.clone(),
         versions: [chosen.entry.version.clone()],
@@ -105,5 +112,8 @@ pub(crate) async fn model(
             .iter()
             .map(TensorMetadata::of_output)
             .collect(),
+        parameters: (!assumptions.is_empty()).then(|| ModelParameters {
+            assumptions: assumptions.join("; "),
+        }),
     }))
 }

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json,
     body::Body,
     extract::{Path, State},
 };
@@ -12,6 +11,7 @@ use super::{Named, health::ModelReady};
 use crate::{
     app::{App, blocking},
     error::ApiError,
+    json::Json,
     openapi::{V2IndexFailures, V2LoadFailures},
     request::read_body,
     v2::{

@@ -1,9 +1,6 @@
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::extract::{Path, State};
 use buckler_runtime::Entry;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +9,7 @@ use super::Named;
 use crate::{
     app::App,
     error::ApiError,
+    json::Json,
     openapi::{V2Failures, V2ModelFailures},
     v2::statistics::{AllStatistics, Snapshot},
 };
