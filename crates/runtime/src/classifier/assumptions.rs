@@ -214,6 +214,11 @@ impl List {
                 "output `{}` was the same for all images that the model was tried with: its answer may not depend on the image",
                 interface.output.escape_debug()
             ));
+        } else if interface.reading == Reading::Logits && seen.whole_numbers() {
+            self.say(format!(
+                "output `{}` holds whole numbers alone, as ranks, counts and indices are: they are taken for logits all the same",
+                interface.output.escape_debug()
+            ));
         } else if interface.reading == Reading::Logits && seen.of_unit_length() {
             self.say(format!(
                 "rows of output `{}` have length 1, as those of embeddings have: they are taken for logits all the same",

@@ -115,7 +115,7 @@ impl Seen {
     pub fn probabilities(&self) -> bool {
         let first = self.rows.row(0);
         let differ = self.rows.outer_iter().any(|row| row != first);
-        let other = Some(first.sum()).filter(|sum| differ && *sum > 1e-3);
+        let other = Some(first.sum()).filter(|sum| differ && *sum > 1e-3 && !self.whole_numbers());
         SUMS.into_iter().chain(other).any(|sum| {
             self.rows.outer_iter().all(|row| {
                 let inside = |value: &f32| (-1e-6 * sum..=sum * (1.0 + 1e-6)).contains(value);
@@ -127,6 +127,11 @@ impl Seen {
     /// Whether all rows are in `[0, 1]`.
     pub fn scores(&self) -> bool {
         self.rows.iter().all(|value| (0.0..=1.0).contains(value))
+    }
+
+    /// Whether there are whole numbers alone, as ranks and counts are, whose sums are the same too.
+    pub fn whole_numbers(&self) -> bool {
+        self.rows.iter().all(|value| value.fract() == 0.0)
     }
 
     /// Whether rows of probabilities are the softmax of other rows.

@@ -635,3 +635,18 @@ fn outputs_that_cannot_be_given_out_are_told() {
     assert!(said(true).contains("`half` (float16)"), "{}", said(true));
     assert!(!said(false).contains("half"), "{}", said(false));
 }
+
+#[test]
+fn ranks_are_no_probabilities_though_they_have_the_same_sum() {
+    let ranks = |builder: &mut Builder| {
+        builder.ints("all", &[CLASSES as i64]);
+        builder.node("TopK", &["head", "all"], "values", &[]);
+        builder.also(&["indices"]);
+        let float: (&str, &[i64]) = ("to", &[DataType::Float as i64]);
+        builder.node("Cast", &["indices"], "ranks", &[float]);
+    };
+    let classifier = loaded(&built(8, &[("out", "ranks", CLASSES)], ranks));
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("whole numbers alone"), "{said}");
+    assert!(!said.contains("holds probabilities"), "{said}");
+}
