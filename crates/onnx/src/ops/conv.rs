@@ -106,6 +106,11 @@ mod tests {
             net.check(&y, seed);
         }
 
+    }
+
+    // Of many channels, each of whose pixels is moved on its own.
+    proptest! {
+        #![proptest_config(crate::reference::cases(12))]
         #[test]
         fn a_stride_of_one_is_answered_by_a_convolution(
             case in windows(), depthwise: bool, (inputs, outputs) in (FEWEST_CHANNELS as usize..11, 1..4usize), seed: u64,
@@ -132,6 +137,10 @@ mod tests {
             net.check(&y, seed);
         }
 
+    }
+
+    proptest! {
+        #![proptest_config(crate::reference::cases(48))]
         #[test]
         fn one_and_three_spatial_axes_work_too(stride in 1..3i64, dilation in 1..3i64, pad in 0..2i64, three: bool, seed: u64) {
             let mut net = Net::new([3, 2, 4, 6], seed);

@@ -157,7 +157,7 @@ mod tests {
     const SIZES: [usize; 4] = [3, 3, 4, 5];
 
     proptest! {
-        #![proptest_config(crate::reference::cases(64))]
+        #![proptest_config(crate::reference::cases(32))]
         #[test]
         fn gradient_is_the_difference_quotient(
             mode in prop::sample::select(vec!["constant", "reflect", "edge", "wrap"]),
