@@ -17,6 +17,8 @@ const CLASSES: usize = 3;
 pub struct Linear {
     weights: Vec<Vec<f32>>,
     pub queries_left: AtomicI64,
+    /// Whether its gradients are NaN in the first pixel.
+    steep: bool,
 }
 
 impl Linear {
@@ -28,6 +30,15 @@ impl Linear {
         Self {
             weights,
             queries_left: AtomicI64::new(i64::MAX),
+            steep: false,
+        }
+    }
+
+    /// Has no slope in the first pixel, as a square root at 0.
+    pub fn steep() -> Self {
+        Self {
+            steep: true,
+            ..Self::new()
         }
     }
 
@@ -82,6 +93,9 @@ impl Victim for Linear {
             for (pixel, slot) in gradient.iter_mut().enumerate() {
                 let terms = cotangent.iter().zip(&self.weights);
                 *slot = terms.map(|(c, w)| c * w[pixel]).sum();
+            }
+            if self.steep {
+                gradient[[0, 0, 0]] = f32::NAN;
             }
         }
         let loss = Array1::zeros(objectives.len());
