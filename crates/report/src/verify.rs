@@ -13,7 +13,7 @@ use buckler_attack::{
 use serde::Serialize;
 
 use self::{
-    evaluation::{Check, CleanGradients},
+    evaluation::{Check, CleanImages},
     saved::Saved,
 };
 use crate::{
@@ -160,7 +160,7 @@ impl<V: Victim> Recomputation<'_, V> {
     ) -> Result<Vec<Evaluation>, ReportError> {
         let Self { victim, report, .. } = *self;
         let stated = report.evaluations.iter().enumerate();
-        let checks: Vec<Check<'_>> = stated
+        let mut checks: Vec<Check<'_>> = stated
             .map(|(index, Measured { evaluation, .. })| {
                 let entry = self.plan.and_then(|plan| plan.entries.get(index));
                 let entry = entry.filter(|entry| entry.parameters() == evaluation.parameters);
@@ -177,11 +177,10 @@ impl<V: Victim> Recomputation<'_, V> {
             right += pairs
                 .filter(|(class, label)| **class == Some(**label))
                 .count();
-            let block = (&part, clean.as_slice());
-            let mut gradients = CleanGradients::new(victim, block, self.gradients);
-            for (index, (check, records)) in checks.iter().zip(&mut records).enumerate() {
-                let images = self.saved.of(index, &part.ids, checked);
-                let block = check.block(victim, block, &images, &mut gradients, checked);
+            let mut images = CleanImages::new(victim, (&part, &clean), self.gradients);
+            for (index, (check, records)) in checks.iter_mut().zip(&mut records).enumerate() {
+                let saved = self.saved.of(index, &part.ids, checked);
+                let block = check.block(victim, &mut images, &saved, checked);
                 records.extend(block.await?);
             }
         }

@@ -1,6 +1,6 @@
 //! One evaluation: that there is one record for each image, and that every record can be true.
 
-mod clean_gradient;
+mod clean;
 mod counts;
 mod effort;
 mod prediction;
@@ -10,12 +10,12 @@ mod truth;
 use std::collections::{HashMap, hash_map};
 
 use buckler_attack::{
-    Attack, AttackKind, Evaluation, SampleRecord, SampleSource, Samples, Victim, predictions,
+    Attack, AttackKind, Evaluation, SampleRecord, SampleSource, Victim, predictions,
     round_to_8_bits,
 };
 use ndarray::{Array3, ArrayView3, Axis, stack};
 
-pub(super) use self::clean_gradient::CleanGradients;
+pub(super) use self::clean::CleanImages;
 use self::{
     effort::Effort,
     truth::{Look, Truth},
@@ -107,17 +107,22 @@ impl<'a> Check<'a> {
 
     /// The records of a block of samples, with what was recomputed in place of what is stated.
     pub(super) async fn block<V: Victim>(
-        &self,
+        &mut self,
         victim: &V,
-        (part, clean): (&Samples, &[Option<usize>]),
+        images: &mut CleanImages<'_, V>,
         saved: &Images,
-        gradients: &mut CleanGradients<'_, V>,
         checked: &mut Verification,
     ) -> Result<Vec<SampleRecord>, ReportError> {
         let attack = &self.stated.parameters;
-        let unusable = match clean_gradient::start(attack) {
-            Some(start) => gradients.not_finite(start).await?,
-            None => &[],
+        let (part, clean) = (images.samples(), images.predictions());
+        let unusable = match clean::start(attack) {
+            Some(start) => images.not_finite(start).await?.to_vec(),
+            None => Vec::new(),
+        };
+        let exhaustive = self.effort.as_ref();
+        let possible = match exhaustive.is_some_and(Effort::to_every_class) {
+            true => images.possible().await?,
+            false => &[],
         };
         let shape = part.images.shape().get(1..).unwrap_or_default();
         let saved: Vec<(u64, &Array3<f32>)> = part
@@ -160,8 +165,12 @@ impl<'a> Check<'a> {
                 continue;
             };
             let mut problems = Vec::new();
-            records.push(self.record(stated, &truth, &mut problems));
-            let met = clean_gradient::is_met(attack, stated);
+            let record = self.record(stated, &truth, &mut problems);
+            if let Some(effort) = &mut self.effort {
+                effort.note(&record, possible.get(row).copied().unwrap_or_default());
+            }
+            records.push(record);
+            let met = clean::is_met(attack, stated);
             if unusable.get(row) == Some(&true) && met && stated.non_finite_gradient == 0 {
                 problems.push("the gradient at the clean image, which the attack asks for, is NaN or infinite in some pixels, and the report does not say so".to_owned());
             }
@@ -242,8 +251,8 @@ impl<'a> Check<'a> {
                 attack.eps_value
             ));
         }
-        if let Some(effort) = self.effort {
-            effort.check(&made, checked);
+        if let Some(effort) = &self.effort {
+            effort.check(checked);
         }
         made
     }

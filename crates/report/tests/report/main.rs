@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod gradients;
+mod masked;
 mod memory;
 mod pages;
 mod resume;

@@ -19,6 +19,8 @@ pub struct Linear {
     pub queries_left: AtomicI64,
     /// Whether its gradients are NaN in the first pixel.
     steep: bool,
+    /// A class that is never chosen.
+    masked: Option<usize>,
 }
 
 impl Linear {
@@ -31,6 +33,15 @@ impl Linear {
             weights,
             queries_left: AtomicI64::new(i64::MAX),
             steep: false,
+            masked: None,
+        }
+    }
+
+    /// Never chooses its last class.
+    pub fn masked() -> Self {
+        Self {
+            masked: Some(CLASSES - 1),
+            ..Self::new()
         }
     }
 
@@ -54,7 +65,11 @@ impl Linear {
             let terms = weights.iter().zip(image);
             terms.map(|(w, x)| w * (x - 0.5)).sum()
         };
-        self.weights.iter().map(logit).collect()
+        let mut logits: Vec<f32> = self.weights.iter().map(logit).collect();
+        if let Some(masked) = self.masked {
+            logits[masked] = f32::NEG_INFINITY;
+        }
+        logits
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gradients at clean images that are not finite: attacks that ask for them must have said so.
+//! What the model says of clean images beside their classes: gradients that are not finite, and classes that are never chosen.
 
 use std::collections::HashMap;
 
@@ -53,47 +53,81 @@ pub(super) fn is_met(parameters: &Parameters, stated: &SampleRecord) -> bool {
     }
 }
 
-/// The gradients at a block of clean images, each computed once for all evaluations.
-pub(in super::super) struct CleanGradients<'a, V> {
+/// A block of clean images; what is asked of them is asked once for all evaluations.
+pub(in super::super) struct CleanImages<'a, V> {
     victim: &'a V,
     samples: &'a Samples,
-    clean: &'a [Option<usize>],
+    predictions: &'a [Option<usize>],
     /// Whether gradients can be asked for and are the same the next time.
-    known: bool,
-    made: HashMap<Start, Vec<bool>>,
+    gradients: bool,
+    not_finite: HashMap<Start, Vec<bool>>,
+    possible: Option<Vec<usize>>,
 }
 
-impl<'a, V: Victim> CleanGradients<'a, V> {
+impl<'a, V: Victim> CleanImages<'a, V> {
     /// Of a block of samples with their clean predictions.
     pub(in super::super) fn new(
         victim: &'a V,
-        (samples, clean): (&'a Samples, &'a [Option<usize>]),
-        known: bool,
+        (samples, predictions): (&'a Samples, &'a [Option<usize>]),
+        gradients: bool,
     ) -> Self {
         Self {
             victim,
             samples,
-            clean,
-            known,
-            made: HashMap::new(),
+            predictions,
+            gradients,
+            not_finite: HashMap::new(),
+            possible: None,
         }
     }
 
-    /// Whether the gradient of each image has values that are not finite; `false` of images without a prediction.
+    pub(super) fn samples(&self) -> &'a Samples {
+        self.samples
+    }
+
+    pub(super) fn predictions(&self) -> &'a [Option<usize>] {
+        self.predictions
+    }
+
+    /// Whether the gradient of each image has values that are not finite; `false` of images without a prediction, and empty where
+    /// that cannot be told.
     pub(super) async fn not_finite(&mut self, start: Start) -> Result<&[bool], ReportError> {
-        if self.known && !self.made.contains_key(&start) {
+        if self.gradients && !self.not_finite.contains_key(&start) {
             let made = self.compute(start).await?;
-            self.made.insert(start, made);
+            self.not_finite.insert(start, made);
         }
-        Ok(self.made.get(&start).map_or(&[], Vec::as_slice))
+        Ok(self.not_finite.get(&start).map_or(&[], Vec::as_slice))
+    }
+
+    /// The number of classes that can be chosen for each image; 0 of images without a prediction.
+    pub(super) async fn possible(&mut self) -> Result<&[usize], ReportError> {
+        if self.possible.is_none() {
+            let mut found = vec![0; self.samples.len()];
+            for rows in self.predicted().chunks(BATCH) {
+                let images = self.samples.images.select(Axis(0), rows);
+                let logits = self.victim.logits(images).await;
+                let logits = logits.map_err(AttackError::from)?;
+                for (&row, logits) in rows.iter().zip(logits.outer_iter()) {
+                    if let Some(found) = found.get_mut(row) {
+                        *found = possible(logits.iter());
+                    }
+                }
+            }
+            self.possible = Some(found);
+        }
+        Ok(self.possible.as_deref().unwrap_or_default())
+    }
+
+    /// The rows with a prediction.
+    fn predicted(&self) -> Vec<usize> {
+        let rows = self.predictions.iter().enumerate();
+        let rows = rows.filter_map(|(row, class)| class.is_some().then_some(row));
+        rows.collect()
     }
 
     async fn compute(&self, start: Start) -> Result<Vec<bool>, ReportError> {
         let mut found = vec![false; self.samples.len()];
-        let predicted = self.clean.iter().enumerate();
-        let predicted = predicted.filter_map(|(row, class)| class.is_some().then_some(row));
-        let predicted: Vec<usize> = predicted.collect();
-        for rows in predicted.chunks(BATCH) {
+        for rows in self.predicted().chunks(BATCH) {
             let images = self.samples.images.select(Axis(0), rows);
             let logits = self.victim.logits(images.clone()).await;
             let logits = logits.map_err(AttackError::from)?;
@@ -118,11 +152,11 @@ impl<'a, V: Victim> CleanGradients<'a, V> {
 
 fn objective(start: Start, label: usize, target: Option<usize>, logits: &[f32]) -> Objective {
     match (start, target) {
-        (Start::Objective(kind), None) => {
-            kind.with_classes(possible(logits), false).untargeted(label)
-        }
+        (Start::Objective(kind), None) => kind
+            .with_classes(possible(logits.iter()), false)
+            .untargeted(label),
         (Start::Objective(kind), Some(target)) => kind
-            .with_classes(possible(logits), true)
+            .with_classes(possible(logits.iter()), true)
             .targeted(label, target),
         (Start::Lead, target) => {
             let ahead = target.or_else(|| likeliest_other(logits, label));
@@ -137,9 +171,8 @@ fn objective(start: Start, label: usize, target: Option<usize>, logits: &[f32]) 
 }
 
 /// The number of classes that can be chosen.
-fn possible(logits: &[f32]) -> usize {
-    let possible = logits.iter().filter(|&&logit| logit != f32::NEG_INFINITY);
-    possible.count()
+fn possible<'a>(logits: impl Iterator<Item = &'a f32>) -> usize {
+    logits.filter(|&&logit| logit != f32::NEG_INFINITY).count()
 }
 
 /// The class of the largest logit beside the label, the first of equals.
