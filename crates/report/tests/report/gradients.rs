@@ -1,4 +1,4 @@
-//! Gradients that are not finite cannot be kept quiet where an attack begins at the clean image.
+//! What a model says once more: gradients that are not finite cannot be kept quiet where an attack begins at the clean image.
 
 use std::{fs, path::Path};
 
@@ -69,4 +69,18 @@ async fn records_of_attacks_that_begin_elsewhere_are_listed_as_not_verified() {
     let listed = verification.not_verified.iter();
     let mut listed = listed.filter(|line| line.starts_with("gradients that are not finite:"));
     assert!(listed.next().unwrap().contains("else as the records say"));
+}
+
+#[tokio::test]
+async fn of_a_random_model_it_is_listed_that_another_answer_was_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    finished_of(Linear::random(), dir.path()).await;
+    let victim = Linear::random();
+    let verification = verified_of(&victim, dir.path(), "abc", 150);
+    let listed = verification.await.unwrap().not_verified;
+    assert!(
+        listed
+            .iter()
+            .any(|line| line.starts_with("answers: the model is random"))
+    );
 }
