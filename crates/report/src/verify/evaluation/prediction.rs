@@ -1,6 +1,6 @@
 //! The prediction and the loss of one record: whether one answer of the model can have both.
 
-use std::{f64::consts::LN_2, ops::RangeInclusive};
+use std::f64::consts::LN_2;
 
 use buckler_attack::{AttackKind, ObjectiveKind, SampleRecord, Status};
 
@@ -44,14 +44,13 @@ impl Check<'_> {
         }
         let kind = self.stated.parameters.objective;
         let kind = kind.unwrap_or(ObjectiveKind::Margin);
-        let range = losses(kind, truth.target, fools, self.classes);
+        let (least, most) = losses(kind, truth.target, fools, self.classes);
         let undefined = kind == ObjectiveKind::Dlr && stated.loss == f32::MIN;
-        let possible = range.contains(&loss) || undefined;
+        let inside = (least - LOSS_TOLERANCE..=most + LOSS_TOLERANCE).contains(&loss);
+        let possible = inside || undefined;
         (!possible).then(|| {
             format!(
-                "the report says a loss of {loss} where class {class} is predicted: a {kind} is from {} to {} there",
-                range.start(),
-                range.end()
+                "the report says a loss of {loss} where class {class} is predicted: a {kind} is from {least:.4} to {most:.4} there"
             )
         })
     }
@@ -69,25 +68,19 @@ impl Check<'_> {
     }
 }
 
-/// The values that an objective can have where the class predicted is, or is not, what the attack wants.
-fn losses(
-    kind: ObjectiveKind,
-    target: Option<usize>,
-    fools: bool,
-    classes: usize,
-) -> RangeInclusive<f64> {
-    let (most, tolerance) = (f64::INFINITY, LOSS_TOLERANCE);
+/// The least and the largest value of an objective where the class predicted is, or is not, what the attack wants.
+fn losses(kind: ObjectiveKind, target: Option<usize>, fools: bool, classes: usize) -> (f64, f64) {
+    let any = f64::INFINITY;
     // The class predicted has at least an equal share of the probability, and every other at most half.
-    let even = (classes as f64).ln() + tolerance;
-    let half = LN_2 - tolerance;
+    let even = (classes as f64).ln();
     match (kind, target, fools) {
-        (ObjectiveKind::CrossEntropy, None, true) => half..=most,
-        (ObjectiveKind::CrossEntropy, None, false) => -tolerance..=even,
-        (ObjectiveKind::CrossEntropy, Some(_), true) => -even..=tolerance,
-        (ObjectiveKind::CrossEntropy, Some(_), false) => -most..=-half,
+        (ObjectiveKind::CrossEntropy, None, true) => (LN_2, any),
+        (ObjectiveKind::CrossEntropy, None, false) => (0.0, even),
+        (ObjectiveKind::CrossEntropy, Some(_), true) => (-even, 0.0),
+        (ObjectiveKind::CrossEntropy, Some(_), false) => (-any, -LN_2),
         // Another class than the label and the target may be predicted.
-        (ObjectiveKind::Dlr, Some(_), false) => -most..=most,
-        (ObjectiveKind::Margin | ObjectiveKind::Dlr, _, true) => 0.0..=most,
-        (ObjectiveKind::Margin | ObjectiveKind::Dlr, _, false) => -most..=0.0,
+        (ObjectiveKind::Dlr, Some(_), false) => (-any, any),
+        (ObjectiveKind::Margin | ObjectiveKind::Dlr, _, true) => (0.0, any),
+        (ObjectiveKind::Margin | ObjectiveKind::Dlr, _, false) => (-any, 0.0),
     }
 }
