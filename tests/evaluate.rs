@@ -56,6 +56,14 @@ fn a_killed_evaluation_resumes_to_the_report_of_an_uninterrupted_one_which_verif
         .spawn()
         .unwrap();
     let started = Instant::now();
+    while !report.join("state/plan.json").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = failure(&[&reported[..], &["--resume"]].concat(), 1);
+    let holder = format!("process {} on ", child.id());
+    assert!(second.contains(&holder), "{second}");
+    assert!(second.contains("is writing an evaluation here"), "{second}");
     while !report.join("state/01-000000.json").exists() {
         assert!(started.elapsed() < Duration::from_secs(120));
         assert_eq!(

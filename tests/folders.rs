@@ -460,6 +460,68 @@ fn a_card_beside_a_model_without_one_inside_keeps_what_it_says() {
     assert_eq!(card.classes, names);
 }
 
+#[cfg(unix)]
+#[test]
+fn figures_go_through_links_to_the_files_that_were_measured() {
+    use std::os::unix::fs::symlink;
+    let setting = setting(10, &CIFAR, &["cat", "dog"], 2);
+    // As in caches of downloads: files under other names in another folder.
+    let blobs = setting.dir.path().join("blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let dir = setting.dir.path().join("snapshot");
+    fs::create_dir_all(&dir).unwrap();
+    fs::copy(&setting.model, blobs.join("0123")).unwrap();
+    let mut beside = card("tiny", &CIFAR);
+    (
+        beside.input.channels,
+        beside.input.height,
+        beside.input.width,
+    ) = (3, 16, 16);
+    beside.write(blobs.join("4567")).unwrap();
+    symlink("../blobs/0123", dir.join("model.onnx")).unwrap();
+    symlink("../blobs/4567", dir.join("card.json")).unwrap();
+    let link = dir.join("model.onnx");
+    let args = [
+        "evaluate",
+        text(&link),
+        "--data",
+        &setting.data,
+        "--eps",
+        "0.01",
+        "--steps",
+        "2",
+        "--write-card",
+    ];
+    let output = run(&args);
+    assert!(output.status.success(), "{}", support::stderr(&output));
+    let said = support::stderr(&output);
+    let blobs = blobs.canonicalize().unwrap();
+    for (file, link) in [("0123", "model.onnx"), ("4567", "card.json")] {
+        let (file, link) = (blobs.join(file), dir.join(link));
+        let line = format!("{}, to which {} is a link", file.display(), link.display());
+        assert!(said.contains(&line), "{said}");
+        assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
+    }
+    let inside = Model::read(blobs.join("0123")).unwrap();
+    let inside = inside.card().unwrap().unwrap().measured;
+    assert_eq!(inside.len(), 2);
+    assert_eq!(Card::read(blobs.join("4567")).unwrap().measured, inside);
+    assert_eq!(fs::read_dir(&blobs).unwrap().count(), 2);
+
+    let mut permissions = fs::metadata(blobs.join("0123")).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(blobs.join("0123"), permissions).unwrap();
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let said = support::stderr(&output);
+    let expected = format!("{}, to which", blobs.join("0123").display());
+    assert!(
+        said.contains(&expected) && said.contains("is read-only"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_cannot_be_written_ends_a_command_before_it_measures() {
     let setting = setting(10, &CIFAR, &["cat"], 2);

@@ -47,6 +47,12 @@ fn quoted(word: &str) -> String {
     shlex::try_quote(word).map(Into::into).unwrap_or_default()
 }
 
+/// Whether a command is as [`repeatable`] writes it: nothing in it writes files, and a shell takes every word as it stands.
+pub fn is_repeatable(command: &str) -> bool {
+    shlex::split(command)
+        .is_some_and(|words| of(words.into_iter().skip(1).map(OsString::from)) == command)
+}
+
 /// What was to be measured by the command of a report.
 pub fn parse(command: &str) -> Result<evaluate::Args> {
     let words = shlex::split(command).context("a quotation mark is not closed")?;
@@ -95,6 +101,28 @@ mod tests {
         let words = shlex::split(&command).unwrap();
         assert_eq!(words[4], "folder:/data/it's");
         assert!(parse(&command).is_ok());
+    }
+
+    #[test]
+    fn commands_that_do_more_than_to_measure_are_told_from_those_of_reports() {
+        let typed = [
+            "evaluate",
+            "it's a #1 model.onnx",
+            "--data",
+            "folder:/$HOME",
+        ];
+        assert!(is_repeatable(&made(&typed)));
+        for command in [
+            "buckler evaluate m.onnx --data mnist --report out",
+            "buckler evaluate m.onnx --data mnist --write-card",
+            "buckler evaluate m.onnx --data folder:/$(reboot)",
+            "buckler evaluate m.onnx --data mnist  --eps 0.1",
+            "buckler evaluate m.onnx --data mnist ; reboot",
+            "sudo evaluate m.onnx --data mnist",
+            "buckler evaluate 'm.onnx",
+        ] {
+            assert!(!is_repeatable(command), "{command}");
+        }
     }
 
     #[test]

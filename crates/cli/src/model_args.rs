@@ -8,7 +8,7 @@ use buckler_runtime::{Classifier, LoadOptions};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// A model to be run.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ModelArgs {
     /// The classifier
     pub model: PathBuf,
@@ -71,6 +71,38 @@ impl ModelArgs {
         }
         Classifier::load(&self.model, &self.options(default))
             .with_context(|| format!("cannot load {}", self.model.display()))
+    }
+
+    /// The options as they are typed, with their values, but for the normalisation.
+    pub fn given(&self) -> Vec<(&'static str, String)> {
+        let size = self.size.map(|(height, width)| format!("{height}x{width}"));
+        let order = self.channel_order.map(|order| match order {
+            ChannelOrder::Rgb => "rgb".to_owned(),
+            ChannelOrder::Bgr => "bgr".to_owned(),
+        });
+        let options = [
+            ("--output", self.output.clone()),
+            ("--size", size),
+            ("--channel-order", order),
+        ];
+        let options = options.into_iter();
+        options.filter_map(|(n, value)| Some((n, value?))).collect()
+    }
+
+    /// The same model, with the options of `others` where these state none.
+    pub fn or(&self, others: &Self) -> Self {
+        let normalization = match self.mean {
+            Some(_) => self,
+            None => others,
+        };
+        Self {
+            model: self.model.clone(),
+            output: self.output.clone().or_else(|| others.output.clone()),
+            size: self.size.or(others.size),
+            channel_order: self.channel_order.or(others.channel_order),
+            mean: normalization.mean.clone(),
+            std: normalization.std.clone(),
+        }
     }
 
     /// How to load it, with a normalisation where the options state none.

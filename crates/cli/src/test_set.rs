@@ -68,6 +68,11 @@ pub struct TestSet {
 }
 
 impl TestSetArgs {
+    /// The data set and split as reports name them, such as `mnist/test`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", name(&self.data), Split::Test)
+    }
+
     /// The test images, each read once: to know that it can be, and for the checksum.
     pub fn load(&self, classifier: &Classifier) -> Result<TestSet> {
         let given = match &self.class_map {
@@ -105,7 +110,7 @@ impl TestSetArgs {
             anyhow!("{error}; or say which class is which in a file, with `--class-map FILE`")
         })?;
         let mut set = TestSet {
-            name: format!("{}/{}", name(&self.data), Split::Test),
+            name: self.name(),
             rows: (0..data.len() as u64).collect(),
             labels: Vec::new(),
             reading: None,

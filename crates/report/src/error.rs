@@ -38,6 +38,14 @@ pub enum ReportError {
     /// The folder holds a run that was interrupted.
     #[error("{}: an unfinished evaluation is here: resume it, choose another folder, or remove this one", .0.display())]
     Unfinished(PathBuf),
+    /// Another process writes to the folder.
+    #[error("{}: {holder} is writing an evaluation here: wait until it ends, or choose another folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Which process.
+        holder: String,
+    },
     /// What is verified is not what the report is about.
     #[error("the report is about {what} {expected}, this is {got}: give the one that was measured")]
     Other {

@@ -1,39 +1,38 @@
 //! A report's folder, and in it the state of a run that is not finished.
 
+mod identity;
+mod lock;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
 use buckler_attack::{Evaluated, SampleRecord};
-use buckler_onnx::{Normalization, write_atomic};
+use buckler_onnx::write_atomic;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Plan, Report, ReportError, Subject, adversarials};
+use self::identity::Identity;
+pub use self::lock::FolderLock;
+use crate::{ModelSettings, Plan, Report, ReportError, Subject, adversarials};
+
+/// What a finished folder holds.
+const REPORT: &str = "report.json";
+/// The folder of what an unfinished one holds.
+const STATE: &str = "state";
+/// What is measured, in that folder.
+const PLAN: &str = "plan.json";
 
 /// Where an evaluation keeps its state and leaves its report.
 ///
 /// While it runs, `state/plan.json` says what is measured, and one file for each attack and block of images what came of them;
 /// every file is written in one step, the adversarials before the records that speak of them. The finished folder holds
 /// `report.json`, `report.md`, `report.html`, `curve-NORM.svg` and `adversarials/*.npz`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-}
-
-/// What a state belongs to.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Identity {
-    model_sha256: String,
-    images_sha256: String,
-    attacks: Vec<String>,
-    /// The program's version.
-    #[serde(default)]
-    buckler: String,
-    #[serde(default)]
-    normalization: Option<Normalization>,
-    #[serde(default)]
-    assumptions: Vec<String>,
+    /// `None` of a folder that is only read.
+    _lock: Option<FolderLock>,
 }
 
 /// What came of a block of images.
@@ -45,53 +44,31 @@ pub(crate) struct Block {
 }
 
 impl Folder {
-    /// Makes the folder ready for a new run, or for going on with `resume`.
+    /// Makes a locked folder ready for a run, or for going on with one that was interrupted.
     ///
     /// # Errors
-    /// When it holds a report, a state and `resume` is not set, or the state of another run; and when it cannot be written.
+    /// When it holds the state of another run, and when it cannot be written.
     pub fn open(
-        path: &Path,
+        lock: FolderLock,
         subject: &Subject,
+        settings: &ModelSettings,
         plan: &Plan,
-        resume: bool,
     ) -> Result<Self, ReportError> {
         let folder = Self {
-            path: path.to_owned(),
+            path: lock.path().to_owned(),
+            _lock: Some(lock),
         };
-        let identity = Identity {
-            model_sha256: subject.sha256.clone(),
-            images_sha256: subject.images_sha256.clone(),
-            attacks: plan
-                .entries
-                .iter()
-                .map(|entry| entry.parameters().to_string())
-                .collect(),
-            buckler: subject.buckler.clone(),
-            normalization: subject.normalization.clone(),
-            assumptions: subject.assumptions.clone(),
-        };
-        let state = folder.state().join("plan.json");
-        let taken = |reason: String| ReportError::Taken {
-            path: path.to_owned(),
-            reason,
-        };
-        if folder.report_file().exists() {
-            return Err(taken(
-                "a report is here already: choose another folder, or remove this one".to_owned(),
-            ));
-        }
-        match read::<Identity>(&state)? {
-            None => {}
-            Some(_) if !resume => {
-                return Err(ReportError::Unfinished(path.to_owned()));
-            }
-            Some(other) => {
-                if let Some(difference) = identity.difference(&other) {
-                    return Err(taken(format!(
-                        "the unfinished evaluation is another one: {difference}; give the same command, or choose another folder"
-                    )));
-                }
-            }
+        let identity = Identity::new(subject, settings, plan);
+        let state = folder.state().join(PLAN);
+        if let Some(other) = read::<Identity>(&state)?
+            && let Some(difference) = identity.difference(&other)
+        {
+            return Err(ReportError::Taken {
+                path: folder.path,
+                reason: format!(
+                    "the unfinished evaluation is another one: {difference}; give the same command, or choose another folder"
+                ),
+            });
         }
         for dir in [folder.state(), folder.adversarials()] {
             fs::create_dir_all(&dir).map_err(ReportError::file(&dir))?;
@@ -104,6 +81,7 @@ impl Folder {
     pub(crate) fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            _lock: None,
         }
     }
 
@@ -143,11 +121,11 @@ impl Folder {
     }
 
     fn report_file(&self) -> PathBuf {
-        self.file("report.json")
+        self.file(REPORT)
     }
 
     fn state(&self) -> PathBuf {
-        self.file("state")
+        self.file(STATE)
     }
 
     pub(crate) fn adversarials(&self) -> PathBuf {
@@ -157,58 +135,6 @@ impl Folder {
     fn block_file(&self, entry: usize, start: usize) -> PathBuf {
         let name = block_name(entry, start);
         self.state().join(format!("{name}.json"))
-    }
-}
-
-impl Identity {
-    fn difference(&self, other: &Self) -> Option<String> {
-        if self.model_sha256 != other.model_sha256 {
-            let (here, there) = (&self.model_sha256, &other.model_sha256);
-            return Some(format!(
-                "its model has the SHA-256 {there}, this one {here}"
-            ));
-        }
-        if self.images_sha256 != other.images_sha256 {
-            return Some("its images are others".to_owned());
-        }
-        if self.buckler != other.buckler {
-            return Some(format!(
-                "it was begun by version `{}`, this is `{}`",
-                other.buckler.escape_debug(),
-                self.buckler
-            ));
-        }
-        if self.normalization != other.normalization {
-            let text = |stated: &Option<Normalization>| match stated {
-                Some(Normalization { mean, std }) => format!("mean {mean:?} and std {std:?}"),
-                None => "none".to_owned(),
-            };
-            return Some(format!(
-                "its normalisation is {}, this one {}",
-                text(&other.normalization),
-                text(&self.normalization)
-            ));
-        }
-        let lacks = |one: &Self, other: &Self| {
-            let mut missing = one.assumptions.iter();
-            missing
-                .find(|line| !other.assumptions.contains(line))
-                .cloned()
-        };
-        if let Some(line) = lacks(self, other).or_else(|| lacks(other, self)) {
-            return Some(format!(
-                "only one of the two assumes: {}",
-                line.escape_debug()
-            ));
-        }
-        (self.attacks != other.attacks).then(|| {
-            let list = |attacks: &[String]| attacks.join("; ");
-            format!(
-                "its attacks are [{}], these are [{}]",
-                list(&other.attacks),
-                list(&self.attacks)
-            )
-        })
     }
 }
 

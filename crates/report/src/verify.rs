@@ -8,12 +8,18 @@ mod summary;
 use std::path::Path;
 
 use buckler_attack::{
-    AttackError, Evaluation, SampleRecord, SampleSource, Samples, Victim, predictions,
+    AttackError, Evaluation, Flag, SampleRecord, SampleSource, Samples, Victim, predictions,
 };
 use serde::Serialize;
 
-use self::{evaluation::Check, saved::Saved};
-use crate::{Folder, Measured, Plan, Report, ReportError, Subject, images_sha256, run::BLOCK};
+use self::{
+    evaluation::{Check, CleanImages},
+    saved::Saved,
+};
+use crate::{
+    Folder, Measured, Plan, Report, ReportError, Subject, images_sha256,
+    run::{BLOCK, look},
+};
 
 /// What became of a report's claims when they were recomputed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -111,53 +117,86 @@ pub async fn verify<V: Victim, S: SampleSource>(
     let folder = Folder::of(path.parent().unwrap_or(Path::new("")));
     let saved = Saved::index(&folder, &report, samples.ids(), &mut checked)?;
     let plan = expected.plan.as_ref().ok().copied();
-    let evaluations = recompute(victim, (&report, plan), samples, &saved, &mut checked).await?;
+    let seen = look(victim, samples, expected.no_gradient).await?;
+    let random = |flag: &Flag| matches!(flag, Flag::Randomised { .. });
+    let random = seen.iter().any(random);
+    if random {
+        checked.not_verified.push(
+            "answers: the model is random, and what differs may differ for that reason; clean and saved images were put to it once more".to_owned(),
+        );
+    }
+    let recomputation = Recomputation {
+        victim,
+        report: &report,
+        plan,
+        saved: &saved,
+        gradients: expected.no_gradient.is_none() && !random,
+    };
+    let evaluations = recomputation.run(samples, &mut checked).await?;
     let verified: Vec<&Evaluation> = evaluations.iter().collect();
-    summary::check(victim, &report, samples, &verified, expected, &mut checked).await?;
+    summary::check(
+        (victim, seen),
+        &report,
+        samples,
+        &verified,
+        expected,
+        &mut checked,
+    )
+    .await?;
     subject::list_unverified(&report, &mut checked);
     Ok(checked)
 }
 
-/// The evaluations with everything that can be recomputed in place of what is stated.
-async fn recompute<V: Victim, S: SampleSource>(
-    victim: &V,
-    (report, plan): (&Report, Option<&Plan>),
-    samples: &S,
-    saved: &Saved<'_>,
-    checked: &mut Verification,
-) -> Result<Vec<Evaluation>, ReportError> {
-    let checks: Vec<Check<'_>> = report
-        .evaluations
-        .iter()
-        .enumerate()
-        .map(|(index, Measured { evaluation, .. })| {
-            let entry = plan.and_then(|plan| plan.entries.get(index));
-            let entry = entry.filter(|entry| entry.parameters() == evaluation.parameters);
-            Check::new(evaluation, (entry, victim.classes()), samples, checked)
-        })
-        .collect();
-    let mut records: Vec<Vec<SampleRecord>> = vec![Vec::new(); checks.len()];
-    let mut right = 0;
-    for start in (0..samples.len()).step_by(BLOCK) {
-        let part: Samples = samples.block(start..start + BLOCK)?;
-        part.check(victim).map_err(AttackError::from)?;
-        let clean = predictions(victim, &part.images).await?;
-        let pairs = clean.iter().zip(&part.labels);
-        right += pairs
-            .filter(|(class, label)| **class == Some(**label))
-            .count();
-        for (index, (check, records)) in checks.iter().zip(&mut records).enumerate() {
-            let images = saved.of(index, &part.ids, checked);
-            let block = check.block(victim, &part, &clean, &images, checked);
-            records.extend(block.await?);
+/// What evaluations are recomputed from.
+struct Recomputation<'a, V> {
+    victim: &'a V,
+    report: &'a Report,
+    plan: Option<&'a Plan>,
+    saved: &'a Saved<'a>,
+    /// Whether gradients can be asked for and are the same the next time.
+    gradients: bool,
+}
+
+impl<V: Victim> Recomputation<'_, V> {
+    /// The evaluations with everything that can be recomputed in place of what is stated.
+    async fn run<S: SampleSource>(
+        &self,
+        samples: &S,
+        checked: &mut Verification,
+    ) -> Result<Vec<Evaluation>, ReportError> {
+        let Self { victim, report, .. } = *self;
+        let stated = report.evaluations.iter().enumerate();
+        let mut checks: Vec<Check<'_>> = stated
+            .map(|(index, Measured { evaluation, .. })| {
+                let entry = self.plan.and_then(|plan| plan.entries.get(index));
+                let entry = entry.filter(|entry| entry.parameters() == evaluation.parameters);
+                Check::new(evaluation, (entry, victim.classes()), samples, checked)
+            })
+            .collect();
+        let mut records: Vec<Vec<SampleRecord>> = vec![Vec::new(); checks.len()];
+        let mut right = 0;
+        for start in (0..samples.len()).step_by(BLOCK) {
+            let part: Samples = samples.block(start..start + BLOCK)?;
+            part.check(victim).map_err(AttackError::from)?;
+            let clean = predictions(victim, &part.images).await?;
+            let pairs = clean.iter().zip(&part.labels);
+            right += pairs
+                .filter(|(class, label)| **class == Some(**label))
+                .count();
+            let mut images = CleanImages::new(victim, (&part, &clean), self.gradients);
+            for (index, (check, records)) in checks.iter_mut().zip(&mut records).enumerate() {
+                let saved = self.saved.of(index, &part.ids, checked);
+                let block = check.block(victim, &mut images, &saved, checked);
+                records.extend(block.await?);
+            }
         }
+        let clean = right as f64 / samples.len().max(1) as f64;
+        checked.claim("clean accuracy", report.clean_accuracy, clean);
+        let evaluations = checks.iter().zip(records);
+        Ok(evaluations
+            .map(|(check, records)| check.conclude(records, checked))
+            .collect())
     }
-    let clean = right as f64 / samples.len().max(1) as f64;
-    checked.claim("clean accuracy", report.clean_accuracy, clean);
-    let evaluations = checks.iter().zip(records);
-    Ok(evaluations
-        .map(|(check, records)| check.conclude(records, checked))
-        .collect())
 }
 
 fn same(what: &'static str, expected: &str, got: &str) -> Result<(), ReportError> {

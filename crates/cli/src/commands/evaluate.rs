@@ -1,11 +1,13 @@
+mod settings;
+mod stated_command;
+mod verify;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use buckler_attack::{AnyAttack, AttackKind, AttackSpec, Epsilon, Evaluation, SampleSource};
-use buckler_data::MatchedBy;
-use buckler_onnx::printable;
 use buckler_report::{
-    Entry, Expected, Folder, Plan, Report, ReportError, RunProgress, Subject, Verification, fixed,
+    Entry, Folder, FolderLock, Plan, Report, ReportError, RunProgress, Subject, fixed,
 };
 use buckler_runtime::Classifier;
 use tokio::runtime::Runtime;
@@ -63,7 +65,7 @@ pub struct Args {
     resume: bool,
     /// Recompute the claims of a report.json from the model, the data and the adversarial images saved beside it, and list what cannot
     /// be verified; measures nothing new
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["eps", "report", "min_eps", "linearity", "limit", "write_card"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["eps", "attack", "norm", "steps", "step_size", "restarts", "objective", "variants", "seed", "report", "min_eps", "linearity", "limit", "write_card"])]
     verify: Option<PathBuf>,
     /// Add the figures to the model's card, inside the model and beside it, replacing those of the same attack
     #[arg(long, conflicts_with = "report")]
@@ -75,8 +77,12 @@ const HALVINGS: u32 = 8;
 
 pub fn run(args: &Args, output: Output) -> Result<()> {
     if let Some(path) = &args.verify {
-        return verify(args, path, output);
+        return verify::run(args, path, output);
     }
+    let lock = match &args.report {
+        Some(path) => Some(lock(path, args.resume)?),
+        None => None,
+    };
     let classifier = args.model.load()?;
     let plan = plan(args, &classifier)?;
     let card = match args.write_card {
@@ -88,8 +94,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         command: command_line::repeatable(),
         ..subject(args, &classifier, &samples)
     };
-    let folder = match &args.report {
-        Some(path) => Some(open(path, &subject, &plan, args.resume)?),
+    let folder = match lock {
+        Some(lock) => {
+            let settings = settings::of(&classifier, &args.model.options(None));
+            Some(Folder::open(lock, &subject, &settings, &plan)?)
+        }
         None => None,
     };
     let bar = evaluation::bar(plan.entries.len() * samples.len());
@@ -146,8 +155,9 @@ fn subject(args: &Args, classifier: &Classifier, samples: &TestSet) -> Subject {
     }
 }
 
-fn open(path: &Path, subject: &Subject, plan: &Plan, resume: bool) -> Result<Folder> {
-    Folder::open(path, subject, plan, resume).map_err(|error| match error {
+/// Nobody else writes to the report's folder from now on.
+fn lock(path: &Path, resume: bool) -> Result<FolderLock> {
+    FolderLock::acquire(path, resume).map_err(|error| match error {
         ReportError::Unfinished(_) => anyhow!("{error} (`--resume` goes on with it)"),
         error => error.into(),
     })
@@ -268,85 +278,6 @@ fn describe(report: &Report, notes: &[String]) -> String {
     }
     for flag in &report.flags {
         text.push_str(&format!("\nflag: {flag}"));
-    }
-    text
-}
-
-/// Exits with a failure when a claim does not hold.
-fn verify(args: &Args, path: &Path, output: Output) -> Result<()> {
-    let report = Report::read(path)?;
-    let stated = &report.subject;
-    let classifier = args.model.load_normalized(stated.normalization.clone())?;
-    let measured = command_line::parse(&stated.command);
-    let planned = match &measured {
-        Ok(measured) => plan(measured, &classifier).map_err(|error| format!("{error:#}")),
-        Err(error) => Err(format!("{error:#}")),
-    };
-    let test_set = TestSetArgs {
-        limit: match &measured {
-            Ok(measured) => measured.test_set.limit,
-            Err(_) => Some(report.images + stated.skipped.len()),
-        },
-        skip_broken: args.test_set.skip_broken || !stated.skipped.is_empty(),
-        ..args.test_set.clone()
-    };
-    let given = stated.classes.as_ref();
-    let given = given.filter(|map| map.by == MatchedBy::Given && args.test_set.class_map.is_none());
-    let samples = match given {
-        Some(map) => test_set.load_with(&classifier, &map.to_given())?,
-        None => test_set.load(&classifier)?,
-    };
-    let normalization = args.model.normalization();
-    let subject = Subject {
-        normalization: normalization.clone().or(stated.normalization.clone()),
-        ..subject(args, &classifier, &samples)
-    };
-    let expected = Expected {
-        subject: &subject,
-        plan: planned.as_ref().map_err(Clone::clone),
-        no_gradient: classifier.can_attack().err(),
-    };
-    let verification = buckler_report::verify(&classifier, &expected, &samples, path);
-    let mut verification = Runtime::new()?.block_on(verification)?;
-    if let Ok(measured) = &measured
-        && measured.model.normalization() != stated.normalization
-    {
-        verification
-            .problems
-            .push("the normalisation that the report states is not that of its command".to_owned());
-    }
-    if stated.normalization.is_some() && normalization.is_none() {
-        verification.not_verified.push(
-            "normalisation: the model was given its pixels as the report says; `--mean` and `--std` hold it against others".to_owned(),
-        );
-    }
-    if given.is_some() {
-        verification.not_verified.push(
-            "classes: matched with the model's as the report gives them; `--class-map FILE` holds them against a file".to_owned(),
-        );
-    }
-    output.print(&verification, describe_verification)?;
-    if !verification.holds() {
-        bail!("the report does not hold");
-    }
-    Ok(())
-}
-
-fn describe_verification(verification: &Verification) -> String {
-    let rows = verification.claims.iter().map(|claim| {
-        vec![
-            claim.what.clone(),
-            percent(claim.stated),
-            percent(claim.recomputed),
-            if claim.holds() { "holds" } else { "DIFFERS" }.to_owned(),
-        ]
-    });
-    let mut text = table(&["claim", "stated", "recomputed", ""], rows);
-    for problem in &verification.problems {
-        text.push_str(&format!("\nproblem: {}", printable(problem)));
-    }
-    for line in &verification.not_verified {
-        text.push_str(&format!("\nnot verified: {}", printable(line)));
     }
     text
 }

@@ -65,13 +65,21 @@ impl Card {
     }
 
     /// Writes a `card.json`, indented for people, replacing an existing one in one step. Of one that is a card already, comments,
-    /// order and layout are kept.
+    /// order and layout are kept; of a link, the file that it leads to is replaced.
     ///
     /// # Errors
     /// When the card is one that could not be read again, or the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         self.check(&path.display().to_string())?;
+        let target = match path.symlink_metadata() {
+            Ok(_) => path.canonicalize(),
+            Err(_) => Ok(path.to_owned()),
+        };
+        let target = target.map_err(|source| Error::Io {
+            path: path.into(),
+            source,
+        })?;
         let edited = fs::read_to_string(path)
             .ok()
             .and_then(|text| edited(&text, self));
@@ -84,8 +92,8 @@ impl Card {
                 })? + "\n"
             }
         };
-        write_atomic(path, json.as_bytes()).map_err(|source| Error::Io {
-            path: path.into(),
+        write_atomic(&target, json.as_bytes()).map_err(|source| Error::Io {
+            path: target,
             source,
         })
     }
@@ -173,6 +181,26 @@ mod tests {
                 matches!(Card::beside(&model), Err(Error::Io { path: named, .. }) if named == path)
             );
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_card_is_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("blob"), dir.path().join("card.json"));
+        fs::write(&file, "{}").unwrap();
+        std::os::unix::fs::symlink("blob", &link).unwrap();
+        let card = Card {
+            name: "digits".into(),
+            ..Card::default()
+        };
+        card.write(&link).unwrap();
+        assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
+        assert_eq!(Card::read(&file).unwrap(), card);
+        fs::remove_file(&file).unwrap();
+        let error = card.write(&link).unwrap_err();
+        assert!(matches!(error, Error::Io { path, .. } if path == link));
+        assert!(link.symlink_metadata().is_ok());
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! One evaluation: that there is one record for each image, and that every record can be true.
 
+mod clean;
+mod counts;
 mod effort;
+mod prediction;
+mod record;
 mod truth;
 
 use std::collections::{HashMap, hash_map};
 
 use buckler_attack::{
-    Attack, AttackKind, Distances, Evaluation, Norm, SampleRecord, SampleSource, Samples, Status,
-    Victim, predictions, round_to_8_bits,
+    Attack, AttackKind, Evaluation, SampleRecord, SampleSource, Victim, predictions,
+    round_to_8_bits,
 };
 use ndarray::{Array3, ArrayView3, Axis, stack};
 
+pub(super) use self::clean::CleanImages;
 use self::{
     effort::Effort,
     truth::{Look, Truth},
@@ -20,9 +25,6 @@ use crate::{Entry, ReportError, adversarials::Images};
 
 /// Images put to the victim at once.
 const BATCH: usize = 128;
-
-/// Distances in a report are in single precision.
-const DISTANCE_TOLERANCE: f64 = 1e-6;
 
 /// Forward passes beside an attack's own: the clean image, and what was found once more, exact and rounded.
 const PASSES_BESIDE: u64 = 4;
@@ -35,6 +37,8 @@ pub(super) struct Check<'a> {
     stated: &'a Evaluation,
     /// The first record of each image, by its id.
     records: HashMap<u64, &'a SampleRecord>,
+    /// The number of the model's classes.
+    classes: usize,
     /// Queries of one image at most.
     most: Option<u64>,
     /// What an image that is searched to the end takes, where the attack always makes as many queries.
@@ -95,6 +99,7 @@ impl<'a> Check<'a> {
         Self {
             stated,
             records,
+            classes,
             most,
             effort,
         }
@@ -102,13 +107,23 @@ impl<'a> Check<'a> {
 
     /// The records of a block of samples, with what was recomputed in place of what is stated.
     pub(super) async fn block<V: Victim>(
-        &self,
+        &mut self,
         victim: &V,
-        part: &Samples,
-        clean: &[Option<usize>],
+        images: &mut CleanImages<'_, V>,
         saved: &Images,
         checked: &mut Verification,
     ) -> Result<Vec<SampleRecord>, ReportError> {
+        let attack = &self.stated.parameters;
+        let (part, clean) = (images.samples(), images.predictions());
+        let unusable = match clean::start(attack) {
+            Some(start) => images.not_finite(start).await?.to_vec(),
+            None => Vec::new(),
+        };
+        let exhaustive = self.effort.as_ref();
+        let possible = match exhaustive.is_some_and(Effort::to_every_class) {
+            true => images.possible().await?,
+            false => &[],
+        };
         let shape = part.images.shape().get(1..).unwrap_or_default();
         let saved: Vec<(u64, &Array3<f32>)> = part
             .ids
@@ -150,8 +165,15 @@ impl<'a> Check<'a> {
                 continue;
             };
             let mut problems = Vec::new();
-            records.push(self.record(stated, &truth, &mut problems));
-            let attack = &self.stated.parameters;
+            let record = self.record(stated, &truth, &mut problems);
+            if let Some(effort) = &mut self.effort {
+                effort.note(&record, possible.get(row).copied().unwrap_or_default());
+            }
+            records.push(record);
+            let met = clean::is_met(attack, stated);
+            if unusable.get(row) == Some(&true) && met && stated.non_finite_gradient == 0 {
+                problems.push("the gradient at the clean image, which the attack asks for, is NaN or infinite in some pixels, and the report does not say so".to_owned());
+            }
             checked.problems.extend(
                 problems
                     .into_iter()
@@ -159,178 +181,6 @@ impl<'a> Check<'a> {
             );
         }
         Ok(records)
-    }
-
-    /// What is true of a record, with what is not noted.
-    fn record(
-        &self,
-        stated: &SampleRecord,
-        truth: &Truth<'_>,
-        problems: &mut Vec<String>,
-    ) -> SampleRecord {
-        let mut record = stated.clone();
-        let differs = |what: &str, stated: &dyn std::fmt::Debug, is: &dyn std::fmt::Debug| {
-            format!("the report says {what} {stated:?}, and it is {is:?}")
-        };
-        if stated.label != truth.label {
-            problems.push(differs("label", &stated.label, &truth.label));
-        }
-        if stated.target != truth.target {
-            problems.push(differs("target", &stated.target, &truth.target));
-        }
-        if stated.clean_prediction != truth.clean {
-            let stated = &stated.clean_prediction;
-            problems.push(differs("clean prediction", stated, &truth.clean));
-        }
-        (record.label, record.target, record.clean_prediction) =
-            (truth.label, truth.target, truth.clean);
-        record.broken = !record.is_right();
-        let reached = truth.clean.is_none_or(|class| truth.fools(Some(class)));
-        match stated.outcome {
-            Status::MisclassifiedClean if !reached => {
-                problems.push("the report says misclassified_clean, and it is not".to_owned());
-            }
-            Status::AdversarialFound | Status::NotFound if reached => problems.push(format!(
-                "the report says {}, and nothing is to be looked for: the clean image is predicted as {:?}",
-                stated.outcome, truth.clean
-            )),
-            Status::Incomplete => {
-                problems.push("the search was stopped before it was done".to_owned());
-            }
-            _ => (),
-        }
-        match stated.outcome {
-            Status::AdversarialFound => match self.confirm(stated, truth) {
-                Ok(()) => record.broken = true,
-                Err(problem) => {
-                    (record.linf, record.l2, record.l1) = (None, None, None);
-                    problems.push(problem);
-                }
-            },
-            outcome => {
-                if truth.saved.is_some() {
-                    let fools = match truth.look {
-                        Some((exact, _)) if truth.fools(exact) => "fools the model",
-                        _ => "does not fool the model",
-                    };
-                    problems.push(format!(
-                        "the report says {outcome}, and an adversarial image is saved that {fools}"
-                    ));
-                    record.broken |= truth.look.is_some_and(|(exact, _)| truth.fools(exact));
-                }
-                let distances = [stated.linf, stated.l2, stated.l1];
-                if distances.iter().any(Option::is_some)
-                    || stated.png_still_adversarial.is_some()
-                    || stated.found_by.is_some()
-                {
-                    problems.push(format!(
-                        "the report says {outcome}, and speaks of an adversarial image"
-                    ));
-                    (record.linf, record.l2, record.l1) = (None, None, None);
-                    (record.png_still_adversarial, record.found_by) = (None, None);
-                }
-            }
-        }
-        if stated.broken != record.broken {
-            problems.push(differs("broken", &stated.broken, &record.broken));
-        }
-        problems.extend(self.counts(stated));
-        record
-    }
-
-    /// Counts and marks that cannot be.
-    fn counts(&self, stated: &SampleRecord) -> Option<String> {
-        let (gradients, forward) = (stated.gradient_evaluations, stated.forward_evaluations);
-        let queries = gradients.saturating_add(forward);
-        let least = match stated.outcome {
-            Status::AdversarialFound => 3,
-            _ => 1,
-        };
-        if stated.outcome == Status::MisclassifiedClean {
-            let quiet = (gradients, forward) == (0, 1)
-                && !stated.zero_gradient
-                && stated.non_finite_gradient == 0
-                && stated.prediction == stated.clean_prediction;
-            return (!quiet).then(|| {
-                "it was misclassified as it is, and the report speaks of an attack on it".to_owned()
-            });
-        }
-        if queries < least {
-            return Some(format!("{queries} queries are too few for what came of it"));
-        }
-        if let Some(most) = self.most.filter(|&most| queries > most) {
-            return Some(format!(
-                "{queries} queries are more than the attack makes, {most}"
-            ));
-        }
-        if stated.demoted.is_some() && stated.outcome != Status::NotFound {
-            return Some("an adversarial was dropped, and the report says otherwise".to_owned());
-        }
-        let ensemble = self.stated.parameters.kind().is_some_and(is_ensemble);
-        let found = stated.outcome == Status::AdversarialFound;
-        let credited = match &stated.found_by {
-            None => !(found && ensemble),
-            Some(attack) => {
-                let kind: Option<AttackKind> = attack.parse().ok();
-                ensemble && found && kind.is_some_and(|kind| !is_ensemble(kind))
-            }
-        };
-        (!credited).then(|| {
-            format!(
-                "it is said to be found by {:?}, which is not one of the attacks",
-                stated.found_by
-            )
-        })
-    }
-
-    /// Confirms an adversarial: the saved image is in its ball and in the box, as far away as stated, and fools the model.
-    fn confirm(&self, stated: &SampleRecord, truth: &Truth<'_>) -> Result<(), String> {
-        let image = truth.saved.ok_or("no adversarial image is saved for it")?;
-        let Some((exact, rounded)) = truth.look else {
-            return Err(format!("the saved image has the shape {:?}", image.shape()));
-        };
-        let parameters = &self.stated.parameters;
-        let distances = Distances::between(truth.image, image);
-        let distance = distances.in_norm(parameters.norm);
-        // NaN is not inside.
-        let inside = distance <= f64::from(parameters.eps.value());
-        if !inside {
-            let eps = parameters.eps;
-            return Err(format!(
-                "the saved image is {distance} away, outside eps {eps}"
-            ));
-        }
-        if !image.iter().all(|value| (0.0..=1.0).contains(value)) {
-            return Err("the saved image leaves [0, 1]".to_owned());
-        }
-        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-            let distance = distances.in_norm(norm);
-            let said = stated.distance(norm);
-            let near = |said: f32| {
-                (f64::from(said) - distance).abs() <= DISTANCE_TOLERANCE * distance.max(1.0)
-            };
-            if !said.is_some_and(near) {
-                let said = said.map_or("nothing".to_owned(), |said| said.to_string());
-                return Err(format!(
-                    "the saved image is {distance} away in {norm}, the report says {said}"
-                ));
-            }
-        }
-        if !truth.fools(exact) {
-            return Err(format!("the saved image is predicted as {exact:?}"));
-        }
-        if stated.prediction != exact {
-            return Err(format!(
-                "the saved image is predicted as {exact:?}, the report says {:?}",
-                stated.prediction
-            ));
-        }
-        if stated.png_still_adversarial != Some(truth.fools(rounded)) {
-            return Err(format!(
-                "rounded to 8 bits it is predicted as {rounded:?}, the report says otherwise"
-            ));
-        }
-        Ok(())
     }
 
     /// The evaluation that the records give, with counts that the report has otherwise noted.
@@ -401,8 +251,8 @@ impl<'a> Check<'a> {
                 attack.eps_value
             ));
         }
-        if let Some(effort) = self.effort {
-            effort.check(&made, checked);
+        if let Some(effort) = &self.effort {
+            effort.check(checked);
         }
         made
     }

@@ -120,7 +120,16 @@ pub(super) fn list_unverified(report: &Report, checked: &mut Verification) {
         "searches: that images with `not_found` were searched as stated, with these steps, restarts, step sizes and seed, leaves no trace; run the command again, its records are the same",
     );
     add(
-        "counts of single images (gradients, forward passes), their losses, zero gradients, dropped adversarials, the attack of an ensemble that found an adversarial: only what cannot be is noticed",
+        "smallest distances: each is an upper bound; that no closer adversarial was found, or none exists, leaves no trace",
+    );
+    add(
+        "predictions and losses of images with `not_found`: only what cannot be is noticed, such as a class that would be an adversarial",
+    );
+    add(
+        "counts of single images (gradients, forward passes), zero gradients, dropped adversarials, the attack of an ensemble that found an adversarial: only what cannot be is noticed",
+    );
+    add(
+        "gradients that are not finite: looked for at clean images, for attacks that ask for them there (`fgsm`, `mim` without `di`, `fab`, `fab-t`, `deepfool`, `autoattack` and `autoattack-plus` where they find nothing); else as the records say",
     );
     if !report.linearity.is_empty() {
         add("linearity: the largest rise under PGD was not searched for again");

@@ -1,6 +1,8 @@
 //! Runs, interruptions, reports and their verification, against a victim known in closed form.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod gradients;
+mod masked;
 mod memory;
 mod pages;
 mod resume;
@@ -12,8 +14,8 @@ use std::path::Path;
 
 use buckler_attack::{AttackConfig, Limits, Norm, Pgd, Samples, Threat};
 use buckler_report::{
-    Entry, Expected, Folder, Plan, Report, ReportError, Subject, Verification, images_sha256, run,
-    verify, write,
+    Entry, Expected, Folder, FolderLock, ModelSettings, Plan, Report, ReportError, Subject,
+    Verification, images_sha256, run, verify, write,
 };
 
 use crate::victim::{INPUT, Linear, samples};
@@ -67,13 +69,27 @@ async fn measured(victim: &Linear, samples: &Samples, folder: Option<&Folder>) -
 }
 
 fn open(path: &Path, samples: &Samples, resume: bool) -> Result<Folder, String> {
-    let folder = Folder::open(path, &subject(samples), &plan(), resume);
-    folder.map_err(|error| error.to_string())
+    open_as(path, &subject(samples), &ModelSettings::default(), resume)
+}
+
+fn open_as(
+    path: &Path,
+    subject: &Subject,
+    settings: &ModelSettings,
+    resume: bool,
+) -> Result<Folder, String> {
+    FolderLock::acquire(path, resume)
+        .and_then(|lock| Folder::open(lock, subject, settings, &plan()))
+        .map_err(|error| error.to_string())
 }
 
 /// A finished report of 150 images.
 async fn finished(path: &Path) -> (Linear, Samples, Report) {
-    let (victim, samples) = (Linear::new(), samples(150));
+    finished_of(Linear::new(), path).await
+}
+
+async fn finished_of(victim: Linear, path: &Path) -> (Linear, Samples, Report) {
+    let samples = samples(150);
     let folder = open(path, &samples, false).unwrap();
     let report = measured(&victim, &samples, Some(&folder)).await;
     let names = ["zero".to_owned(), "<one>".to_owned(), "two".to_owned()];
@@ -94,6 +110,15 @@ fn timeless(mut report: Report) -> Report {
 
 /// Verifies the report in a folder, which is about a model and so many images.
 async fn verified(dir: &Path, sha256: &str, images: usize) -> Result<Verification, ReportError> {
+    verified_of(&Linear::new(), dir, sha256, images).await
+}
+
+async fn verified_of(
+    victim: &Linear,
+    dir: &Path,
+    sha256: &str,
+    images: usize,
+) -> Result<Verification, ReportError> {
     let (samples, plan) = (samples(images), plan());
     let subject = Subject {
         sha256: sha256.to_owned(),
@@ -104,11 +129,5 @@ async fn verified(dir: &Path, sha256: &str, images: usize) -> Result<Verificatio
         plan: Ok(&plan),
         no_gradient: None,
     };
-    verify(
-        &Linear::new(),
-        &expected,
-        &samples,
-        &dir.join("report.json"),
-    )
-    .await
+    verify(victim, &expected, &samples, &dir.join("report.json")).await
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use buckler_attack::{AttackError, SampleSource, Samples};
-use buckler_report::{Expected, Folder, images_sha256, run, verify, write};
+use buckler_report::{Expected, images_sha256, run, verify, write};
 
 use crate::{
-    finished, plan, subject, timeless,
+    finished, open, plan, subject, timeless,
     victim::{Linear, samples},
 };
 
@@ -48,7 +48,7 @@ async fn a_source_is_read_block_by_block_to_the_same_report() {
     );
     let dir = tempfile::tempdir().unwrap();
     let (subject, plan) = (subject(&all), plan());
-    let folder = Folder::open(dir.path(), &subject, &plan, false).unwrap();
+    let folder = open(dir.path(), &all, false).unwrap();
     let again = run(
         &victim,
         &source,

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use buckler_onnx::Normalization;
-use buckler_report::{Folder, Subject, run};
+use buckler_onnx::{ChannelOrder, Input, Normalization};
+use buckler_report::{FolderLock, ModelSettings, Subject, run};
 
 use crate::{
-    finished, measured, open, plan, subject, timeless,
+    finished, measured, open, open_as, plan, subject, timeless,
     victim::{Linear, samples},
 };
 
@@ -47,6 +47,7 @@ async fn blocks_that_are_done_are_not_measured_again() {
     let samples = samples(150);
     let folder = open(dir.path(), &samples, false).unwrap();
     measured(&Linear::new(), &samples, Some(&folder)).await;
+    drop(folder);
     // The probe of the model and the look at its loss are made anew, and nothing else.
     let victim = Linear::failing_after(63);
     let folder = open(dir.path(), &samples, true).unwrap();
@@ -86,8 +87,9 @@ async fn an_unfinished_run_is_neither_overwritten_nor_taken_for_another() {
         ),
         (newer, "begun by version `1`, this is `2`"),
     ] {
-        let error = Folder::open(dir.path(), &other, &plan(), true).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
+        let settings = ModelSettings::default();
+        let error = open_as(dir.path(), &other, &settings, true).unwrap_err();
+        assert!(error.contains(expected), "{error}");
     }
     fs::write(dir.path().join("state/plan.json"), "{").unwrap();
     let error = open(dir.path(), &images, true).unwrap_err();
@@ -101,4 +103,103 @@ async fn a_finished_report_is_left_alone_and_its_state_is_gone() {
     assert!(!dir.path().join("state").exists());
     let error = open(dir.path(), &samples, true).unwrap_err();
     assert!(error.contains("a report is here already"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unfinished_run_is_not_gone_on_with_when_its_model_is_opened_in_another_way() {
+    let images = samples(20);
+    let begun = ModelSettings {
+        output: "logits".to_owned(),
+        input: Input {
+            channels: 3,
+            height: 4,
+            width: 4,
+            ..Input::default()
+        },
+        classes: ["cat", "dog", "ship"].map(str::to_owned).to_vec(),
+    };
+    let input = |change: fn(&mut Input)| {
+        let mut settings = begun.clone();
+        change(&mut settings.input);
+        settings
+    };
+    let others = [
+        (
+            ModelSettings {
+                output: "features".to_owned(),
+                ..begun.clone()
+            },
+            r#"opened with `output` "logits", and with "features" now"#,
+        ),
+        (
+            ModelSettings {
+                classes: ["cat", "dog", "boat"].map(str::to_owned).to_vec(),
+                ..begun.clone()
+            },
+            r#"`classes.2` "ship", and with "boat""#,
+        ),
+        (
+            ModelSettings {
+                classes: Vec::new(),
+                ..begun.clone()
+            },
+            r#"`classes` "3 values", and with "0 values""#,
+        ),
+        (
+            input(|input| input.channel_order = ChannelOrder::Bgr),
+            r#"`input.channel_order` none, and with "bgr""#,
+        ),
+        (
+            input(|input| input.height = 8),
+            "`input.height` 4, and with 8",
+        ),
+        (
+            input(|input| input.preprocessing = Some(Default::default())),
+            "`input.preprocessing` none, and with",
+        ),
+        (
+            input(|input| {
+                input.normalization = Some(Normalization {
+                    mean: vec![0.5],
+                    std: vec![0.5],
+                });
+            }),
+            "`input.normalization` none, and with",
+        ),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    open_as(dir.path(), &subject(&images), &begun, false).unwrap();
+    for (other, expected) in others {
+        let error = open_as(dir.path(), &subject(&images), &other, true).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    open_as(dir.path(), &subject(&images), &begun, true).unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_in_which_an_evaluation_runs_is_refused_with_its_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = samples(20);
+    let folder = open(dir.path(), &images, false).unwrap();
+    for resume in [false, true] {
+        let error = FolderLock::acquire(dir.path(), resume).unwrap_err();
+        let process = format!("process {} on ", std::process::id());
+        assert!(error.to_string().contains(&process), "{error}");
+    }
+    drop(folder);
+    let error = FolderLock::acquire(dir.path(), false).unwrap_err();
+    assert!(error.to_string().contains("unfinished"), "{error}");
+    open(dir.path(), &images, true).unwrap();
+}
+
+#[test]
+fn a_folder_in_which_no_evaluation_begins_is_left_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("report");
+    drop(FolderLock::acquire(&absent, false).unwrap());
+    assert!(!absent.exists());
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    drop(FolderLock::acquire(dir.path(), true).unwrap());
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1);
 }

@@ -473,9 +473,61 @@ const DOCTORINGS: &[Doctoring] = &[
         Listed("counts of single images"),
     ),
     (
-        "a loss",
+        "a negative cross-entropy",
         |r, _| record(r, 0, "not_found", 0)["loss"] = json!(-9.0),
-        Listed("counts of single images"),
+        Found("a loss of -9 where"),
+    ),
+    (
+        "a cross-entropy that is too large for the class predicted",
+        |r, _| record(r, 0, "not_found", 0)["loss"] = json!(1.2),
+        Found("a cross_entropy is from"),
+    ),
+    (
+        "a cross-entropy that is too small for an adversarial",
+        |r, _| record(r, 1, "adversarial_found", 0)["loss"] = json!(0.1),
+        Found("a cross_entropy is from"),
+    ),
+    (
+        "a loss that can be",
+        |r, _| record(r, 0, "not_found", 0)["loss"] = json!(0.6),
+        Listed("predictions and losses of images with `not_found`"),
+    ),
+    (
+        "a class that the model does not have, of what was not found",
+        |r, _| record(r, 0, "not_found", 0)["prediction"] = json!(77),
+        Found("class 77 is predicted, and the model has 3"),
+    ),
+    (
+        "an adversarial's class, of what was not found",
+        |r, _| {
+            let record = record(r, 0, "not_found", 0);
+            record["prediction"] = json!((record["label"].as_u64().unwrap() + 1) % 3);
+            record["loss"] = json!(0.8);
+        },
+        Found("which would be an adversarial"),
+    ),
+    (
+        "no prediction of what was not found",
+        |r, _| record(r, 0, "not_found", 0)["prediction"] = Value::Null,
+        Found("no prediction, which every image that is attacked has"),
+    ),
+    (
+        "a margin of the wrong sign",
+        |r, _| {
+            let record = record(r, 3, "not_found", 0);
+            record["loss"] = json!(-record["loss"].as_f64().unwrap() - 0.1);
+        },
+        Found("a margin is from"),
+    ),
+    (
+        "a dropped adversarial that is none",
+        |r, _| record(r, 0, "not_found", 0)["demoted"] = json!("the logits differ"),
+        Found("which is not one"),
+    ),
+    (
+        "a loss of what was not attacked",
+        |r, _| record(r, 0, "misclassified_clean", 0)["loss"] = json!(-0.5),
+        Found("a loss of -0.5"),
     ),
     (
         "a flag that nothing raises",
@@ -730,7 +782,7 @@ async fn a_change_by_hand_breaks_the_seal() {
     finished(dir.path()).await;
     let path = dir.path().join("report.json");
     let mut report: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    report["evaluations"][0]["samples"][2]["loss"] = json!(-100.0);
+    record(&mut report, 0, "not_found", 0)["loss"] = json!(0.5);
     fs::write(&path, report.to_string()).unwrap();
     let verification = verified(dir.path(), "abc", 150).await.unwrap();
     assert_eq!(

@@ -17,6 +17,12 @@ const CLASSES: usize = 3;
 pub struct Linear {
     weights: Vec<Vec<f32>>,
     pub queries_left: AtomicI64,
+    /// Whether its gradients are NaN in the first pixel.
+    steep: bool,
+    /// A class that is never chosen.
+    masked: Option<usize>,
+    /// Passes so far, of a victim that answers each a little differently.
+    passes: Option<AtomicI64>,
 }
 
 impl Linear {
@@ -28,6 +34,33 @@ impl Linear {
         Self {
             weights,
             queries_left: AtomicI64::new(i64::MAX),
+            steep: false,
+            masked: None,
+            passes: None,
+        }
+    }
+
+    /// Answers every pass a little differently.
+    pub fn random() -> Self {
+        Self {
+            passes: Some(AtomicI64::new(0)),
+            ..Self::new()
+        }
+    }
+
+    /// Never chooses its last class.
+    pub fn masked() -> Self {
+        Self {
+            masked: Some(CLASSES - 1),
+            ..Self::new()
+        }
+    }
+
+    /// Has no slope in the first pixel, as a square root at 0.
+    pub fn steep() -> Self {
+        Self {
+            steep: true,
+            ..Self::new()
         }
     }
 
@@ -43,7 +76,11 @@ impl Linear {
             let terms = weights.iter().zip(image);
             terms.map(|(w, x)| w * (x - 0.5)).sum()
         };
-        self.weights.iter().map(logit).collect()
+        let mut logits: Vec<f32> = self.weights.iter().map(logit).collect();
+        if let Some(masked) = self.masked {
+            logits[masked] = f32::NEG_INFINITY;
+        }
+        logits
     }
 }
 
@@ -58,9 +95,12 @@ impl Victim for Linear {
 
     async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
         let rows = images.len_of(Axis(0));
+        let pass = self.passes.as_ref();
+        let pass = pass.map_or(0, |passes| passes.fetch_add(1, Ordering::SeqCst));
         let values: Vec<f32> = images
             .outer_iter()
             .flat_map(|image| self.forward(&image.iter().copied().collect::<Vec<_>>()))
+            .map(|logit| logit + 1e-6 * (pass % 7) as f32)
             .collect();
         Ok(Array2::from_shape_vec((rows, CLASSES), values).unwrap())
     }
@@ -82,6 +122,9 @@ impl Victim for Linear {
             for (pixel, slot) in gradient.iter_mut().enumerate() {
                 let terms = cotangent.iter().zip(&self.weights);
                 *slot = terms.map(|(c, w)| c * w[pixel]).sum();
+            }
+            if self.steep {
+                gradient[[0, 0, 0]] = f32::NAN;
             }
         }
         let loss = Array1::zeros(objectives.len());

@@ -1,57 +1,78 @@
 //! How many queries a search that finds nothing takes.
 
-use buckler_attack::{Attack, AttackKind, Evaluation, Status};
+use buckler_attack::{AnyAttack, Attack, AttackKind, SampleRecord, Status};
 
 use super::super::Verification;
 use crate::Entry;
 
-/// The queries of a search that finds nothing.
-#[derive(Clone, Copy)]
+/// The queries of searches that find nothing, under an attack that always makes the same number.
 pub(super) struct Effort {
-    queries: u64,
+    attack: AnyAttack,
     /// Whether it searches towards several classes.
     to_every_class: bool,
+    /// The number of the model's classes.
+    classes: usize,
+    /// Images that hold.
+    held: usize,
+    /// How many of them took fewer queries than they should have.
+    few: usize,
+    /// The fewest queries among these, and how many were due.
+    least: Option<(u64, u64)>,
 }
 
 impl Effort {
     /// Of attacks that always make the same number of queries.
     pub fn of(entry: &Entry, classes: usize) -> Option<Self> {
-        if entry.halvings.is_some() {
+        if entry.halvings.is_some() || entry.attack.threat().epsilon.value() <= 0.0 {
             return None;
         }
         Some(Self {
             to_every_class: is_exhaustive(entry.attack.parameters().kind()?)?,
-            queries: entry.attack.most_queries(classes),
+            attack: entry.attack.clone(),
+            classes,
+            held: 0,
+            few: 0,
+            least: None,
         })
     }
 
-    /// Such an attack must have made them on every image that holds.
-    pub fn check(self, made: &Evaluation, checked: &mut Verification) {
-        let attack = &made.parameters;
-        let held = made.samples.iter().filter(|record| {
-            let smooth = !record.zero_gradient && record.non_finite_gradient == 0;
-            record.outcome == Status::NotFound && smooth && record.demoted.is_none()
-        });
-        let held: Vec<u64> = held
-            .map(|r| r.gradient_evaluations.saturating_add(r.forward_evaluations))
-            .collect();
-        if attack.eps.value() <= 0.0 {
+    /// Whether it depends on the classes that can be chosen at the clean image.
+    pub fn to_every_class(&self) -> bool {
+        self.to_every_class
+    }
+
+    /// Looks at a record; `possible` of the classes can be chosen at the clean image.
+    pub fn note(&mut self, record: &SampleRecord, possible: usize) {
+        let smooth = !record.zero_gradient && record.non_finite_gradient == 0;
+        if record.outcome != Status::NotFound || !smooth || record.demoted.is_some() {
             return;
         }
-        let Some(&largest) = held.iter().max() else {
-            return;
+        // Classes that are never chosen are not attacked, unless there is no other.
+        let classes = match possible {
+            0 | 1 => self.classes,
+            possible => possible.min(self.classes),
         };
-        let due = match self.to_every_class {
-            // Classes that are never chosen are not attacked: all images have these in common.
-            true if 2 * largest >= self.queries => self.queries.min(largest),
-            _ => self.queries,
-        };
-        let few = held.iter().filter(|&&queries| queries < due).count();
-        if few > 0 {
-            let least = held.iter().min().copied().unwrap_or_default();
+        let due = self.attack.most_queries(classes);
+        let queries = record
+            .gradient_evaluations
+            .saturating_add(record.forward_evaluations);
+        self.held += 1;
+        if queries < due {
+            self.few += 1;
+            if self.least.is_none_or(|(least, _)| queries < least) {
+                self.least = Some((queries, due));
+            }
+        }
+    }
+
+    /// Such an attack must have made its queries on every image that holds.
+    pub fn check(&self, checked: &mut Verification) {
+        if let Some((least, due)) = self.least {
             checked.problem(format!(
-                "{few} of {} images that hold under {attack} took fewer queries ({least} at least) than its steps and restarts make, {due}",
-                held.len()
+                "{} of {} images that hold under {} took fewer queries ({least} at least) than its steps and restarts make, {due}",
+                self.few,
+                self.held,
+                self.attack.parameters()
             ));
         }
     }
