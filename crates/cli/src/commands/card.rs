@@ -91,7 +91,9 @@ fn write(args: &Args, output: Output) -> Result<()> {
     if to_stdout {
         return Output { json: false }.print(&text, String::clone);
     }
-    write_atomic(&path, text.as_bytes())
+    // Of a link, the file that it leads to.
+    let target = path.canonicalize().unwrap_or_else(|_| path.clone());
+    write_atomic(&target, text.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     output.print(&Written { card: path }, |written| {
         format!(
