@@ -199,9 +199,28 @@ fn classes_that_do_not_fit_are_refused_with_both_lists_and_can_be_given() {
     fs::write(&map, "tabby = \"tiger\"\n").unwrap();
     let error = failure(&setting.evaluate(&given), 1);
     assert!(
-        error.contains("`tiger`, which is not a class of the model"),
+        error.contains("`tiger`, which is not a class of the model")
+            && error.contains("classes.toml"),
         "{error}"
     );
+    assert!(!error.contains("--class-map FILE"), "{error}");
+    // Some classes are given, and others are missing.
+    fs::write(&map, "tabby = \"cat\"\n").unwrap();
+    let error = failure(&setting.evaluate(&given), 1);
+    assert!(
+        error.contains("1 of the data set's 3 classes are not among the model's 10: `boat`")
+            && error.contains("or add the classes that are missing to the class map")
+            && error.contains("classes.toml"),
+        "{error}"
+    );
+    assert!(!error.contains("--class-map FILE"), "{error}");
+    fs::write(
+        &map,
+        "{\"tabby\": \"cat\", \"tabby\": \"dog\", \"boat\": 8}",
+    )
+    .unwrap();
+    let error = failure(&setting.evaluate(&given), 1);
+    assert!(error.contains("class `tabby` comes twice"), "{error}");
 
     let other = tempfile::tempdir().unwrap();
     let few = data(other.path(), &["a", "b"], 1);
@@ -213,6 +232,111 @@ fn classes_that_do_not_fit_are_refused_with_both_lists_and_can_be_given() {
     );
     assert!(
         error.contains("2 classes (`a`, `b`) and the model 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn given_classes_that_the_folder_does_not_have_are_refused_or_stated() {
+    let setting = setting(10, &CIFAR, &["tabby", "dog"], 3);
+    let map = setting.dir.path().join("classes.toml");
+    let given = ["--class-map", text(&map)];
+    for (content, part) in [
+        ("tabby = \"cat\"\nDog = \"horse\"\n", "did you mean `dog`?"),
+        ("hund = \"dog\"\n", "which has `dog`, `tabby`"),
+    ] {
+        fs::write(&map, content).unwrap();
+        let error = failure(&setting.evaluate(&given), 1);
+        assert!(error.contains(part), "{error}");
+    }
+    fs::write(&map, "tabby = \"cat\"\nsiamese = \"cat\"\n").unwrap();
+    let dir = setting.dir.path().join("report");
+    let more = [&given[..], &["--report", text(&dir)]].concat();
+    let report = json(&setting.evaluate(&more));
+    let line =
+        "1 of the given classes are not classes of the data set and were not used: `siamese`";
+    let assumptions = report["assumptions"].as_array().unwrap();
+    assert!(
+        assumptions.iter().any(|stated| stated == line),
+        "{assumptions:?}"
+    );
+    // With the file and without it.
+    let path = dir.join("report.json");
+    for more in [&given[..], &[]] {
+        let args = [&["--verify", text(&path)], more].concat();
+        let verification = json(&setting.args("evaluate", &args));
+        assert_eq!(verification["problems"], json!([]), "{more:?}");
+    }
+}
+
+#[test]
+fn what_is_left_out_of_a_folder_and_what_lies_deeper_is_stated_everywhere() {
+    let setting = setting(10, &CIFAR, &["cat", "dog"], 3);
+    let val = setting.dir.path().join("pictures/val");
+    fs::create_dir_all(val.join("cat/sub")).unwrap();
+    fs::copy(val.join("cat/0.png"), val.join("cat/sub/9.png")).unwrap();
+    fs::write(val.join("dog/scan.tif"), "x").unwrap();
+    let dir = setting.dir.path().join("report");
+    let lines = [
+        "1 of the folder's 7 images lie in folders below that of their class and are taken for its images: val/cat/sub/9.png",
+        "1 entries of the folder were left out, which are not images by their names (png, jpg, jpeg, webp, bmp, gif) or links back: val/dog/scan.tif",
+    ];
+    for args in [
+        setting.evaluate(&["--report", text(&dir)]),
+        setting.args("corruptions", &["--only", "fog", "--severity", "1"]),
+        setting.args("certify", &["--eps", "0.001"]),
+    ] {
+        let report = json(&args);
+        let assumptions = report["assumptions"].as_array().unwrap();
+        for line in lines {
+            let stated = assumptions.iter().any(|stated| stated == line);
+            assert!(stated, "{line}: {assumptions:?}");
+        }
+        assert_eq!(report["images"], 7);
+    }
+    let output = run(&setting.evaluate(&[]));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in lines {
+        assert!(printed.contains(line), "{printed}");
+    }
+    let page = fs::read_to_string(dir.join("report.md")).unwrap();
+    assert!(
+        page.contains("scan.tif") && page.contains("9.png"),
+        "{page}"
+    );
+    let path = dir.join("report.json");
+    let verification = json(&setting.args("evaluate", &["--verify", text(&path)]));
+    assert_eq!(verification["problems"], json!([]));
+}
+
+#[test]
+fn numbers_that_are_taken_for_indices_are_stated() {
+    let one_to_nine = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let setting = setting(10, &[], &one_to_nine, 1);
+    let report = json(&setting.evaluate(&[]));
+    let stated = report["assumptions"].to_string();
+    assert!(
+        stated.contains("taken for indices from 0; no class is 0: if they were counted from 1, every label is wrong by one"),
+        "{stated}"
+    );
+    // Classes that are other numbers are never taken for them.
+    let half: Vec<String> = (5..15).map(|number| number.to_string()).collect();
+    let half: Vec<&str> = half.iter().map(String::as_str).collect();
+    let path = setting.dir.path().join("models/half/1/model.onnx");
+    model(&path, 10, &half);
+    let args = [
+        "evaluate",
+        text(&path),
+        "--data",
+        &setting.data,
+        "--eps",
+        "0.1",
+    ];
+    let error = failure(&args, 1);
+    assert!(
+        error.contains(
+            "4 of the data set's 9 classes are not among the model's 10: `1`, `2`, `3`, `4`"
+        ),
         "{error}"
     );
 }

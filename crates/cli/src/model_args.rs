@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use buckler_onnx::{ChannelOrder, Normalization};
+use buckler_onnx::{ChannelOrder, MAX_SIDE, Normalization};
 use buckler_runtime::{Classifier, LoadOptions};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -116,9 +116,6 @@ impl ModelArgs {
         }
     }
 }
-
-/// Largest side of an image.
-const MAX_SIDE: usize = 1 << 16;
 
 /// `224`, or height and width as `64x128`.
 fn size(text: &str) -> Result<(usize, usize), String> {

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use buckler_attack::{AttackError, InputSpec, SampleError, SampleSource, Samples};
 use buckler_data::{
-    ClassMap, DataError, DataSource, Dataset, GivenClasses, ImageNote, LoadOptions, MatchedBy,
-    ModelClasses, Split,
+    ClassMap, ClassMapError, DataError, DataSource, Dataset, GivenClasses, ImageNote, LoadOptions,
+    MatchedBy, ModelClasses, Split,
 };
 use buckler_report::{Skipped, images_sha256};
 use buckler_runtime::Classifier;
@@ -79,11 +79,33 @@ impl TestSetArgs {
             Some(path) => class_map::read(path)?,
             None => GivenClasses::new(),
         };
-        self.load_with(classifier, &given)
+        self.matched(classifier, |data, model| {
+            ClassMap::new(data, model, &given).map_err(|error| match &self.class_map {
+                Some(path) => wrong_map(error, path),
+                None => anyhow!(
+                    "{error}; or say which class is which in a file, with `--class-map FILE`"
+                ),
+            })
+        })
     }
 
-    /// As [`TestSetArgs::load`], with classes given.
-    pub fn load_with(&self, classifier: &Classifier, given: &GivenClasses) -> Result<TestSet> {
+    /// As [`TestSetArgs::load`], with the classes that a report states.
+    pub fn load_as_stated(&self, classifier: &Classifier, stated: &ClassMap) -> Result<TestSet> {
+        self.matched(classifier, |data, model| {
+            let map = ClassMap::new(data, model, &stated.to_given())
+                .context("the classes that the report states")?;
+            Ok(ClassMap {
+                unused: stated.unused.clone(),
+                ..map
+            })
+        })
+    }
+
+    fn matched(
+        &self,
+        classifier: &Classifier,
+        classes: impl FnOnce(&[String], ModelClasses<'_>) -> Result<ClassMap>,
+    ) -> Result<TestSet> {
         let data = self.dataset(classifier)?;
         ensure!(
             !data.is_empty(),
@@ -106,9 +128,7 @@ impl TestSetArgs {
             count: classifier.classes(),
             names: &classifier.card().classes,
         };
-        let classes = ClassMap::new(data.classes(), model, given).map_err(|error| {
-            anyhow!("{error}; or say which class is which in a file, with `--class-map FILE`")
-        })?;
+        let classes = classes(data.classes(), model)?;
         let mut set = TestSet {
             name: self.name(),
             rows: (0..data.len() as u64).collect(),
@@ -123,8 +143,9 @@ impl TestSetArgs {
         };
         set.describe_rows(&self.data);
         set.read_all(&self.data, self.skip_broken)?;
-        if let Some(assumption) = &set.classes.assumption {
-            tracing::warn!("{assumption}");
+        let assumption = set.classes.assumption.clone();
+        for line in assumption.into_iter().chain(set.classes.unused()) {
+            tracing::warn!("{line}");
         }
         Ok(set)
     }
@@ -154,10 +175,10 @@ impl TestSet {
         let noted = self.noted.lock().map(|noted| noted.clone());
         let noted = noted.unwrap_or_default().into_iter();
         let noted = noted.map(|(note, rows)| format!("{} of {of} images: {note}", rows.len()));
-        self.classes
-            .assumption
-            .clone()
-            .into_iter()
+        let classes = self.classes.assumption.clone().into_iter();
+        classes
+            .chain(self.classes.unused())
+            .chain(self.data.assumptions())
             .chain(noted)
             .collect()
     }
@@ -299,16 +320,30 @@ impl SampleSource for TestSet {
     }
 }
 
-/// A split of a data set; files that are left out because their names are those of no images are warned of.
+/// A split of a data set; what was assumed of a folder's files is warned of.
 pub fn load(source: &DataSource, split: Split, options: &LoadOptions) -> Result<Dataset> {
     let data = source.load(split, options)?;
-    if data.ignored() > 0 {
-        tracing::warn!(
-            "{} files of {source} are not images and were left out (images end in png, jpg, jpeg, webp, bmp or gif)",
-            data.ignored()
-        );
+    for line in data.assumptions() {
+        tracing::warn!("{source}: {line}");
     }
     Ok(data)
+}
+
+/// Why the classes in the file `path` do not do.
+fn wrong_map(error: ClassMapError, path: &Path) -> anyhow::Error {
+    let path = path.display();
+    match error {
+        ClassMapError::NoSuchClass { .. }
+        | ClassMapError::NotInData { .. }
+        | ClassMapError::GivenTwice { .. }
+        | ClassMapError::IndexOrName { .. } => anyhow!("class map {path}: {error}"),
+        ClassMapError::Unmatched { .. }
+        | ClassMapError::Unnamed { .. }
+        | ClassMapError::Unordered { .. } => {
+            anyhow!("{error}; or add the classes that are missing to the class map {path}")
+        }
+        ClassMapError::Ambiguous { .. } => anyhow!("{error}; or correct the class map {path}"),
+    }
 }
 
 /// The name of a data set with that of its folder, for those that are nothing but a folder.

@@ -116,7 +116,14 @@ mod tests {
         let files = vec![(PathBuf::from("a.png"), 0)];
         let preprocessing = Preprocessing::center_crop(4);
         let classes = vec!["a".into()];
-        let files = Dataset::from_files("folder", Split::Train, classes, preprocessing, files, 0);
+        let files = Dataset::from_files(
+            "folder",
+            Split::Train,
+            classes,
+            preprocessing,
+            files,
+            Default::default(),
+        );
         crop.check(&files).unwrap();
     }
 

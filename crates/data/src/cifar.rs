@@ -1,6 +1,6 @@
 //! The format: Alex Krizhevsky's binary version of CIFAR. A file is a sequence of records without a header: the label (of
 //! CIFAR-100 the coarse one, then the fine one) in a byte each, then the red, the green and the blue plane, row-major.
-mod names;
+pub(crate) mod names;
 
 use std::{
     fs::File,

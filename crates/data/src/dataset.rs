@@ -11,7 +11,12 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::files::Skipped;
 pub(crate) use self::numbers::{byte, in_threads, unit};
-use crate::{Augmentation, DataError, Preprocessing, Split, augment::Placement, image_file};
+use crate::{
+    Augmentation, DataError, Preprocessing, Split,
+    augment::Placement,
+    folder::{Remarks, other_order},
+    image_file,
+};
 
 /// Labelled images of one shape: as bytes in memory, or in files that are decoded when they are asked for.
 ///
@@ -25,7 +30,7 @@ pub struct Dataset {
     shape: [usize; 3],
     images: Images,
     labels: Vec<u16>,
-    ignored: usize,
+    remarks: Remarks,
 }
 
 /// Where the images are; as many as there are labels.
@@ -99,7 +104,7 @@ impl Dataset {
             shape,
             images: Images::Memory(pixels),
             labels,
-            ignored: 0,
+            remarks: Remarks::default(),
         })
     }
 
@@ -110,7 +115,7 @@ impl Dataset {
         classes: Vec<String>,
         preprocessing: Preprocessing,
         files: Vec<(PathBuf, u16)>,
-        ignored: usize,
+        remarks: Remarks,
     ) -> Self {
         let (files, labels) = files.into_iter().unzip();
         Self {
@@ -120,7 +125,7 @@ impl Dataset {
             shape: preprocessing.shape(),
             images: Images::Files(files, preprocessing),
             labels,
-            ignored,
+            remarks,
         }
     }
 
@@ -174,10 +179,22 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// How many directory entries were left out when the data set was loaded because they are no images by their name;
-    /// hidden ones do not count. 0 for data sets that are not folders.
+    /// How many directory entries were left out when the data set was loaded because they are no images by their name, or
+    /// links back to where the images come from; hidden ones do not count. 0 for data sets that are not folders.
     pub fn ignored(&self) -> usize {
-        self.ignored
+        self.remarks.ignored()
+    }
+
+    /// What was assumed of the files of a folder: which were left out, and which lie below the directories of their classes.
+    /// Of the whole split, whatever part of it this is; empty for data sets that are not folders.
+    pub fn assumptions(&self) -> Vec<String> {
+        self.remarks.sentences()
+    }
+
+    /// The classes in the order of text, where they are in the order of the numbers in their names and the two differ: `10`
+    /// before `2`, as torchvision's `ImageFolder` and Keras number the classes of a folder.
+    pub fn classes_as_text(&self) -> Option<Vec<String>> {
+        other_order(&self.classes)
     }
 
     /// All labels, one per image.
@@ -303,7 +320,7 @@ impl Dataset {
             shape: self.shape,
             images,
             labels: self.labels.split_off(kept),
-            ignored: self.ignored,
+            remarks: self.remarks.clone(),
         })
     }
 

@@ -1,15 +1,18 @@
 //! Image files in one directory for each class.
+mod listing;
 mod order;
+mod remarks;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use image::ImageFormat;
 use rand::seq::SliceRandom;
+use unicode_normalization::UnicodeNormalization;
 
-use self::order::natural;
+use self::{listing::images, order::natural};
+pub(crate) use self::{order::other_order, remarks::Remarks};
 use crate::{
     DataError, Dataset, Preprocessing, Split,
     error::io_error,
@@ -21,28 +24,21 @@ pub const DEFAULT_IMAGE_SIZE: usize = 224;
 /// The most rows and columns that the images of a folder can be scaled to.
 pub const MAX_IMAGE_SIZE: usize = 1024;
 const MAX_CLASSES: usize = 1 << 16;
-/// The formats of files that are images.
-const READ: [ImageFormat; 5] = [
-    ImageFormat::Png,
-    ImageFormat::Jpeg,
-    ImageFormat::WebP,
-    ImageFormat::Bmp,
-    ImageFormat::Gif,
-];
 
 /// Finds one split of a data set in the layout of ImageNet: `dir/train/CLASS/*` to learn from, `dir/val/CLASS/*`, or
 /// else `dir/test/CLASS/*`, to report on. The images are decoded when they are asked for, and brought to the shape that
 /// `preprocessing` says.
 ///
-/// The classes are the directories in natural order: numbers in names count as numbers, `2` before `10`. PNG, JPEG, WebP,
-/// BMP and GIF files are images; hidden entries are passed over, everything else is counted by [`Dataset::ignored`]. The
-/// order of the images is shuffled, the same way each time, so that the beginning and the end of the data set are
-/// mixtures of all classes.
+/// The classes are the directories in natural order: numbers in names count as numbers, `2` before `10`; their names are in
+/// Unicode's composed form (NFC), whichever the file system has. PNG, JPEG, WebP, BMP and GIF files are images of the class
+/// in whose directory they lie, in it or in directories below it; hidden entries are passed over, everything else is counted
+/// by [`Dataset::ignored`] and told by [`Dataset::assumptions`]. The order of the images is shuffled, the same way each time,
+/// so that the beginning and the end of the data set are mixtures of all classes.
 ///
 /// # Errors
 /// When the shape is neither grey nor RGB, a side is 0 or more than [`MAX_IMAGE_SIZE`], `crop_pct` is not in `(0, 1]`, a
-/// directory is missing or cannot be read, there is no class or one without images, or the directories for training and
-/// testing have different classes.
+/// directory is missing or cannot be read or lies too deep, there is no class or one without images, two classes have the
+/// same name in two Unicode forms, or the directories for training and testing have different classes.
 pub fn folder(
     dir: &Path,
     split: Split,
@@ -59,18 +55,18 @@ pub fn folder(
         Split::Test => (test, train),
     };
     let here = here.ok_or_else(|| missing(dir, split))?;
-    let mut ignored = 0;
-    let classes = classes(&here, &mut ignored)?;
+    let mut remarks = Remarks::new(dir);
+    let classes = classes(&here, &mut remarks)?;
     if let Some(there) = there {
-        compare(&classes, &here, &self::classes(&there, &mut 0)?, &there)?;
+        let others = self::classes(&there, &mut Remarks::new(dir))?;
+        compare(&classes, &here, &others, &there)?;
     }
     let mut files = Vec::new();
     for (label, class) in (0u16..).zip(&classes) {
-        let path = here.join(class);
-        let images = images(&path, &mut ignored)?;
+        let images = images(&class.path, dir, &mut remarks)?;
         if images.is_empty() {
             return Err(DataError::Folder {
-                path,
+                path: class.path.clone(),
                 problem: "holds no image".into(),
                 remedy: "put PNG, JPEG, WebP, BMP or GIF files there, or remove the class everywhere",
             });
@@ -81,11 +77,17 @@ pub fn folder(
     Ok(Dataset::from_files(
         "folder",
         split,
-        classes,
+        classes.into_iter().map(|class| class.name).collect(),
         preprocessing,
         files,
-        ignored,
+        remarks,
     ))
+}
+
+/// A class and its directory.
+struct Class {
+    name: String,
+    path: PathBuf,
 }
 
 fn missing(dir: &Path, split: Split) -> DataError {
@@ -110,8 +112,8 @@ fn missing(dir: &Path, split: Split) -> DataError {
     }
 }
 
-/// The names of the classes in `dir`, in natural order.
-fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
+/// The classes in `dir`, in the natural order of their names.
+fn classes(dir: &Path, remarks: &mut Remarks) -> Result<Vec<Class>, DataError> {
     let refuse = |problem: String, remedy| DataError::Folder {
         path: dir.to_owned(),
         problem,
@@ -120,8 +122,11 @@ fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
     let mut classes = Vec::new();
     for path in entries(dir)? {
         match path.file_name().and_then(|name| name.to_str()) {
-            _ if !path.is_dir() => *ignored += 1,
-            Some(name) => classes.push(name.to_owned()),
+            _ if !path.is_dir() => remarks.leave_out(&path),
+            Some(name) => classes.push(Class {
+                name: name.nfc().collect(),
+                path,
+            }),
             None => {
                 return Err(refuse(
                     format!("has a class `{}` whose name is not Unicode", path.display()),
@@ -131,59 +136,59 @@ fn classes(dir: &Path, ignored: &mut usize) -> Result<Vec<String>, DataError> {
         }
     }
     match classes.len() {
-        0 => Err(refuse(
-            "has no directories, one for each class".into(),
-            "sort the images into directories that are named for their classes",
-        )),
-        count if count > MAX_CLASSES => Err(refuse(
-            format!("has {count} classes, more than {MAX_CLASSES}"),
-            "merge some",
-        )),
-        _ => {
-            classes.sort_unstable_by(|a, b| natural(a, b));
-            Ok(classes)
+        0 => {
+            return Err(refuse(
+                "has no directories, one for each class".into(),
+                "sort the images into directories that are named for their classes",
+            ));
         }
+        count if count > MAX_CLASSES => {
+            return Err(refuse(
+                format!("has {count} classes, more than {MAX_CLASSES}"),
+                "merge some",
+            ));
+        }
+        _ => classes.sort_unstable_by(|a, b| natural(&a.name, &b.name)),
+    }
+    let twice = classes
+        .windows(2)
+        .find(|pair| matches!(pair, [a, b] if a.name == b.name));
+    match twice.and_then(|pair| pair.first()) {
+        Some(class) => Err(refuse(
+            format!(
+                "has two classes `{}`, whose names differ in their Unicode form alone",
+                class.name
+            ),
+            "rename one, or merge them",
+        )),
+        None => Ok(classes),
     }
 }
 
 /// That both splits have the same classes.
 fn compare(
-    classes: &[String],
+    classes: &[Class],
     dir: &Path,
-    others: &[String],
+    others: &[Class],
     other_dir: &Path,
 ) -> Result<(), DataError> {
     // Sorted, so that the first difference is a class that one of the two does not have.
     let position = classes
         .iter()
         .zip(others)
-        .take_while(|(a, b)| a == b)
+        .take_while(|(a, b)| a.name == b.name)
         .count();
     let (lacking, has, class) = match (classes.get(position), others.get(position)) {
         (None, None) => return Ok(()),
-        (Some(a), Some(b)) if natural(a, b).is_lt() => (other_dir, dir, a),
+        (Some(a), Some(b)) if natural(&a.name, &b.name).is_lt() => (other_dir, dir, a),
         (Some(a), None) => (other_dir, dir, a),
         (_, Some(b)) => (dir, other_dir, b),
     };
     Err(DataError::Folder {
         path: lacking.to_owned(),
-        problem: format!("has no class `{class}`, and `{}` has", has.display()),
+        problem: format!("has no class `{}`, and `{}` has", class.name, has.display()),
         remedy: "give both the same classes",
     })
-}
-
-/// The images in `dir` in the order of their names.
-fn images(dir: &Path, ignored: &mut usize) -> Result<Vec<PathBuf>, DataError> {
-    let mut images = entries(dir)?;
-    let all = images.len();
-    images.retain(|path| {
-        let format = ImageFormat::from_path(path);
-        // Links to nothing stay, to be found broken; pipes and devices would be waited for.
-        let readable = path.metadata().map_or(true, |metadata| metadata.is_file());
-        format.is_ok_and(|format| READ.contains(&format)) && readable
-    });
-    *ignored += all - images.len();
-    Ok(images)
 }
 
 /// All entries that are not hidden, in the order of their names: directories know no order.

@@ -6,9 +6,11 @@ use std::{
 };
 
 use crate::{
-    DEFAULT_IMAGE_SIZE, DataError, Dataset, Preprocessing, Split, cifar10, cifar100, digits,
+    DEFAULT_IMAGE_SIZE, DataError, Dataset, Preprocessing, Split,
+    cifar::names::{CIFAR10, CIFAR100},
+    cifar10, cifar100, digits,
     fetch::{self, Published},
-    folder, mnist,
+    folder, mnist, nearest_name,
 };
 
 const KNOWN: [&str; 5] = ["digits", "mnist", "cifar10", "cifar100", "folder"];
@@ -112,6 +114,18 @@ impl DataSource {
         })
     }
 
+    /// Shape `[channels, height, width]` and classes of data sets that are the same everywhere; `None` for a `folder`.
+    pub fn known(&self) -> Option<([usize; 3], Vec<String>)> {
+        let digits = || (0..10).map(|digit| digit.to_string()).collect();
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        match self {
+            DataSource::Digits | DataSource::Mnist { .. } => Some(([1, 28, 28], digits())),
+            DataSource::Cifar10 { .. } => Some(([3, 32, 32], names(&CIFAR10))),
+            DataSource::Cifar100 { .. } => Some(([3, 32, 32], names(&CIFAR100))),
+            DataSource::Folder { .. } => None,
+        }
+    }
+
     fn dir(&self) -> Option<&Path> {
         match self {
             DataSource::Digits => None,
@@ -174,21 +188,10 @@ impl FromStr for DataSource {
             _ => Err(DataError::UnknownName {
                 name: name.to_owned(),
                 known: KNOWN.map(|known| format!("`{known}`")).join(", "),
-                suggestion: nearest(name),
+                suggestion: nearest_name(name, KNOWN),
             }),
         }
     }
-}
-
-/// The known name that differs from `name` in at most two keystrokes.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    KNOWN
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(known, &name), known))
-        .filter(|&(distance, _)| distance <= 2)
-        .min()
-        .map(|(_, known)| known)
 }
 
 impl fmt::Display for DataSource {
@@ -253,6 +256,22 @@ mod tests {
         assert!("mnist:".parse::<DataSource>().is_err());
         let message = "folder".parse::<DataSource>().unwrap_err().to_string();
         assert!(message.contains("`folder:DIR`"), "{message}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_data_set_is_what_it_has() {
+        let data = DataSource::Digits
+            .load(Split::Test, &LoadOptions::default())
+            .unwrap();
+        let known = DataSource::Digits.known().unwrap();
+        assert_eq!(known, (data.shape(), data.classes().to_vec()));
+        let (shape, classes) = DataSource::Cifar10 { dir: None }.known().unwrap();
+        assert_eq!((shape, classes.len()), ([3, 32, 32], 10));
+        assert_eq!(classes.first().map(String::as_str), Some("airplane"));
+        let hundred = DataSource::Cifar100 { dir: None }.known().unwrap();
+        assert_eq!(hundred.1.len(), 100);
+        let folder = DataSource::Folder { dir: "x".into() };
+        assert_eq!(folder.known(), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    check::MAX_SIDE,
     error::CardError,
     normalization::{Normalization, NormalizationError},
 };

@@ -50,7 +50,7 @@ mod reference;
 pub use atomic::write_atomic;
 pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
 pub use card::{
-    Card, CardError, ChannelOrder, Color, Grey, Head, Input, Measurement, Normalization,
+    Card, CardError, ChannelOrder, Color, Grey, Head, Input, MAX_SIDE, Measurement, Normalization,
     NormalizationError, Preprocessing, Resize, Training,
 };
 pub use clean::{CleanNames, clean};

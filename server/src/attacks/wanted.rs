@@ -3,6 +3,7 @@ use buckler_attack::{
     AnyAttack, Attack, AttackConfig, AttackKind, ConfigError, DEFAULT_MAX_BATCH, Limits,
     Parameters as Effort,
 };
+use buckler_data::ModelClasses;
 use buckler_runtime::Classifier;
 use serde_json::{Map, Value};
 
@@ -238,21 +239,22 @@ fn field_of(error: &ConfigError) -> &'static str {
     }
 }
 
-/// A class by its name, else by its number. Names come first, so that every class can be named whatever it is called.
+/// A class by its name, else by its number, where no other class is called by one.
 pub(crate) fn class(field: &str, text: &str, names: &[String]) -> Result<usize, ApiError> {
-    let by_name = names.iter().position(|name| name == text);
-    let by_number = || {
-        text.parse()
-            .ok()
-            .filter(|&number: &usize| number < names.len())
+    let classes = ModelClasses {
+        count: names.len(),
+        names,
     };
-    by_name.or_else(by_number).ok_or_else(|| {
+    classes.find(text).ok_or_else(|| {
+        let indices = match classes.go_by_index() {
+            true => format!(" or a number from 0 to {}", names.len().saturating_sub(1)),
+            false => String::new(),
+        };
         ApiError::value(
             field,
             format!(
-                "{field} `{text}` is no class of the model: use a name such as `{}` or a number from 0 to {}",
-                names.first().map_or("", String::as_str),
-                names.len().saturating_sub(1),
+                "{field} `{text}` is no class of the model: use a name such as `{}`{indices}",
+                names.first().map_or("", String::as_str)
             ),
         )
     })
@@ -278,5 +280,9 @@ mod tests {
         for (index, name) in from_one.iter().enumerate() {
             assert_eq!(class("label", name, &from_one).unwrap(), index);
         }
+        // Not the class called 1.
+        let error = class("label", "0", &from_one).unwrap_err().to_string();
+        assert!(error.contains("use a name such as `1`"), "{error}");
+        assert!(!error.contains("a number from"), "{error}");
     }
 }

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use buckler_attack::{
     AnyAttack, AttackReport, Epsilon, Examination, Prediction, Status, Victim, examine,
 };
+use buckler_data::ModelClasses;
 use buckler_runtime::{Classifier, encode_png};
 use ndarray::Axis;
 use serde::Serialize;
@@ -225,26 +226,21 @@ fn describe(row: &Row) -> Vec<String> {
 
 /// A class by its name or its number.
 fn find_class(classifier: &Classifier, text: &str) -> Result<usize> {
-    let names = classifier.class_names();
-    if let Some(class) = names.iter().position(|name| name == text) {
-        return Ok(class);
-    }
-    let is_number = |name: &String| name.parse::<usize>().is_ok();
-    if names.iter().any(is_number) {
-        bail!(
-            "class `{text}` is none of the model's {}, whose names are numbers: give a name, such as `{}`",
-            names.len(),
-            names.first().map_or("", String::as_str)
-        );
-    }
-    match text.parse::<usize>() {
-        Ok(class) if class < names.len() => Ok(class),
-        _ => bail!(
-            "class `{text}` is none of the model's {}: give a name or a number from 0 to {}",
-            names.len(),
-            names.len().saturating_sub(1)
-        ),
-    }
+    let classes = ModelClasses {
+        count: classifier.classes(),
+        names: classifier.class_names(),
+    };
+    classes.find(text).with_context(|| {
+        let indices = match classes.go_by_index() {
+            true => format!(" or a number from 0 to {}", classes.count.saturating_sub(1)),
+            false => String::new(),
+        };
+        format!(
+            "class `{}` is none of the model's {}: give a name{indices}",
+            text.escape_debug(),
+            classes.count
+        )
+    })
 }
 
 fn save(path: &Path, png: &[u8]) -> Result<PathBuf> {

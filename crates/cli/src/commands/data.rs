@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::as_text;
 use crate::output::Output;
+use crate::test_set;
 
 /// Look at data sets
 #[derive(clap::Args)]
@@ -65,7 +66,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         Some(name) => Some(Recipe::find(name)?.augmentation),
         None => None,
     };
-    let data = args.data.load(Split::Train, &options)?;
+    let data = test_set::load(&args.data, Split::Train, &options)?;
     write_preview(&data, args.per_class, augmentation.as_ref(), &args.out)?;
     let report = Report {
         sheet: args.out.clone(),

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::output::{Output, percent};
 use crate::publish::{Parity, check_outside_runs, check_target, publish};
+use crate::test_set;
 use crate::training_args::{Normalization, load_options, source, weights_remedy};
 
 /// Export a checkpoint to ONNX, with its gradient graph and its card
@@ -241,31 +242,34 @@ fn data_at_hand(args: &Args, recipe: &Recipe) -> Result<Option<Dataset>> {
     }
     let source = source(args.data.as_ref(), recipe)?;
     let options = load_options(recipe, Some(CHECKED));
-    Ok(Some(source.load(Split::Test, &options)?))
+    let data = test_set::load(&source, Split::Test, &options)?;
+    check_order(&data)?;
+    Ok(Some(data))
+}
+
+/// That the logits of a network that was trained elsewhere can be told from the classes of a folder.
+fn check_order(data: &Dataset) -> Result<()> {
+    if let Some(as_text) = data.classes_as_text() {
+        let shown = |classes: &[String]| {
+            let first: Vec<_> = classes
+                .iter()
+                .take(4)
+                .map(|name| name.escape_debug().to_string())
+                .collect();
+            first.join(", ")
+        };
+        bail!(
+            "the classes of the folder come in one order by the numbers in their names ({}, ...) and in another as text ({}, ...), in which torchvision and Keras sort them, and a PyTorch file does not say in which its network was trained: give the numbers the same length by zeros in front if it was the one by numbers, or rename the folders so that their order is that of the network",
+            shown(data.classes()),
+            shown(&as_text)
+        );
+    }
+    Ok(())
 }
 
 /// Shape and classes of data sets that are the same everywhere.
 fn known(data: &str) -> Option<([usize; 3], Vec<String>)> {
-    let cifar10 = [
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ];
-    match data {
-        "digits" | "mnist" => Some((
-            [1, 28, 28],
-            (0..10).map(|digit| digit.to_string()).collect(),
-        )),
-        "cifar10" => Some(([3, 32, 32], cifar10.map(str::to_owned).to_vec())),
-        _ => None,
-    }
+    data.parse::<DataSource>().ok()?.known()
 }
 
 /// Of the exported model; with the other choice of normalisation by giving it images that undo or do what it does not.

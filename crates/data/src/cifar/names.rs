@@ -1,6 +1,6 @@
 //! The names of the classes, in the order of the labels.
 
-pub(super) const CIFAR10: [&str; 10] = [
+pub(crate) const CIFAR10: [&str; 10] = [
     "airplane",
     "automobile",
     "bird",
@@ -15,7 +15,7 @@ pub(super) const CIFAR10: [&str; 10] = [
 
 /// Those of the fine labels.
 #[rustfmt::skip] // Ten per line.
-pub(super) const CIFAR100: [&str; 100] = [
+pub(crate) const CIFAR100: [&str; 100] = [
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
     "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
     "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur",

@@ -1,91 +1,106 @@
 //! ImageNet's synsets: ids such as `n01440764`, and the words of each.
 
-use super::key;
+use std::collections::HashMap;
+
+use super::names::key;
 
 /// One synset a line, in the order of ImageNet's classes: the id, a space, its words with commas between.
 const TABLE: &str = include_str!("imagenet.txt");
 
-/// The 1000 synsets of ImageNet (ILSVRC 2012), in the order of its classes.
-pub(super) struct Synsets(Vec<Synset>);
+/// The share of a model's class names that must be words of ImageNet's synsets before its classes are taken for ImageNet's.
+const AGREEING: f64 = 0.75;
 
-struct Synset {
-    id: &'static str,
-    /// All its words as one name, and each alone, compared as names are.
-    words: Vec<String>,
+/// The 1000 synsets of ImageNet (ILSVRC 2012), in the order of its classes.
+pub(super) struct Synsets {
+    ids: Vec<&'static str>,
+    /// The synsets that a name stands for, all words of one together or each alone, compared as names are.
+    words: HashMap<String, Vec<usize>>,
 }
 
 impl Synsets {
     pub(super) fn new() -> Self {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
-        let synsets = lines.filter_map(|line| {
-            let (id, words) = line.split_once(' ')?;
-            let all = std::iter::once(words).chain(words.split(", "));
-            Some(Synset {
-                id,
-                words: all.map(key).collect(),
-            })
-        });
-        Self(synsets.collect())
+        let lines: Vec<_> = lines.filter_map(|line| line.split_once(' ')).collect();
+        let mut by_word: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, (_, words)) in lines.iter().enumerate() {
+            for word in std::iter::once(*words).chain(words.split(", ")) {
+                let synsets = by_word.entry(key(word)).or_default();
+                if synsets.last() != Some(&index) {
+                    synsets.push(index);
+                }
+            }
+        }
+        Self {
+            ids: lines.into_iter().map(|(id, _)| id).collect(),
+            words: by_word,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.ids.len()
+    }
+
+    /// Whether the names are those of ImageNet's classes in the order of their ids: most are the id or a word of the synset
+    /// at their place, and none is that of another one alone.
+    pub(super) fn are_in_order(&self, names: &[String]) -> bool {
+        if names.len() != self.len() {
+            return false;
+        }
+        let mut agreeing = 0;
+        for (index, name) in names.iter().enumerate() {
+            let synsets = self.candidates(name);
+            match synsets.contains(&index) {
+                true => agreeing += 1,
+                false if !synsets.is_empty() => return false,
+                false => (),
+            }
+        }
+        f64::from(agreeing) >= AGREEING * self.len() as f64
+    }
+
+    /// For each name the only synset that it stands for.
+    pub(super) fn meant_by(&self, names: &[String]) -> Vec<Option<usize>> {
+        names.iter().map(|name| self.meant(name)).collect()
+    }
+
+    /// For each class the only one of `names` that stands for the same synset, where one of the two is its id. A word of
+    /// several synsets stands for none, as `crane`, which is a bird and a machine.
+    pub(super) fn matched(&self, data: &[String], names: &[String]) -> Vec<Option<usize>> {
+        let mut named: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, name) in names.iter().enumerate() {
+            if let Some(synset) = self.meant(name) {
+                named.entry(synset).or_default().push(index);
+            }
+        }
+        let of_class = |class: &String| {
+            let [index] = named.get(&self.meant(class)?)?.as_slice() else {
+                return None;
+            };
+            let either = self.position(class).or(self.position(names.get(*index)?));
+            either.map(|_| *index)
+        };
+        data.iter().map(of_class).collect()
     }
 
     /// Index of the class whose id this is.
-    pub(super) fn position(&self, id: &str) -> Option<usize> {
-        self.0.binary_search_by(|synset| synset.id.cmp(id)).ok()
+    fn position(&self, id: &str) -> Option<usize> {
+        self.ids.binary_search(&id).ok()
     }
 
-    /// The share of names that are the id or a word of the synset at their place.
-    pub(super) fn agreement(&self, names: &[String]) -> f64 {
-        let pairs = names.iter().zip(&self.0);
-        let agreeing = pairs.filter(|(name, synset)| synset.is(name)).count();
-        agreeing as f64 / names.len().max(1) as f64
+    fn candidates(&self, name: &str) -> Vec<usize> {
+        match self.position(name) {
+            Some(index) => vec![index],
+            None => self.words.get(&key(name)).cloned().unwrap_or_default(),
+        }
     }
 
-    /// The only one of `names` that means the same synset as `class`, where one of the two is its id.
-    pub(super) fn class_of(&self, class: &str, names: &[String]) -> Option<usize> {
-        let only = |mut found: Box<dyn Iterator<Item = usize> + '_>| {
-            let first = found.next()?;
-            found.next().is_none().then_some(first)
-        };
-        match self.position(class) {
-            Some(index) => {
-                let synset = self.0.get(index)?;
-                let names = names.iter().enumerate();
-                only(Box::new(names.filter_map(|(index, name)| {
-                    synset.is(name).then_some(index)
-                })))
-            }
-            None => {
-                let synsets = self.0.iter().filter(|synset| synset.is(class));
-                only(Box::new(synsets.filter_map(|synset| {
-                    names.iter().position(|name| name == synset.id)
-                })))
-            }
+    fn meant(&self, name: &str) -> Option<usize> {
+        match self.candidates(name).as_slice() {
+            [only] => Some(*only),
+            _ => None,
         }
     }
 }
 
-impl Synset {
-    fn is(&self, name: &str) -> bool {
-        self.id == name || self.words.contains(&key(name))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_has_imagenets_classes_in_the_order_of_their_ids() {
-        let synsets = Synsets::new();
-        assert_eq!(synsets.len(), 1000);
-        assert!(synsets.0.is_sorted_by_key(|synset| synset.id));
-        assert_eq!(synsets.position("n01440764"), Some(0));
-        assert_eq!(synsets.position("n15075141"), Some(999));
-        assert_eq!(synsets.position("n00000001"), None);
-        assert!(synsets.0[2].is("Great_White-Shark"));
-    }
-}
+mod tests;

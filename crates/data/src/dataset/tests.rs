@@ -18,7 +18,7 @@ fn files(n: u8) -> Dataset {
         classes,
         preprocessing,
         files.collect(),
-        1,
+        Remarks::default(),
     )
 }
 

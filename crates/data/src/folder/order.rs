@@ -2,7 +2,7 @@
 use std::cmp::Ordering;
 
 /// `class2` before `class10`; names that differ in leading zeros only, and all others, by their bytes.
-pub(super) fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
     loop {
         match (digits(left), digits(right)) {
@@ -31,6 +31,16 @@ pub(super) fn natural(a: &str, b: &str) -> Ordering {
             }
         }
     }
+}
+
+/// The names in the order of text, where they are in natural order and the two differ.
+pub(crate) fn other_order(names: &[String]) -> Option<Vec<String>> {
+    if !names.is_sorted_by(|a, b| natural(a, b).is_le()) || names.is_sorted() {
+        return None;
+    }
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable();
+    Some(sorted)
 }
 
 /// The digits that a name begins with, and the rest.

@@ -138,11 +138,158 @@ fn hidden_entries_are_passed_over_and_other_files_counted() {
         ("train/a/notes.txt", 0),
         ("train/a/extensionless", 0),
         ("train/a/photo.tiff", 0),
-        ("train/a/deeper/2.png", 9),
         ("train/README.md", 0),
     ]);
     let data = folder(dir.path(), Split::Train, Preprocessing::center_crop(4)).unwrap();
-    assert_eq!((data.len(), data.ignored()), (1, 5));
+    assert_eq!((data.len(), data.ignored()), (1, 4));
+    let [told] = data.assumptions().try_into().unwrap();
+    assert!(
+        told.ends_with(
+            ": train/README.md, train/a/extensionless, train/a/notes.txt, train/a/photo.tiff"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn many_files_that_are_left_out_are_counted_and_some_named() {
+    let names: Vec<String> = (0..9).map(|i| format!("val/a/{i}.tif")).collect();
+    let all = names.iter().map(|name| (name.as_str(), 0));
+    let dir = layout(all.chain([("val/a/\u{1b}[2J.txt", 0), ("val/a/1.png", 1)]));
+    let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
+    let [told] = data.take(1).assumptions().try_into().unwrap();
+    assert!(
+        told.starts_with("10 entries of the folder were left out") && told.ends_with("and 5 more"),
+        "{told}"
+    );
+    assert!(!told.contains('\u{1b}'), "{told}");
+}
+
+#[test]
+fn images_in_folders_below_that_of_their_class_are_its_images_and_told() {
+    let dir = layout([
+        ("val/cat/1.png", 10),
+        ("val/cat/sub/9.png", 20),
+        ("val/cat/sub/deeper/0.png", 30),
+        ("val/cat/sub/.hidden/7.png", 90),
+        ("val/cat/sub/notes.txt", 0),
+        ("val/cat/z.png/3.png", 40),
+        ("val/dog/only/below/1.png", 50),
+    ]);
+    let data = folder(dir.path(), Split::Test, Preprocessing::new([3, 2, 2])).unwrap();
+    let mut seen: Vec<(u8, u16)> = (0..data.len())
+        .map(|index| (data.image(index).unwrap()[0], data.label(index).unwrap()))
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(10, 0), (20, 0), (30, 0), (40, 0), (50, 1)]);
+    assert_eq!(
+        data,
+        folder(dir.path(), Split::Test, Preprocessing::new([3, 2, 2])).unwrap()
+    );
+    let [left_out, nested] = data.assumptions().try_into().unwrap();
+    assert!(
+        left_out.starts_with("1 entries") && left_out.ends_with(": val/cat/sub/notes.txt"),
+        "{left_out}"
+    );
+    assert!(
+        nested.starts_with("4 of the folder's 5 images lie in folders below that of their class")
+            && nested.contains("val/cat/sub/9.png"),
+        "{nested}"
+    );
+    // Nothing to tell of a plain folder.
+    let plain = layout([("val/cat/1.png", 10)]);
+    let data = folder(plain.path(), Split::Test, Preprocessing::new([3, 2, 2])).unwrap();
+    assert_eq!(data.assumptions(), [] as [String; 0]);
+}
+
+#[test]
+fn folders_that_lie_too_deep_are_refused() {
+    let path = |depth: usize| format!("val/cat/{}1.png", "a/".repeat(depth));
+    for (depth, taken) in [(32, true), (33, false)] {
+        let (deep, flat) = (path(depth), path(0));
+        let dir = layout([(flat.as_str(), 1), (deep.as_str(), 2)]);
+        let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(4));
+        assert_eq!(data.is_ok(), taken, "{depth}");
+        if let Err(error) = data {
+            let error = error.to_string();
+            assert!(
+                error.contains("lies 33 folders below that of its class"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_once_and_never_back() {
+    use std::os::unix::fs::symlink;
+
+    let dir = layout([
+        ("val/cat/1.png", 10),
+        ("val/cat/sub/2.png", 20),
+        ("val/dog/1.png", 30),
+        ("elsewhere/3.png", 40),
+    ]);
+    let at = |name: &str| dir.path().join(name);
+    for (target, link) in [
+        ("val/cat", "val/cat/sub/back"),
+        ("val", "val/cat/all"),
+        ("", "val/cat/sub/everything"),
+        ("val/cat/sub", "val/cat/tub"),
+        ("elsewhere", "val/cat/more"),
+        ("elsewhere/3.png", "val/dog/linked.png"),
+    ] {
+        symlink(at(target), at(link)).unwrap();
+    }
+    let data = folder(dir.path(), Split::Test, Preprocessing::new([3, 2, 2])).unwrap();
+    let mut seen: Vec<(u8, u16)> = (0..data.len())
+        .map(|index| (data.image(index).unwrap()[0], data.label(index).unwrap()))
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(10, 0), (20, 0), (30, 1), (40, 0), (40, 1)]);
+    assert_eq!(data.ignored(), 4);
+}
+
+#[test]
+fn names_of_classes_are_compared_in_one_unicode_form() {
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    let (train, val) = (
+        format!("train/{decomposed}/1.png"),
+        format!("val/{composed}/1.png"),
+    );
+    let dir = layout([(train.as_str(), 1), (val.as_str(), 2)]);
+    for split in [Split::Train, Split::Test] {
+        let data = folder(dir.path(), split, Preprocessing::center_crop(4)).unwrap();
+        assert_eq!(data.classes(), [composed]);
+        data.image(0).unwrap();
+    }
+    let (one, other) = (
+        format!("val/{decomposed}/1.png"),
+        format!("val/{composed}/1.png"),
+    );
+    let dir = layout([(one.as_str(), 1), (other.as_str(), 2)]);
+    // On file systems that compose names they are one.
+    if fs::read_dir(dir.path().join("val")).unwrap().count() == 2 {
+        let message = refusal(&dir, Split::Test);
+        assert!(
+            message
+                .contains("has two classes `caf\u{e9}`, whose names differ in their Unicode form"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn the_order_of_text_is_told_where_it_is_another() {
+    let names = ["1", "2", "10"].map(|class| format!("val/{class}/1.png"));
+    let dir = layout(names.iter().map(|name| (name.as_str(), 9)));
+    let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
+    assert_eq!(data.classes(), ["1", "2", "10"]);
+    assert_eq!(data.classes_as_text().unwrap(), ["1", "10", "2"]);
+    let dir = layout([("val/01/1.png", 1), ("val/10/1.png", 1)]);
+    let data = folder(dir.path(), Split::Test, Preprocessing::center_crop(4)).unwrap();
+    assert_eq!(data.classes_as_text(), None);
 }
 
 #[test]

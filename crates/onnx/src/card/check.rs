@@ -12,8 +12,8 @@ use crate::{printable, printable::is_printable};
 /// More classes than this are not any classifier's.
 const MAX_CLASSES: usize = 1 << 20;
 
-/// Largest height and width of an image.
-const MAX_SIDE: usize = 1 << 16;
+/// The largest height and width of an image that a card or a command may name.
+pub const MAX_SIDE: usize = 1 << 16;
 
 /// Values of one image: 256 MiB as 32-bit numbers.
 const MAX_VALUES: usize = 1 << 26;

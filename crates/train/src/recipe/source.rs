@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use buckler_data::nearest_name;
 use toml::Table;
 
 use super::Recipe;
@@ -73,7 +74,7 @@ fn text_of(name: &str) -> Option<&'static str> {
 
 fn unknown(name: &str) -> TrainError {
     let known: Vec<_> = Recipe::built_in().collect();
-    let nearest = nearest(name, known.iter().copied())
+    let nearest = nearest_name(name, known.iter().copied())
         .map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
     TrainError::Recipe(format!(
         "recipe `{name}`: no such file and no such built-in recipe{nearest}; built in are {}",
@@ -124,17 +125,8 @@ pub(super) fn with_nearest(message: String) -> String {
     let Some(found) = quoted.next() else {
         return message;
     };
-    match nearest(found, quoted) {
+    match nearest_name(found, quoted) {
         Some(meant) => format!("{}; did you mean `{meant}`?", message.trim_end()),
         None => message,
     }
-}
-
-/// The candidate that is most like `name`, if one is at all.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }

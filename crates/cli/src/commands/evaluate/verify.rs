@@ -38,7 +38,7 @@ pub fn run(args: &Args, path: &Path, output: Output) -> Result<()> {
     let given = stated.classes.as_ref();
     let given = given.filter(|map| map.by == MatchedBy::Given && args.test_set.class_map.is_none());
     let samples = match given {
-        Some(map) => test_set.load_with(&classifier, &map.to_given())?,
+        Some(map) => test_set.load_as_stated(&classifier, map)?,
         None => test_set.load(&classifier)?,
     };
     let normalization = args.model.normalization();

@@ -53,31 +53,88 @@ fn color_table(flags: u8) -> usize {
     }
 }
 
-/// The frames of a WebP file; 1 when it is not an animation.
+/// The frames of a WebP file; 1 when it is not an animation. What its header and its frames say of themselves has to fit, as
+/// libwebp wants it.
 pub(super) fn webp(bytes: &[u8]) -> Result<u32, ImageError> {
     let mut blocks = Blocks(bytes);
     blocks.skip(4)?;
     let length = blocks.length()?;
-    // Padding after an odd chunk may be missing at the very end.
-    let end = length.min(blocks.0.len());
-    if length > blocks.0.len() + 1 {
-        return Err(ImageError::cut_off());
-    }
-    let mut blocks = Blocks(blocks.0.get(..end).unwrap_or_default());
+    let mut blocks = Blocks(blocks.0.get(..length).ok_or_else(ImageError::cut_off)?);
     blocks.skip(4)?;
     let mut frames = 0u32;
+    let mut animated = None;
     while blocks.0.len() >= 8 {
-        let is_frame = blocks.0.starts_with(b"ANMF");
-        blocks.skip(4)?;
-        let length = blocks.length()?;
-        if length > blocks.0.len() {
-            return Err(ImageError::cut_off());
+        let (name, data) = blocks.chunk()?;
+        match name {
+            b"VP8X" => animated = data.first().map(|flags| flags & 2 != 0),
+            b"VP8 " => check_lossy(data)?,
+            b"ANMF" => {
+                frames = frames.saturating_add(1);
+                // Those that follow are not decoded.
+                if frames == 1 {
+                    check_first_frame(data)?;
+                }
+            }
+            _ => (),
         }
-        frames = frames.saturating_add(u32::from(is_frame));
-        let padded = length.saturating_add(length % 2).min(blocks.0.len());
-        blocks.skip(padded)?;
+    }
+    if animated.is_some_and(|animated| animated != (frames > 0)) {
+        return Err(contradictory());
     }
     Ok(frames.max(1))
+}
+
+/// That the header of a lossy image is one of an image by itself: a key frame of a known version that is to be shown, after
+/// which the start code comes.
+fn check_lossy(data: &[u8]) -> Result<(), ImageError> {
+    let tag = data.first().copied().unwrap_or_default();
+    let sound = tag & 1 == 0 && (tag >> 1) & 7 <= 3 && tag & 16 != 0;
+    match sound && data.get(3..6) == Some(&[0x9d, 0x01, 0x2a]) {
+        true => Ok(()),
+        false => Err(contradictory()),
+    }
+}
+
+/// That the first frame of an animation has the size that its pixels have.
+fn check_first_frame(data: &[u8]) -> Result<(), ImageError> {
+    let number = |at: usize| {
+        let bytes = data.get(at..at + 3).unwrap_or_default();
+        let bytes = bytes.iter().rev();
+        bytes.fold(0, |number, &byte| number << 8 | u32::from(byte))
+    };
+    let size = (number(6) + 1, number(9) + 1);
+    let mut blocks = Blocks(data.get(16..).ok_or_else(ImageError::cut_off)?);
+    while blocks.0.len() >= 8 {
+        let (name, pixels) = blocks.chunk()?;
+        let word = |at: usize| {
+            let bytes = pixels.get(at..at + 2).unwrap_or_default();
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |word, &byte| word << 8 | u32::from(byte))
+        };
+        let found = match name {
+            b"VP8 " => {
+                check_lossy(pixels)?;
+                (word(6) & 0x3fff, word(8) & 0x3fff)
+            }
+            // A signature, then 14 bits for either side.
+            b"VP8L" => {
+                let sides = word(1) | word(3) << 16;
+                ((sides & 0x3fff) + 1, (sides >> 14 & 0x3fff) + 1)
+            }
+            _ => continue,
+        };
+        return match found == size {
+            true => Ok(()),
+            false => Err(contradictory()),
+        };
+    }
+    Err(contradictory())
+}
+
+fn contradictory() -> ImageError {
+    ImageError::Broken("what it says of its frames is contradictory".to_owned())
 }
 
 /// The file with the flag of transparency where its pixels have some and the file's header denies it: programs that add a header
@@ -119,7 +176,7 @@ fn lossless_has_alpha(bytes: &[u8]) -> bool {
 /// What is left of a file.
 struct Blocks<'a>(&'a [u8]);
 
-impl Blocks<'_> {
+impl<'a> Blocks<'a> {
     fn skip(&mut self, length: usize) -> Result<(), ImageError> {
         self.0 = self.0.get(length..).ok_or_else(ImageError::cut_off)?;
         Ok(())
@@ -142,6 +199,19 @@ impl Blocks<'_> {
         let length = u32::from_le_bytes(*bytes) as usize;
         self.skip(4)?;
         Ok(length)
+    }
+
+    /// A chunk's name and data. The padding after an odd one may be missing where nothing follows.
+    fn chunk(&mut self) -> Result<(&'a [u8; 4], &'a [u8]), ImageError> {
+        let (name, _) = self.0.split_first_chunk().ok_or_else(ImageError::cut_off)?;
+        self.skip(4)?;
+        let length = self.length()?;
+        let (data, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or_else(ImageError::cut_off)?;
+        self.0 = rest.get(length % 2..).unwrap_or_default();
+        Ok((name, data))
     }
 
     /// Sub-blocks up to an empty one.

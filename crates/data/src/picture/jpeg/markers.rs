@@ -65,7 +65,15 @@ impl<'a> Markers<'a> {
             ended: false,
         };
         let mut rest = bytes.strip_prefix(START).ok_or_else(ImageError::cut_off)?;
+        let mut after_table = false;
         while let Some((marker, from_marker)) = next_marker(rest) {
+            let between = rest.get(..rest.len() - from_marker.len());
+            if after_table
+                && between.is_some_and(|between| between.iter().any(|&byte| byte != 0xff))
+            {
+                return Err(broken("a table is longer than it says"));
+            }
+            after_table = matches!(marker, 0xc4 | 0xdb);
             match marker {
                 0xd9 => {
                     markers.ended = true;
@@ -111,6 +119,7 @@ impl<'a> Markers<'a> {
             }
             0xc3 => return Err(broken("lossless JPEG is not supported")),
             0xc5..=0xc7 => return Err(broken("hierarchical JPEG is not supported")),
+            0xdb if has_zero(data) => return Err(broken("a quantization table has a zero")),
             // Huffman tables, quantization tables, restart interval.
             0xc4 | 0xdb | 0xdd => self.parts.push(segment.whole),
             // What comes after the pixels began is of another image: a preview, or one that was put behind.
@@ -268,6 +277,22 @@ impl<'a> Segment<'a> {
             data: whole.get(4..).unwrap_or_default(),
         })
     }
+}
+
+/// Whether one of the quantization tables would divide by zero; each is 64 numbers of one byte or two.
+fn has_zero(mut tables: &[u8]) -> bool {
+    while let Some((&kind, numbers)) = tables.split_first() {
+        let bytes = if kind < 16 { 1 } else { 2 };
+        let (table, rest) = numbers
+            .split_at_checked(64 * bytes)
+            .unwrap_or((numbers, &[]));
+        let mut numbers = table.chunks_exact(bytes);
+        if numbers.any(|number| number.iter().all(|&byte| byte == 0)) {
+            return true;
+        }
+        tables = rest;
+    }
+    false
 }
 
 /// The next marker and the bytes from it on. What stands before it, and fill bytes, mean nothing.

@@ -153,14 +153,90 @@ fn fill_bytes_and_bytes_between_segments_are_passed_over() {
     let limits = ImageLimits::default();
     let picture = decode(&whole, &limits).unwrap();
     let (at, end) = (first_scan(&whole), whole.len() - 2);
+    // Behind the first segment, which is not a table.
+    let first = 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]]));
     for filled in [
         [&whole[..at], &[0xff; 3], &whole[at..]].concat(),
-        [&whole[..at], &[7, 8, 9], &whole[at..]].concat(),
+        [&whole[..first], &[7, 8, 9], &whole[first..]].concat(),
         [&whole[..end], &[0xff; 3], &whole[end..]].concat(),
         [&whole[..end], &[0; 5], &whole[end..]].concat(),
     ] {
         assert_eq!(decode(&filled, &limits).unwrap(), picture);
     }
+}
+
+/// As a transfer that takes the file for text leaves it, or one that loses bytes.
+#[test]
+fn a_jpeg_whose_tables_have_another_length_is_refused() {
+    for name in JPEGS {
+        let whole = fixture(name);
+        let tables = whole.windows(2).enumerate();
+        let tables: Vec<usize> = tables
+            .filter(|(_, pair)| matches!(pair, [0xff, 0xc4 | 0xdb]))
+            .map(|(at, _)| at)
+            .filter(|&at| at < first_scan(&whole))
+            .collect();
+        assert!(tables.len() >= 2, "{name}");
+        for table in tables {
+            let at = table + 25;
+            for damaged in [
+                [&whole[..at], &[0x0d], &whole[at..]].concat(),
+                [&whole[..at], &[1, 2, 3], &whole[at..]].concat(),
+                [&whole[..at], &whole[at + 1..]].concat(),
+            ] {
+                let result = decode(&damaged, &ImageLimits::default());
+                assert!(result.is_err(), "{name}: {table}");
+            }
+        }
+        // A sector of zeros in the quantization table.
+        let quantization = whole.windows(2).position(|pair| pair == [0xff, 0xdb]);
+        let mut bytes = whole.clone();
+        bytes[quantization.unwrap() + 30] = 0;
+        let error = decode(&bytes, &ImageLimits::default()).unwrap_err();
+        assert!(error.to_string().contains("zero"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_webp_that_lacks_a_byte_anywhere_is_cut_off() {
+    // Chunks of odd lengths are padded: what is missing is not the padding.
+    for columns in 60..68 {
+        let image = RgbImage::from_fn(columns, 48, |x, y| {
+            Rgb([(x * y) as u8, 3 * x as u8, 4 * y as u8])
+        });
+        let whole = written(image, ImageFormat::WebP);
+        for at in (12..whole.len()).step_by(whole.len() / 9) {
+            let damaged = [&whole[..at], &whole[at + 1..]].concat();
+            assert!(is_cut_off(&damaged), "{columns}: {at} of {}", whole.len());
+        }
+        let longer = [&whole[..], b"tail"].concat();
+        let limits = ImageLimits::default();
+        assert_eq!(decode(&longer, &limits), decode(&whole, &limits));
+    }
+}
+
+#[test]
+fn a_webp_whose_headers_contradict_one_another_is_refused() {
+    let limits = ImageLimits::default();
+    let refused = |name: &str, part: &[u8], at: usize, change: fn(u8) -> u8| {
+        let mut bytes = fixture(name);
+        let start = bytes.windows(part.len()).position(|found| found == part);
+        let at = start.unwrap() + 8 + at;
+        bytes[at] = change(bytes[at]);
+        let error = decode(&bytes, &limits).unwrap_err().to_string();
+        assert!(error.contains("contradictory"), "{name} {at}: {error}");
+    };
+    assert!(decode(&fixture("lossy.webp"), &limits).is_ok());
+    assert!(decode(&fixture("animation.webp"), &limits).is_ok());
+    // Not a key frame, an unknown version, not to be shown, another start code.
+    refused("lossy.webp", b"VP8 ", 0, |byte| byte | 1);
+    refused("lossy.webp", b"VP8 ", 0, |byte| byte | 14);
+    refused("lossy.webp", b"VP8 ", 0, |byte| byte & !16);
+    refused("lossy.webp", b"VP8 ", 4, |byte| byte ^ 1);
+    // No animation, though it has frames; a frame of another size than its pixels.
+    refused("animation.webp", b"VP8X", 0, |byte| byte & !2);
+    refused("animation.webp", b"ANMF", 6, |byte| byte ^ 1);
+    refused("animation.webp", b"ANMF", 9, |byte| byte ^ 1);
 }
 
 #[test]
