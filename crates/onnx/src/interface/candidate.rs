@@ -25,6 +25,8 @@ pub(super) struct Candidate<'a> {
     pub logits: &'a str,
     /// Whether it is the softmax.
     pub soft: bool,
+    /// Whether it or another output is the softmax, which is what the model says of its own probabilities.
+    pub answered: bool,
     pub classes: u64,
     /// Higher for what sounds like logits, 0 for what is something else by its name or by how it is computed.
     pub rank: u8,
@@ -127,6 +129,7 @@ pub(super) fn candidate<'a>(
         output: &output.name,
         logits: first_name(view, before.unwrap_or(&output.name)),
         soft: before.is_some(),
+        answered: before.is_some(),
         classes,
     })
 }
@@ -140,8 +143,10 @@ fn first_name<'a>(view: &View<'a>, tensor: &'a str) -> &'a str {
         };
         let copies = [
             "Identity",
+            "DequantizeLinear",
             "Dropout",
             "Flatten",
+            "QuantizeLinear",
             "Reshape",
             "Squeeze",
             "Unsqueeze",

@@ -3,7 +3,7 @@ use super::{
     View, Wanted,
     candidate::{Candidate, candidate},
     sign,
-    way::{joined, made_from, yields},
+    way::{joined, last, made_from, yields},
 };
 use crate::{
     Error,
@@ -68,10 +68,6 @@ pub(super) fn choose<'a>(
         let candidate = candidate(view, output, images).map_err(|why| refused(output, why))?;
         return Ok(chosen(&candidate, "chosen by name"));
     }
-    if let Some(output) = outputs().find(|output| output.name == "logits") {
-        let candidate = candidate(view, output, images).map_err(|why| refused(output, why))?;
-        return Ok(chosen(&candidate, "called `logits`"));
-    }
     let tried: Vec<_> = outputs()
         .map(|output| candidate(view, output, images))
         .collect();
@@ -79,44 +75,67 @@ pub(super) fn choose<'a>(
         return Err(refused(output, why.clone()));
     }
     let mut candidates: Vec<Candidate<'a>> = Vec::new();
+    let called = outputs().position(|output| output.name == "logits");
+    let unlike = called.and_then(|index| tried.get(index)?.as_ref().err().cloned());
     for candidate in tried.into_iter().flatten() {
         // Logits and their softmax are one choice, and the logits are the better output.
         let twin = candidates
             .iter_mut()
             .find(|known| known.logits == candidate.logits);
         match twin {
-            Some(known) if known.soft && !candidate.soft => *known = candidate,
-            Some(_) => (),
+            Some(known) => {
+                let answered = known.answered || candidate.answered;
+                if known.soft && !candidate.soft {
+                    *known = candidate;
+                }
+                known.answered = answered;
+            }
             None => candidates.push(candidate),
         }
     }
     let all: Vec<&Candidate<'a>> = candidates.iter().collect();
+    if let (true, Some(why), Some(index)) = (all.is_empty(), &unlike, called)
+        && let Some(output) = view.graph.output.get(index)
+    {
+        return Err(refused(output, why.clone()));
+    }
     if all.is_empty() {
         return Err(Error::Interface(format!(
             "the model has no output `logits`, and no other float32 output of shape [batch, classes]; the outputs are {}",
             list(view)
         )));
     }
-    let (best, reason) = narrow(view, &all, wanted)?;
+    let named = all.iter().find(|candidate| candidate.output == "logits");
+    let (best, reason) = match named {
+        Some(logits) => (*logits, "called `logits`".to_owned()),
+        None => narrow(view, &all, wanted)?,
+    };
     let others: Vec<&Candidate<'a>> = all
         .iter()
         .copied()
         .filter(|other| other.output != best.output)
         .collect();
     let mut choice = chosen(best, &reason);
-    let derived = made_from(view, best, &others);
-    choice.derived = derived.iter().map(|other| other.output).collect();
+    if !best.answered {
+        let derived = made_from(view, best, &others);
+        choice.derived = derived.iter().map(|other| other.output).collect();
+    }
     let others: Vec<String> = others
         .iter()
         .map(|other| format!("`{}`", other.output.escape_debug()))
         .collect();
+    if let Some(why) = unlike {
+        choice.assumptions.push(format!(
+            "the logits are not taken from output `logits`: {why}"
+        ));
+    }
     if others.is_empty() && best.rank == 0 && !best.distance {
         choice.assumptions.push(format!(
             "output `{}` is taken for the logits, since there is no other of shape [batch, classes]: its name is that of something else",
             best.output.escape_debug()
         ));
     }
-    if !others.is_empty() {
+    if !others.is_empty() && named.is_none() {
         choice.assumptions.push(format!(
             "the logits are taken from output `{}` ({reason}), not from {}; `output` on the card chooses another",
             best.output.escape_debug(),
@@ -149,21 +168,30 @@ fn narrow<'c, 'a>(
             _ => left = fitting,
         }
     }
+    left = last(view, &left);
+    // What is something else by its name or by how it is computed is not looked at where there is more.
+    if left.iter().any(|candidate| candidate.rank > 0) {
+        left.retain(|candidate| candidate.rank > 0);
+    }
+    if let [only] = left.as_slice() {
+        let reason = "the other outputs lead to it, or are something else by their names".into();
+        return Ok((only, reason));
+    }
     if let [only] = joined(view, &left).as_slice() {
         let reason = "others of as many classes are put together in it".into();
         return Ok((only, reason));
     }
-    let last: Vec<_> = left
+    let final_ones: Vec<_> = left
         .iter()
         .copied()
         .filter(|one| !left.iter().any(|other| yields(view, one, other)))
         .collect();
-    if let [only] = last.as_slice() {
+    if let [only] = final_ones.as_slice() {
         let reason = "the other outputs lead to it or are computed from it".into();
         return Ok((only, reason));
     }
-    if !last.is_empty() {
-        left = last;
+    if !final_ones.is_empty() {
+        left = final_ones;
     }
     let highest = left.iter().map(|candidate| candidate.rank).max();
     let named: Vec<_> = left
@@ -172,13 +200,18 @@ fn narrow<'c, 'a>(
         .filter(|candidate| Some(candidate.rank) == highest)
         .collect();
     let negated = |candidate: &&Candidate<'a>| {
-        let origin = sign::origin(view, candidate.output);
+        let origin = sign::origin(view, candidate.logits);
         (origin.tensor, origin.negated)
     };
     let opposite = named.iter().map(negated).any(|(tensor, negated_there)| {
         let mut others = named.iter().map(negated);
         others.any(|other| other == (tensor, !negated_there))
     });
+    let soft: Vec<_> = named.iter().filter(|candidate| candidate.soft).collect();
+    if let (true, [only]) = (opposite, soft.as_slice()) {
+        let reason = "it holds probabilities, and another the negation of their logits".into();
+        return Ok((only, reason));
+    }
     match named.as_slice() {
         // Of the two, one is right for no image.
         _ if opposite => Err(Error::AmbiguousOutput(list(view))),

@@ -20,33 +20,33 @@ const OTHER_NAMES: &[&str] = &[
     "log_var",
     "logvar",
     "uncert",
-    "gate",
     "capsule",
-    "pool",
     "hidden",
     "aux",
     "repr",
     "latent",
-    "proj",
-    "box",
-    "mask",
     "loss",
     "attention",
     "keypoint",
     "quality",
-    "weight",
     "energ",
     "distance",
     "nll",
-    "cost",
-    "error",
+];
+
+/// The same, as whole words: as parts of words they are common.
+const OTHER_WORDS: &[&str] = &[
+    "box", "boxes", "cost", "error", "gap", "gate", "mask", "pool", "proj", "sigma", "std", "var",
+    "weight", "weights",
 ];
 
 /// Higher for what sounds like logits.
 pub(super) fn rank(name: &str) -> u8 {
     let name = name.to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    match (has(OTHER_NAMES), has(CLASS_NAMES)) {
+    let mut words = name.split(|c: char| !c.is_ascii_alphabetic());
+    let other = has(OTHER_NAMES) || words.any(|word| OTHER_WORDS.contains(&word));
+    match (other, has(CLASS_NAMES)) {
         (true, _) => 0,
         (false, false) => 1,
         (false, true) => 2,

@@ -11,6 +11,9 @@ use crate::{
 /// number.
 const MAX_STEPS: usize = 64;
 
+/// ONNX Runtime's own softmax of quantised numbers.
+const QUANTIZED_SOFTMAX: &str = "QLinearSoftmax";
+
 /// The tensor from which logits are taken for an output, and how.
 pub(super) fn logits<'a>(view: &View<'a>, output: &'a str) -> (&'a str, Reading) {
     if let Some(logits) = before_softmax(view, output) {
@@ -18,7 +21,9 @@ pub(super) fn logits<'a>(view: &View<'a>, output: &'a str) -> (&'a str, Reading)
     }
     let ends = |view: &View<'a>, node: &'a NodeProto, _: bool| {
         let is_softmax = ["Softmax", "Exp"].contains(&node.op_type.as_str());
-        is_softmax && softmax_input(view, node).is_some() || is_written_out(view, node)
+        is_softmax && softmax_input(view, node).is_some()
+            || node.op_type == QUANTIZED_SOFTMAX
+            || is_written_out(view, node)
     };
     match walk(view, output, ends) {
         true => (output, Reading::LogOfProbabilities),
@@ -123,8 +128,14 @@ impl<'a, F: Fn(&View<'a>, &'a NodeProto, bool) -> bool> Walk<'_, 'a, F> {
     /// Whether all ways back from a tensor lead there.
     fn leads(&mut self, tensor: &str, straight: bool) -> bool {
         self.steps += 1;
-        let (true, Some(node)) = (self.steps <= MAX_STEPS, producer(self.view.graph, tensor))
-        else {
+        let quantized = || {
+            let mut nodes = self.view.graph.node.iter();
+            nodes.find(|node| {
+                node.op_type == QUANTIZED_SOFTMAX && node.output.iter().any(|own| own == tensor)
+            })
+        };
+        let node = producer(self.view.graph, tensor).or_else(quantized);
+        let (true, Some(node)) = (self.steps <= MAX_STEPS, node) else {
             return false;
         };
         if (self.ends)(self.view, node, straight) {
@@ -147,10 +158,12 @@ impl<'a, F: Fn(&View<'a>, &'a NodeProto, bool) -> bool> Walk<'_, 'a, F> {
                 self.leads(first, false)
             }
             ("Mul", [first, second]) if is_factor(self.view, first) => self.leads(second, false),
-            ("Max" | "Min" | "Add" | "Sum", [first, second]) if stored(second) => {
+            ("Max" | "Min", [first, second]) if stored(second) => self.leads(first, false),
+            ("Max" | "Min", [first, second]) if stored(first) => self.leads(second, false),
+            ("Add" | "Sum", [first, second]) if is_factor(self.view, second) => {
                 self.leads(first, false)
             }
-            ("Max" | "Min" | "Add" | "Sum", [first, second]) if stored(first) => {
+            ("Add" | "Sum", [first, second]) if is_factor(self.view, first) => {
                 self.leads(second, false)
             }
             ("Where", [_, first, second]) if stored(second) => self.leads(first, false),

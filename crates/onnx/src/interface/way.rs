@@ -2,20 +2,42 @@
 use std::collections::HashSet;
 
 use super::{View, candidate::Candidate, probabilities::without_ones};
-use crate::{edit, model::is_onnx_domain, order, proto::DataType};
+use crate::{
+    edit,
+    model::is_onnx_domain,
+    order,
+    proto::{DataType, NodeProto},
+};
 
 /// Layers with weights: what comes before one is a feature of what comes after.
-const LEARNED: &[&str] = &["Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum"];
+const LEARNED: &[&str] = &[
+    "Conv",
+    "ConvInteger",
+    "ConvTranspose",
+    "Einsum",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "Gemm",
+    "MatMul",
+    "MatMulInteger",
+    "MatMulNBits",
+    "QGemm",
+    "QLinearConv",
+    "QLinearMatMul",
+];
 
 /// What keeps logits logits, up to a scale.
 const SCALING: &[&str] = &[
     "Add",
     "Cast",
+    "DequantizeLinear",
     "Div",
     "Dropout",
     "Flatten",
     "Identity",
     "Mul",
+    "QuantizeLinear",
     "Reshape",
     "Squeeze",
     "Sub",
@@ -23,24 +45,79 @@ const SCALING: &[&str] = &[
     "Unsqueeze",
 ];
 
+/// What else puts several heads together.
+const JOINING: &[&str] = &[
+    "Clip",
+    "Concat",
+    "Exp",
+    "Expand",
+    "Log",
+    "LogSoftmax",
+    "Max",
+    "Mean",
+    "Min",
+    "Pow",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Sum",
+];
+
+/// What answers instead of scoring: which class it is, and nothing of how sure.
+const DECIDING: &[&str] = &[
+    "ArgMax",
+    "ArgMin",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Hardmax",
+    "Less",
+    "LessOrEqual",
+    "OneHot",
+    "TopK",
+];
+
 /// Whether one candidate is not the logits since another is: a feature that leads to it, or something computed from it such as
 /// its largest values.
-pub(super) fn yields(view: &View<'_>, one: &Candidate<'_>, other: &Candidate<'_>) -> bool {
+pub(super) fn yields<'a>(view: &View<'a>, one: &Candidate<'a>, other: &Candidate<'a>) -> bool {
     matches!(way(view, one, other), Some(Way::ToLogits))
         || matches!(way(view, other, one), Some(Way::FromLogits))
 }
 
-/// The candidates that are made of two others or more which do not lead to each other, as an ensemble is of its heads.
+/// The candidates that are not features of others: no layer with weights leads from them to another.
+pub(super) fn last<'c, 'a>(view: &View<'a>, all: &[&'c Candidate<'a>]) -> Vec<&'c Candidate<'a>> {
+    let leads = |one: &Candidate<'a>, other: &Candidate<'a>| {
+        path(view, one, other).is_some_and(|nodes| has(&nodes, LEARNED))
+    };
+    let is_last = |one: &&&Candidate<'a>| !all.iter().any(|other| leads(one, other));
+    all.iter().filter(is_last).copied().collect()
+}
+
+fn has(nodes: &[&NodeProto], operators: &[&str]) -> bool {
+    let mut nodes = nodes.iter();
+    nodes.any(|node| operators.contains(&node.op_type.as_str()))
+}
+
+/// The candidates that are made of two others or more which do not lead to each other, as an ensemble is of its heads, and a
+/// difference of heads is not.
 pub(super) fn joined<'c, 'a>(view: &View<'a>, all: &[&'c Candidate<'a>]) -> Vec<&'c Candidate<'a>> {
     // Of each, which others it is computed from.
     let made_of: Vec<Vec<bool>> = all
         .iter()
         .map(|one| {
-            let needed = edit::needed(view.graph, [one.logits]);
-            let of = |other: &&Candidate<'_>| {
-                other.logits != one.logits
-                    && other.classes == one.classes
-                    && needed.contains(other.logits)
+            let of = |other: &&Candidate<'a>| {
+                let joins = |nodes: Vec<&NodeProto>| {
+                    nodes.iter().all(|node| {
+                        let operator = node.op_type.as_str();
+                        let scales = SCALING.contains(&operator) && operator != "Sub";
+                        scales || JOINING.contains(&operator)
+                    })
+                };
+                other.classes == one.classes && path(view, other, one).is_some_and(joins)
             };
             all.iter().map(of).collect()
         })
@@ -60,17 +137,46 @@ pub(super) fn joined<'c, 'a>(view: &View<'a>, all: &[&'c Candidate<'a>]) -> Vec<
         .collect()
 }
 
-/// Those of other candidates that are made from one without weights, by which the probabilities of a model may be made from what
-/// comes before them otherwise than by a softmax.
+/// Those of other candidates that are made from one without layers and without a decision, by which the probabilities of a model may
+/// be made from what comes before them otherwise than by a softmax.
 pub(super) fn made_from<'c, 'a>(
     view: &View<'a>,
     one: &Candidate<'a>,
     others: &[&'c Candidate<'a>],
 ) -> Vec<&'c Candidate<'a>> {
     let made = |other: &&&Candidate<'a>| {
-        other.classes == one.classes && matches!(way(view, one, other), Some(Way::FromLogits))
+        let scores = |nodes: Vec<&NodeProto>| !has(&nodes, LEARNED) && !has(&nodes, DECIDING);
+        other.classes == one.classes && path(view, one, other).is_some_and(scores)
     };
     others.iter().filter(made).copied().collect()
+}
+
+/// The nodes by which the logits of one candidate become those of another; `None` where they do not.
+fn path<'a>(
+    view: &View<'a>,
+    from: &Candidate<'a>,
+    to: &Candidate<'a>,
+) -> Option<Vec<&'a NodeProto>> {
+    if from.logits == to.logits {
+        return None;
+    }
+    let needed = edit::needed(view.graph, [to.logits]);
+    if !needed.contains(from.logits) {
+        return None;
+    }
+    let mut reached = HashSet::from([from.logits]);
+    let mut nodes = Vec::new();
+    for node in &view.graph.node {
+        let reads = order::reads(node)
+            .iter()
+            .any(|tensor| reached.contains(tensor));
+        let leads = node.output.iter().any(|output| needed.contains(output));
+        if reads && leads {
+            reached.extend(node.output.iter().map(String::as_str));
+            nodes.push(node);
+        }
+    }
+    Some(nodes)
 }
 
 /// How one tensor becomes another.
@@ -83,39 +189,39 @@ enum Way {
 
 /// `None` where the second is not computed from the first, or in a way that tells nothing: a maximum over parts of a feature may be
 /// logits, one over classes is none.
-fn way(view: &View<'_>, from: &Candidate<'_>, to: &Candidate<'_>) -> Option<Way> {
-    if from.logits == to.logits {
-        return None;
-    }
-    let needed = edit::needed(view.graph, [to.logits]);
-    if !needed.contains(from.logits) {
-        return None;
-    }
-    let mut reached = HashSet::from([from.logits]);
-    let (mut learned, mut scaled, mut reduced) = (false, true, false);
-    for node in &view.graph.node {
-        let reads = order::reads(node)
-            .iter()
-            .any(|tensor| reached.contains(tensor));
-        let leads = node.output.iter().any(|output| needed.contains(output));
-        if reads && leads {
-            let before = reached.clone();
-            reached.extend(node.output.iter().map(String::as_str));
-            let operator = node.op_type.as_str();
-            let others = order::reads(node);
-            let others = others.iter().filter(|tensor| !before.contains(*tensor));
-            let adds = others.clone().any(|tensor| brings(view, tensor));
-            learned |= LEARNED.contains(&operator) || !is_onnx_domain(&node.domain) || adds;
-            scaled &= SCALING.contains(&operator);
-            let rows = |name: &String| view.facts.shape(name).map(|s| without_ones(s).len());
-            reduced |= operator == "Neg"
-                || operator.starts_with("Reduce") && node.output.iter().any(|o| rows(o) != Some(1));
-        }
-    }
-    match (learned || scaled, reduced) {
+fn way<'a>(view: &View<'a>, from: &Candidate<'a>, to: &Candidate<'a>) -> Option<Way> {
+    let nodes = path(view, from, to)?;
+    let made: HashSet<&str> = nodes
+        .iter()
+        .flat_map(|node| node.output.iter().map(String::as_str))
+        .chain([from.logits])
+        .collect();
+    let is_foreign = |node: &&NodeProto| !is_onnx_domain(&node.domain);
+    let adds = |node: &&NodeProto| {
+        let others = order::reads(node);
+        let mut others = others.iter().filter(|tensor| !made.contains(*tensor));
+        others.any(|tensor| brings(view, tensor))
+    };
+    let rows = |name: &String| {
+        view.facts
+            .shape(name)
+            .map(|shape| without_ones(shape).len())
+    };
+    let reduces = |node: &&NodeProto| {
+        node.op_type == "Neg"
+            || node.op_type.starts_with("Reduce") && node.output.iter().any(|o| rows(o) != Some(1))
+    };
+    let layers = has(&nodes, LEARNED) || nodes.iter().any(|node| is_foreign(&node));
+    let decides = has(&nodes, DECIDING);
+    let scales = nodes
+        .iter()
+        .all(|node| SCALING.contains(&node.op_type.as_str()));
+    match (layers, decides) {
         (true, _) => Some(Way::ToLogits),
-        (false, true) => None,
-        (false, false) => Some(Way::FromLogits),
+        (false, true) => Some(Way::FromLogits),
+        _ if scales || nodes.iter().any(|node| adds(&node)) => Some(Way::ToLogits),
+        _ if nodes.iter().any(|node| reduces(&node)) => None,
+        _ => Some(Way::FromLogits),
     }
 }
 

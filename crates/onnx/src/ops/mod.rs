@@ -51,6 +51,7 @@ mod neg;
 mod p_relu;
 mod pad;
 mod pow;
+mod quantize;
 mod range;
 mod reciprocal;
 mod reduce;
@@ -160,6 +161,8 @@ const RULES: &[Rule] = &[
     pad::RULE,
     pow::RULE,
     layer_normalization::RMS,
+    quantize::QUANTIZE,
+    quantize::DEQUANTIZE,
     range::RULE,
     reciprocal::RULE,
     reduce_norm::L1,

@@ -124,6 +124,30 @@ impl Seen {
         })
     }
 
+    /// Whether all rows are probabilities that were rounded to multiples of one step, as quantised networks return them: their sums are
+    /// as far from 1 as all values may be off together.
+    pub fn quantized(&self) -> bool {
+        let positive = self.rows.iter().copied().filter(|value| *value > 0.0);
+        let Some(step) = positive
+            .reduce(f32::min)
+            .filter(|step| (1e-6..=0.02).contains(step))
+        else {
+            return false;
+        };
+        let multiple = |value: &f32| {
+            let times = value / step;
+            (0.0..=1.0 + step).contains(value) && (times - times.round()).abs() <= 1e-2
+        };
+        let off = 0.5 * step * self.rows.ncols() as f32 + SUM_TOLERANCE;
+        let first = self.rows.row(0);
+        self.rows.iter().all(multiple)
+            && self.rows.outer_iter().any(|row| row != first)
+            && self
+                .rows
+                .outer_iter()
+                .all(|row| (row.sum() - 1.0).abs() <= off.min(0.5))
+    }
+
     /// Whether all rows are in `[0, 1]`.
     pub fn scores(&self) -> bool {
         self.rows.iter().all(|value| (0.0..=1.0).contains(value))
@@ -213,6 +237,38 @@ pub(super) fn check_finite(seen: &Seen, interface: &Interface) -> Result<(), Run
             got,
         }),
     }
+}
+
+/// Refuses what has its smallest value where the class is, as far as the values tell: logarithms of probabilities without their
+/// sign, probabilities with another sign or taken from 1.
+pub(super) fn check_sign(seen: &Seen, interface: &Interface) -> Result<(), RuntimeError> {
+    if interface.reading != Reading::Logits || seen.random.is_some() || seen.constant() {
+        return Ok(());
+    }
+    let near = |sum: f32, expected: f32| (sum - expected).abs() <= SUM_TOLERANCE;
+    let rows = |test: &dyn Fn(ArrayView1<'_, f32>) -> bool| seen.rows.outer_iter().all(test);
+    let (others, most) = (seen.rows.ncols() as f32 - 1.0, 1.0 + 1e-6);
+    let got = if rows(&|row| {
+        row.iter().all(|v| *v >= -1e-6) && near(row.mapv(|v| (-v).exp()).sum(), 1.0)
+    }) {
+        "logarithms of probabilities without their sign"
+    } else if rows(&|row| row.iter().all(|v| (-most..=1e-6).contains(v)) && near(row.sum(), -1.0)) {
+        "probabilities with the sign turned round"
+    } else if others > 1.0
+        && rows(&|row| row.iter().all(|v| (-1e-6..=most).contains(v)) && near(row.sum(), others))
+    {
+        "probabilities taken from 1"
+    } else {
+        return Ok(());
+    };
+    Err(RuntimeError::Unsupported {
+        what: "output",
+        expected: "one whose largest value is the class".to_owned(),
+        got: format!(
+            "`{}`, which holds {got}: export it without the negation",
+            interface.output.escape_debug()
+        ),
+    })
 }
 
 /// The model with the shapes of its float outputs declared as the runtime derives them, or as a run has them; `None` where all are

@@ -91,6 +91,7 @@ pub(super) fn open(
     let seen = look::at(&mut graph, &input, fixed, interface.reading)?;
     let mut session = Some(graph.into_session());
     look::check_finite(&seen, &interface)?;
+    look::check_sign(&seen, &interface)?;
     if let Some(own) = own_probabilities(&whole, &interface, (&input, fixed), &seen, options) {
         let chosen = LoadOptions {
             output: Some(own.clone()),
@@ -105,7 +106,8 @@ pub(super) fn open(
         ));
         return Ok(opened);
     }
-    if interface.reading == Reading::Logits && seen.probabilities() {
+    let quantized = !interface.sigmoid && seen.quantized();
+    if interface.reading == Reading::Logits && (seen.probabilities() || quantized) {
         interface.reading = Reading::LogOfProbabilities;
         interface.sigmoid = false;
         session = None;
@@ -168,7 +170,8 @@ fn own_probabilities(
         let session = session::open(&whole.to_bytes(), options.placement(Lane::Predict)).ok()?;
         let mut graph = Graph::bare(session, name).ok()?;
         let other = look::at(&mut graph, form, fixed, Reading::Logits).ok()?;
-        let own = other.probabilities() && !other.is_softmax_of(seen);
+        let scores = !other.constant() && !other.whole_numbers();
+        let own = scores && other.probabilities() && !other.is_softmax_of(seen);
         own.then(|| name.clone())
     })
 }

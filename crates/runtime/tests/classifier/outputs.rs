@@ -650,3 +650,85 @@ fn ranks_are_no_probabilities_though_they_have_the_same_sum() {
     assert!(said.contains("whole numbers alone"), "{said}");
     assert!(!said.contains("holds probabilities"), "{said}");
 }
+
+#[test]
+fn what_is_known_to_be_something_else_is_not_chosen_beside_scores() {
+    let spread = |builder: &mut Builder| {
+        builder.floats("A", &[8, CLASSES], &numbers(8 * CLASSES, 9));
+        builder.node("MatMul", &["embedded", "A"], "side", &[]);
+        builder.node("Softmax", &["head"], "first", &[]);
+        builder.node("Softmax", &["side"], "second", &[]);
+        builder.node("Mean", &["first", "second"], "middle", &[]);
+        builder.node("Sub", &["first", "middle"], "apart", &[]);
+        builder.node("Mul", &["apart", "apart"], "squares", &[]);
+        builder.node("Sqrt", &["squares"], "spread", &[]);
+        builder.node("Sub", &["head", "side"], "signed", &[]);
+        builder.node("Abs", &["signed"], "between", &[]);
+        builder.node("Hardmax", &["head"], "decided", &[]);
+        builder.ints("last", &[1]);
+        builder.node("ReduceMax", &["first", "last"], "most", &[]);
+        builder.node("Equal", &["first", "most"], "is", &[]);
+        let float: (&str, &[i64]) = ("to", &[DataType::Float as i64]);
+        builder.node("Cast", &["is"], "chosen", &[float]);
+    };
+    for (outputs, expected) in [
+        ([("mean", "middle"), ("uncertainty", "spread")], "mean"),
+        ([("std", "spread"), ("mean", "middle")], "mean"),
+        ([("z", "head"), ("hard", "decided")], "z"),
+        ([("one", "chosen"), ("p", "first")], "p"),
+        ([("z", "head"), ("loss", "squares")], "z"),
+    ] {
+        let [a, b] = outputs;
+        let outputs = [(a.0, a.1, CLASSES), (b.0, b.1, CLASSES)];
+        let classifier = loaded(&built(8, &outputs, spread));
+        assert_eq!(classifier.interface().output, expected, "{outputs:?}");
+    }
+    let heads = [
+        ("z", "head", CLASSES),
+        ("y", "side", CLASSES),
+        ("d", "between", CLASSES),
+    ];
+    assert_ne!(loaded(&built(8, &heads, spread)).interface().output, "d");
+}
+
+#[test]
+fn an_output_called_logits_that_is_none_does_not_hide_another() {
+    let mut builder = Builder::new(GREY, Batch::Any);
+    two_layers(&mut builder, 8);
+    builder.node("Identity", &["head"], "scores", &[]);
+    let whole: (&str, &[i64]) = ("to", &[DataType::Int64 as i64]);
+    builder.node("Cast", &["head"], "logits", &[whole]);
+    let model = builder.finish_as(
+        None,
+        vec![
+            named("logits", DataType::Int64, &["batch", "5"]),
+            port("scores", None, &[CLASSES as i64]),
+        ],
+    );
+    let classifier = loaded(&model);
+    assert_eq!(classifier.interface().output, "scores");
+    let said = classifier.assumptions().join("\n");
+    assert!(said.contains("not taken from output `logits`"), "{said}");
+}
+
+#[test]
+fn values_whose_smallest_is_the_class_are_refused() {
+    let written_out = |builder: &mut Builder| {
+        builder.ints("last", &[1]);
+        builder.node("ReduceLogSumExp", &["head", "last"], "all", &[]);
+        builder.node("Sub", &["all", "head"], "nll", &[]);
+    };
+    let from_one = |builder: &mut Builder| {
+        builder.floats("ones", &[CLASSES], &[1.0; CLASSES]);
+        builder.node("Softmax", &["head"], "soft", &[]);
+        builder.node("Sub", &["ones", "soft"], "rest", &[]);
+    };
+    let models = [
+        built(8, &[("out", "nll", CLASSES)], written_out),
+        built(8, &[("out", "rest", CLASSES)], from_one),
+    ];
+    for model in models {
+        let refused = refusal(&model, &options());
+        assert!(refused.contains("without the negation"), "{refused}");
+    }
+}

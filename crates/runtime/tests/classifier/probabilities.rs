@@ -490,3 +490,29 @@ async fn probabilities_made_from_logits_otherwise_than_by_a_softmax_are_the_mode
         assert_eq!(with_outputs(&model).interface().output, "alpha");
     }
 }
+
+/// As ONNX Runtime's own tool writes them: no shape is declared between the softmax and the output.
+#[tokio::test]
+async fn probabilities_that_were_quantised_are_not_softmaxed_again() {
+    for classes in [4, 40] {
+        let quantised = |builder: &mut Builder| {
+            builder.floats("step", &[], &[1.0 / 256.0]);
+            builder.node("Softmax", &["z"], "soft", &[]);
+            builder.node("QuantizeLinear", &["soft", "step"], "q", &[]);
+            builder.node("DequantizeLinear", &["q", "step"], "p", &[]);
+        };
+        let classifier = with_outputs(&model(classes, &[classes as i64], quantised));
+        assert_eq!(classifier.interface().reading, Reading::LogOfProbabilities);
+        let logits = classifier.logits(images(3, GREY, 8)).await.unwrap();
+        let own = own(&classifier, 3).await;
+        for (row, own) in logits.outer_iter().zip(own.chunks(classes)) {
+            let answered = Prediction::new(&row.to_vec(), classifier.class_names()).unwrap();
+            let largest = own.iter().copied().fold(0.0, f32::max);
+            let whole: f32 = own.iter().sum();
+            assert!(
+                (answered.probability - largest / whole).abs() < 1e-3,
+                "{answered:?} {own:?}"
+            );
+        }
+    }
+}
