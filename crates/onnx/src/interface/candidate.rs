@@ -152,9 +152,12 @@ fn first_name<'a>(view: &View<'a>, tensor: &'a str) -> &'a str {
             "Unsqueeze",
         ];
         let shape = |tensor: &str| view.facts.shape(tensor).map(without_ones);
+        // Of what comes out of the runtime's own quantised operators no shape is known.
+        let quantizes = ["QuantizeLinear", "DequantizeLinear"].contains(&node.op_type.as_str());
         match node.input.first() {
             Some(input)
-                if copies.contains(&node.op_type.as_str()) && shape(input) == shape(first) =>
+                if copies.contains(&node.op_type.as_str())
+                    && (quantizes || shape(input) == shape(first)) =>
             {
                 first = input;
             }

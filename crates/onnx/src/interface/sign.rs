@@ -74,7 +74,7 @@ pub(super) fn is_negated_probabilities(view: &View<'_>, output: &str) -> bool {
     origin.negated && origin.node.is_some_and(soft)
 }
 
-/// Whether an output holds the lengths of differences: the nearest class has the smallest value.
+/// Whether an output holds the sizes or lengths of differences: the nearest class has the smallest value.
 pub(super) fn is_distance(view: &View<'_>, output: &str) -> bool {
     let origin = origin(view, output);
     let Some(node) = origin.node.filter(|_| !origin.negated) else {
@@ -84,7 +84,7 @@ pub(super) fn is_distance(view: &View<'_>, output: &str) -> bool {
         return false;
     };
     match node.op_type.as_str() {
-        "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => is_difference(view, input, false),
+        "Abs" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => is_difference(view, input, false),
         "ReduceSum" | "ReduceMean" => is_difference(view, input, true),
         _ => false,
     }

@@ -211,7 +211,7 @@ fn way<'a>(view: &View<'a>, from: &Candidate<'a>, to: &Candidate<'a>) -> Option<
         node.op_type == "Neg"
             || node.op_type.starts_with("Reduce") && node.output.iter().any(|o| rows(o) != Some(1))
     };
-    let layers = has(&nodes, LEARNED) || nodes.iter().any(|node| is_foreign(&node));
+    let layers = has(&nodes, LEARNED) || nodes.iter().any(is_foreign);
     let decides = has(&nodes, DECIDING);
     let scales = nodes
         .iter()
@@ -219,8 +219,8 @@ fn way<'a>(view: &View<'a>, from: &Candidate<'a>, to: &Candidate<'a>) -> Option<
     match (layers, decides) {
         (true, _) => Some(Way::ToLogits),
         (false, true) => Some(Way::FromLogits),
-        _ if scales || nodes.iter().any(|node| adds(&node)) => Some(Way::ToLogits),
-        _ if nodes.iter().any(|node| reduces(&node)) => None,
+        _ if scales || nodes.iter().any(adds) => Some(Way::ToLogits),
+        _ if nodes.iter().any(reduces) => None,
         _ => Some(Way::FromLogits),
     }
 }

@@ -247,12 +247,15 @@ pub(super) fn check_sign(seen: &Seen, interface: &Interface) -> Result<(), Runti
     }
     let near = |sum: f32, expected: f32| (sum - expected).abs() <= SUM_TOLERANCE;
     let rows = |test: &dyn Fn(ArrayView1<'_, f32>) -> bool| seen.rows.outer_iter().all(test);
+    let first = seen.rows.row(0).sum();
     let (others, most) = (seen.rows.ncols() as f32 - 1.0, 1.0 + 1e-6);
     let got = if rows(&|row| {
         row.iter().all(|v| *v >= -1e-6) && near(row.mapv(|v| (-v).exp()).sum(), 1.0)
     }) {
         "logarithms of probabilities without their sign"
-    } else if rows(&|row| row.iter().all(|v| (-most..=1e-6).contains(v)) && near(row.sum(), -1.0)) {
+    } else if first < -1e-3
+        && rows(&|row| row.iter().all(|v| *v <= 1e-6) && near(row.sum() / first, 1.0))
+    {
         "probabilities with the sign turned round"
     } else if others > 1.0
         && rows(&|row| row.iter().all(|v| (-1e-6..=most).contains(v)) && near(row.sum(), others))
