@@ -51,8 +51,10 @@ fn ids_are_matched_with_words_in_any_order_and_never_with_a_word_of_two_synsets(
         (82, "partridge"),
     ] {
         let id = ids.get(id).unwrap().clone();
-        assert_eq!(synsets.matched(&[id.clone()], &[word.to_owned()]), [None]);
-        assert_eq!(synsets.matched(&[word.to_owned()], &[id]), [None]);
+        let word = word.to_owned();
+        let (id, word) = (std::slice::from_ref(&id), std::slice::from_ref(&word));
+        assert_eq!(synsets.matched(id, word), [None]);
+        assert_eq!(synsets.matched(word, id), [None]);
     }
     let reversed: Vec<String> = words.iter().rev().cloned().collect();
     let mut matched = synsets.matched(&ids, &reversed);
