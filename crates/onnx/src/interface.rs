@@ -131,9 +131,10 @@ pub struct Origin {
 
 /// Decides which output of a model holds its logits, and how they are taken from it.
 ///
-/// In this order: the output that is wanted; the one called `logits`; the only float32 output `[batch, classes]`, axes of size 1 left
-/// out; the one of as many classes as wanted; one that the others lead to or are computed from; the one whose name says so; the
-/// first, where all have the same number of classes.
+/// In this order: the output that is wanted; the one called `logits`, where it can be; the only float32 output `[batch, classes]`, axes
+/// of size 1 left out; the one of as many classes as wanted; the one that the others lead to by layers with weights, or beside which
+/// all are something else by their names or by how they are computed; the one in which others are put together, or from which they are
+/// computed; the one whose name says so; the first, where all have the same number of classes.
 ///
 /// # Errors
 /// [`Error::Interface`] when the model does not take one float32 tensor, or has no such output; [`Error::AmbiguousOutput`] when
