@@ -36,8 +36,32 @@ const OTHER_NAMES: &[&str] = &[
 
 /// The same, as whole words: as parts of words they are common.
 const OTHER_WORDS: &[&str] = &[
-    "box", "boxes", "cost", "error", "gap", "gate", "mask", "pool", "proj", "sigma", "std", "var",
-    "weight", "weights",
+    "bbox",
+    "bboxes",
+    "box",
+    "boxes",
+    "cost",
+    "costs",
+    "error",
+    "errors",
+    "gap",
+    "gate",
+    "gates",
+    "mask",
+    "masks",
+    "pool",
+    "pooled",
+    "pooler",
+    "pooling",
+    "proj",
+    "projected",
+    "projection",
+    "projections",
+    "sigma",
+    "std",
+    "var",
+    "weight",
+    "weights",
 ];
 
 /// Higher for what sounds like logits.
@@ -50,5 +74,38 @@ pub(super) fn rank(name: &str) -> u8 {
         (true, _) => 0,
         (false, false) => 1,
         (false, true) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_things_are_told_from_names_that_only_look_like_them() {
+        for name in [
+            "pooler_output",
+            "pred_boxes",
+            "bbox",
+            "projection",
+            "attn_weights",
+            "std",
+            "kd_loss",
+            "output_gate",
+        ] {
+            assert_eq!(rank(name), 0, "{name}");
+        }
+        for name in [
+            "aggregated_logits",
+            "weighted_scores",
+            "output",
+            "softmax_1",
+            "classes",
+        ] {
+            assert_eq!(rank(name), 2, "{name}");
+        }
+        for name in ["z", "472", "inboxed", "standard"] {
+            assert_eq!(rank(name), 1, "{name}");
+        }
     }
 }
