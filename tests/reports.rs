@@ -314,7 +314,7 @@ fn a_command_that_is_not_about_the_report_is_found_out() {
         (map.as_str(), "", "has no `--class-map`"),
         (
             " --eps",
-            " --report /tmp/out --eps",
+            " --report elsewhere --eps",
             "does more than to measure",
         ),
         (" --eps", " --write-card --eps", "does more than to measure"),
