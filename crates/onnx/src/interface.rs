@@ -100,8 +100,8 @@ pub struct Interface {
     pub outputs: Vec<OutputInfo>,
     /// What was assumed in choosing the output, one sentence each.
     pub assumptions: Vec<String>,
-    /// Other outputs with as many classes that the graph makes from this one without weights: largest values, or probabilities that are
-    /// not its softmax.
+    /// Other outputs with as many classes that the graph makes from this one without layers and without a decision: perhaps
+    /// probabilities that are not its softmax.
     pub derived: Vec<String>,
 }
 

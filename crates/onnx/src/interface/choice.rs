@@ -24,7 +24,7 @@ pub(super) struct Choice<'a> {
     /// Why that one.
     pub reason: String,
     pub assumptions: Vec<String>,
-    /// Other outputs of as many classes that are made from it without weights.
+    /// Other outputs of as many classes that are made from it without layers and without a decision.
     pub derived: Vec<&'a str>,
 }
 

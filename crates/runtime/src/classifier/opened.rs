@@ -163,11 +163,12 @@ fn own_probabilities(
     seen: &look::Seen,
     options: &LoadOptions,
 ) -> Option<String> {
-    if seen.random.is_some() || seen.probabilities() {
+    if interface.derived.is_empty() || seen.random.is_some() || seen.probabilities() {
         return None;
     }
+    let bytes = whole.to_bytes();
     interface.derived.iter().take(MAX_DERIVED).find_map(|name| {
-        let session = session::open(&whole.to_bytes(), options.placement(Lane::Predict)).ok()?;
+        let session = session::open(&bytes, options.placement(Lane::Predict)).ok()?;
         let mut graph = Graph::bare(session, name).ok()?;
         let other = look::at(&mut graph, form, fixed, Reading::Logits).ok()?;
         let scores = !other.constant() && !other.whole_numbers();
