@@ -354,3 +354,52 @@ fn a_broken_image_is_reported_and_the_others_are_answered_each_with_a_file_of_it
     assert_ne!(saved[0], saved[1]);
     assert!(saved.iter().all(|saved| Path::new(saved).is_file()));
 }
+
+#[test]
+fn an_image_that_is_of_the_target_already_is_named_and_the_others_are_attacked() {
+    let models = support::mnist();
+    let model = models.path().join("mnist-he/1/model.onnx");
+    let dir = tempfile::tempdir().unwrap();
+    let strokes: [fn(u32, u32) -> bool; 4] = [
+        |x, y| (8..20).contains(&y) && (12..15).contains(&x),
+        |x, y| (5..8).contains(&y) && (6..22).contains(&x) || y > 8 && y < 24 && x + y / 2 == 24,
+        |x, y| (80..130).contains(&((x.abs_diff(14)).pow(2) + (y.abs_diff(14)).pow(2))),
+        |_, _| false,
+    ];
+    let images = strokes.iter().enumerate().map(|(index, stroke)| {
+        let path = dir.path().join(format!("{index}.png"));
+        let pixel = |x, y| image::Luma([255 * u8::from(stroke(x, y))]);
+        image::GrayImage::from_fn(28, 28, pixel)
+            .save(&path)
+            .unwrap();
+        text(&path).to_owned()
+    });
+    let images: Vec<String> = images.collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let predicted = json(&[&["predict", text(&model)], &images[..]].concat());
+    let classes: Vec<&str> = predicted["predictions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    let target = classes[0];
+    let of_target = classes.iter().filter(|class| **class == target).count();
+    assert!(of_target < images.len(), "{classes:?}");
+    let attack = ["attack", text(&model), "--steps", "1", "--target", target];
+    let output = run(&[&attack[..], &["--json"], &images[..]].concat());
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = answer["failed"].as_array().unwrap();
+    assert_eq!(failed.len(), of_target);
+    assert_eq!(failed[0]["image"], images[0]);
+    let error = failed[0]["error"].as_str().unwrap();
+    assert!(
+        error.contains(&format!("its class is `{target}`")),
+        "{error}"
+    );
+    let others = answer["results"].as_array().unwrap().len();
+    assert_eq!(others, images.len() - of_target);
+    let both = [&attack[..], &["--label", target], &images[..]].concat();
+    let error = failure(&both, 1);
+    assert!(error.contains("--label and --target are both"), "{error}");
+}

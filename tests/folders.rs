@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use buckler_attack::InputSpec;
-use buckler_onnx::{Card, Model, Preprocessing};
+use buckler_onnx::{Card, ChannelOrder, Model, Normalization, Preprocessing};
 use image::{Rgb, RgbImage};
 use models::{Batch, card, linear, numbers};
 use serde_json::{Value, json};
@@ -42,6 +42,11 @@ fn model(path: &Path, classes: usize, names: &[&str]) {
         let mut card = card("tiny", names);
         (card.input.channels, card.input.height, card.input.width) = (3, 16, 16);
         card.input.preprocessing = Some(Preprocessing::default());
+        card.input.channel_order = Some(ChannelOrder::Rgb);
+        card.input.normalization = Some(Normalization {
+            mean: vec![0.0],
+            std: vec![1.0],
+        });
         model.set_card(&card).unwrap();
     }
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -279,7 +284,7 @@ fn what_is_left_out_of_a_folder_and_what_lies_deeper_is_stated_everywhere() {
     let dir = setting.dir.path().join("report");
     let lines = [
         "1 of the folder's 7 images lie in folders below that of their class and are taken for its images: val/cat/sub/9.png",
-        "1 entries of the folder were left out, which are not images by their names (png, jpg, jpeg, webp, bmp, gif) or links back: val/dog/scan.tif",
+        "1 entry of the folder was left out, which is not an image by its name (png, jpg, jpeg, webp, bmp, gif) or a link back: val/dog/scan.tif",
     ];
     for args in [
         setting.evaluate(&["--report", text(&dir)]),

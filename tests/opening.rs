@@ -255,7 +255,7 @@ fn a_class_whose_name_is_a_number_is_not_told_by_its_place() {
     assert!(attack("6").status.success());
     let message = support::stderr(&attack("0"));
     assert!(
-        message.contains("give a name") && !message.contains("a number from"),
+        message.contains("a name such as `5`, not its place") && !message.contains("a number from"),
         "{message}"
     );
 }

@@ -194,7 +194,7 @@ fn evaluations_say_what_was_done_to_how_many_images_and_which_files_were_no_imag
         let (log, answer) = (stderr(&output), String::from_utf8_lossy(&output.stdout));
         assert!(output.status.success(), "{command:?}: {log}");
         assert!(answer.contains(noted), "{command:?}: {answer}");
-        let left_out = "1 entries of the folder were left out";
+        let left_out = "1 entry of the folder was left out";
         assert!(log.contains(left_out), "{command:?}: {log}");
         assert!(answer.contains(left_out), "{command:?}: {answer}");
     }

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use buckler_attack::InputSpec;
-use buckler_onnx::{ChannelOrder, proto::DataType};
+use buckler_onnx::{ChannelOrder, Normalization, proto::DataType};
 use image::{Rgb, RgbImage};
 use models::{Batch, Builder, card, linear, named, numbers, port};
 use serde_json::{Value, json};
@@ -82,6 +82,22 @@ impl Setting {
         model.write(self.path("model.onnx")).unwrap();
         self.write_card(|_| ());
         self
+    }
+
+    /// As that, with noise of a size of its own on the logits of every run.
+    fn with_random_model(self, size: f32) -> Self {
+        let setting = self.with_plain_model();
+        let mut builder = Builder::new(RGB, Batch::Any);
+        builder.floats("A", &[RGB.values(), 3], &numbers(RGB.values() * 3, 5));
+        builder.floats("size", &[], &[size]);
+        builder.node("Flatten", &["image"], "flat", &[]);
+        builder.node("MatMul", &["flat", "A"], "scores", &[]);
+        builder.node("RandomNormalLike", &["scores"], "noise", &[]);
+        builder.node("Mul", &["noise", "size"], "sized", &[]);
+        builder.node("Add", &["scores", "sized"], "logits", &[]);
+        let model = builder.finish(&[3]);
+        model.write(setting.path("model.onnx")).unwrap();
+        setting
     }
 
     fn write_card(&self, change: impl Fn(&mut buckler_onnx::Card)) {
@@ -262,7 +278,8 @@ fn a_verification_with_other_options_than_the_command_does_not_hold() {
             "the command has `{option} {stated}`, this verification was given `{option} {value}`"
         );
         assert!(
-            problems.contains(&contradiction) || problems.contains("the normalisation is"),
+            problems.contains(&contradiction)
+                || problems.contains("the normalisation that was asked for is"),
             "{problems}"
         );
     }
@@ -370,6 +387,71 @@ fn options_that_a_command_lacks_are_found_out_where_they_open_the_model_in_anoth
 }
 
 #[test]
+fn a_random_model_is_evaluated_at_several_radii_and_verified() {
+    let several = ["--attack", "square:queries=9", "--eps", "0.01,0.05"];
+    let noisy = Setting::new().with_random_model(20.0);
+    let report = json(&words(&noisy.evaluate(&several)));
+    let flags = report["flags"].as_array().unwrap();
+    let random = flags.iter().any(|flag| flag["flag"] == "randomised");
+    assert!(random, "{flags:?}");
+    let steady = Setting::new().with_random_model(1e-3);
+    let folder = steady.path("report");
+    let kept = [&several[..], &["--report", text(&folder)]].concat();
+    json(&words(&steady.evaluate(&kept)));
+    let (holds, said) = steady.verified(&[]);
+    assert!(holds, "{said}");
+}
+
+#[test]
+fn an_attack_that_is_asked_for_twice_is_refused() {
+    let setting = Setting::new().with_plain_model();
+    for twice in [
+        ["--attack", "pgd,pgd", "--eps", "0.1"],
+        ["--attack", "pgd", "--eps", "0.1,0.1"],
+    ] {
+        let error = failure(&words(&setting.evaluate(&twice)), 1);
+        assert!(
+            error.contains("is asked for twice: leave one out"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_a_card_decides_stands_in_the_report_and_is_verified() {
+    let setting = Setting::new().with_plain_model();
+    setting.write_card(|card| {
+        card.input.normalization = Some(Normalization {
+            mean: vec![0.3],
+            std: vec![0.5],
+        });
+    });
+    let report = setting.path("report");
+    let measure = [
+        "--attack",
+        "fgsm",
+        "--eps",
+        "0.02",
+        "--report",
+        text(&report),
+    ];
+    json(&words(&setting.evaluate(&measure)));
+    let page = fs::read_to_string(report.join("report.md")).unwrap();
+    assert!(page.contains("mean [0.3], std [0.5]"), "{page}");
+    let (holds, said) = setting.verified(&[]);
+    assert!(holds, "{said}");
+    setting.write_card(|_| ());
+    let (holds, said) = setting.verified(&[]);
+    assert!(!holds, "{said}");
+    let problems = said["problems"].to_string();
+    assert!(
+        problems.contains("the model was opened with `input.normalization`")
+            && problems.contains("its card or an option is another"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn an_evaluation_is_not_resumed_when_the_card_or_an_option_changed() {
     let setting = Setting::new().with_plain_model();
     let report = setting.path("report");
@@ -388,7 +470,7 @@ fn an_evaluation_is_not_resumed_when_the_card_or_an_option_changed() {
         error.contains("unfinished evaluation is another one"),
         "{error}"
     );
-    setting.write_card(|card| card.input.channel_order = ChannelOrder::Bgr);
+    setting.write_card(|card| card.input.channel_order = Some(ChannelOrder::Bgr));
     let error = refused(&[]);
     assert!(
         error.contains("`input.channel_order`") && error.contains("its card or an option"),

@@ -1,6 +1,10 @@
 //! Long runs that are cut short, data that is not what it should be, and what a run leaves behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "train/comparing.rs"]
+mod comparing;
+#[path = "train/exporting.rs"]
+mod exporting;
 #[path = "train/refusals.rs"]
 mod refusals;
 mod support;
@@ -343,6 +347,13 @@ fn a_comparison_outlives_recipes_that_fail_and_says_why() {
         6,
         "{table}"
     );
+    let cells = |line: &str| line.matches('|').count();
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains('|')).collect();
+    assert!(
+        rows.iter().all(|row| cells(row) == cells(rows[0])),
+        "{table}"
+    );
+    assert!(table.contains("\nfailed: diverging: "), "{table}");
 }
 
 #[test]
@@ -588,14 +599,14 @@ fn a_recipe_does_not_name_folders_outside() {
     assert!(error.contains("name is `../../evil`"), "{error}");
 }
 
-/// Ten classes of pictures of 32x32, as CIFAR-10 has.
+/// Ten classes of pictures that are wider than high.
 fn ten_classes(dir: &Path) -> PathBuf {
     let root = dir.join("ten");
     for class in 0..10u32 {
         let class_dir = root.join("val").join(class.to_string());
         std::fs::create_dir_all(&class_dir).unwrap();
         for i in 0..3 {
-            let image = image::RgbImage::from_fn(32, 32, |x, y| {
+            let image = image::RgbImage::from_fn(56, 32, |x, y| {
                 image::Rgb([
                     (x * class * 3 + i) as u8,
                     (y * 7 + class * 20) as u8,
@@ -650,15 +661,29 @@ fn an_import_asks_what_its_images_went_through_and_measures_both() {
         plain["accuracy"]["with_other_normalization"],
         normalised["accuracy"]["clean"]
     );
-    let card = std::fs::read_to_string(out.join("card.json")).unwrap();
+    let card = || {
+        let text = std::fs::read_to_string(out.join("card.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let description = card()["description"].to_string();
     assert!(
-        card.contains("weights from PyTorch, the network of recipe imported"),
-        "{card}"
+        description.contains("weights from PyTorch, the network of recipe imported"),
+        "{description}"
+    );
+    // What was measured is what the card states, and what is measured with it.
+    assert_eq!(card()["input"]["preprocessing"]["resize"], "center_crop");
+    let model = out.join("model.onnx");
+    let attack = ["--attack", "fgsm", "--eps", "0.001"];
+    let evaluate = [&["evaluate", text(&model), "--data", &data], &attack[..]].concat();
+    assert_eq!(
+        json(&evaluate)["clean_accuracy"],
+        plain["accuracy"]["clean"]
     );
 
     let output = buckler()
         .args(args)
-        .args(["--normalization", "recipe"])
+        // Other classes than those of the folder: it is another model.
+        .args(["--normalization", "recipe", "--force"])
         .env_remove("BUCKLER_DATA")
         .output()
         .unwrap();
@@ -668,6 +693,7 @@ fn an_import_asks_what_its_images_went_through_and_measures_both() {
         "{told}{}",
         support::stderr(&output)
     );
+    assert!(card()["input"].get("preprocessing").is_none());
 }
 
 #[test]

@@ -73,7 +73,6 @@ async fn every_form_of_an_attack_gives_the_same_answer() {
         ("seed", "3"),
         ("target", "1"),
         ("label", "left"),
-        ("restarts", ""),
     ];
     let mut members = json!({
         "image": base64(&image), "model": "halves", "eps": 0.125, "steps": 5, "seed": "3", "target": "right", "label": 0,

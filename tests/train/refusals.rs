@@ -217,14 +217,6 @@ fn a_comparison_checks_its_options_first_and_advises_only_those_that_it_has() {
             "{error}"
         );
     }
-    let table = std::fs::read_to_string(out.join("compare.md")).unwrap();
-    let cells = |line: &str| line.matches('|').count();
-    let rows: Vec<&str> = table.lines().filter(|line| line.contains('|')).collect();
-    assert!(
-        rows.iter().all(|row| cells(row) == cells(rows[0])),
-        "{table}"
-    );
-    assert!(table.contains("\nfailed: small: "), "{table}");
 }
 
 #[test]

@@ -89,6 +89,15 @@ pub enum Flag {
         /// The radius.
         eps: Epsilon,
     },
+    /// A step is longer than the ball is wide: every point but the first lies on its edge.
+    LongSteps {
+        /// The attack's name.
+        attack: AttackKind,
+        /// The length of a step, in pixel units of the norm.
+        step_size: f32,
+        /// The radius.
+        eps: Epsilon,
+    },
     /// The model takes nearly all images for one class, whatever they show.
     OneClass {
         /// The class.
@@ -212,6 +221,14 @@ impl fmt::Display for Flag {
             } => write!(
                 f,
                 "{attack} had {steps} steps of {step_size}, which together do not reach the edge of the ball at {eps}: it misses what the attack can find; leave the step size out, or take more steps"
+            ),
+            Flag::LongSteps {
+                attack,
+                step_size,
+                eps,
+            } => write!(
+                f,
+                "{attack} had steps of {step_size} in the ball at {eps}, which is no wider than twice that: it leaps from edge to edge and misses what the attack can find; leave the step size out, or shorten it"
             ),
             Flag::OneClass {
                 class,

@@ -273,6 +273,13 @@ fn warnings(checked: &Checked, parameters: &Parameters, min_eps: Option<MinEps>)
             } => warnings.push(format!(
                 "{attack} had {steps} steps of {step_size}, which together do not reach the edge of the ball at {eps}."
             )),
+            Flag::LongSteps {
+                attack,
+                step_size,
+                eps,
+            } => warnings.push(format!(
+                "{attack} had steps of {step_size}, longer than the ball at {eps} is wide."
+            )),
             _ => (),
         }
     }

@@ -57,7 +57,11 @@ impl ModelArgs {
 
     /// As [`ModelArgs::load`], with a normalisation where the options state none.
     pub fn load_normalized(&self, default: Option<Normalization>) -> Result<Classifier> {
-        let classifier = self.open(default)?;
+        // A figure is the model's: what a gradient graph beside it says of itself is not taken for it.
+        let classifier = self.open_with(&LoadOptions {
+            make_gradient: true,
+            ..self.options(default)
+        })?;
         for assumption in classifier.assumptions() {
             tracing::warn!("{assumption}");
         }
@@ -66,10 +70,14 @@ impl ModelArgs {
 
     /// As [`ModelArgs::load_normalized`], for commands whose answer comes at once and tells what had to be assumed.
     pub fn open(&self, default: Option<Normalization>) -> Result<Classifier> {
+        self.open_with(&self.options(default))
+    }
+
+    fn open_with(&self, options: &LoadOptions) -> Result<Classifier> {
         if let Some(normalization) = self.normalization() {
             normalization.check(0).context("--mean and --std")?;
         }
-        Classifier::load(&self.model, &self.options(default))
+        Classifier::load(&self.model, options)
             .with_context(|| format!("cannot load {}", self.model.display()))
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use buckler_attack::{Objective, Victim};
-use buckler_onnx::{Card, Model, write_atomic};
+use buckler_onnx::{Card, Head, Model, Training, write_atomic};
 use buckler_runtime::{Classifier, LoadOptions, differentiate_unverified};
 use buckler_train::{Checkpoint, export, gradient, logits};
 use ndarray::Array4;
@@ -13,6 +13,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
+
+const MODEL: &str = "model.onnx";
+const GRADIENT: &str = "gradient.onnx";
+const CARD: &str = "card.json";
 
 /// At a small batch: with many rows any two correct implementations differ where rounding flips a ReLU at zero.
 const PARITY_IMAGES: usize = 4;
@@ -35,7 +39,7 @@ pub struct Parity {
 /// `model.onnx`, `gradient.onnx` and `card.json` to `dir`.
 pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity> {
     check_outside_runs(dir)?;
-    let model = export(checkpoint, name)?;
+    let mut model = export(checkpoint, name)?;
     // The trainer's own gradient, below, is a sharper check than difference quotients are.
     let gradient = differentiate_unverified(&model, &LoadOptions::default())?;
     let parity = parity(checkpoint, &model, &gradient)?;
@@ -44,8 +48,45 @@ pub fn publish(checkpoint: &Checkpoint, name: &str, dir: &Path) -> Result<Parity
         "the exported model's input gradient differs from the trainer's by {:e} of its length, more than {MAX_GRADIENT_DIFFERENCE:e}: nothing was written",
         parity.gradient_rel_l2
     );
+    keep_figures(dir, &mut model)?;
     write(dir, &model, &gradient)?;
     Ok(parity)
+}
+
+/// Takes the figures on the card of the model in `dir` over to the same weights; those of other weights are named as left out.
+fn keep_figures(dir: &Path, model: &mut Model) -> Result<()> {
+    let path = dir.join(MODEL);
+    let Ok(bytes) = std::fs::read(&path) else {
+        return Ok(());
+    };
+    let Ok(held) = Model::from_bytes(&bytes) else {
+        return Ok(());
+    };
+    let own = sha256(&bytes);
+    let beside = Card::read(dir.join(CARD)).ok();
+    let beside = beside.filter(|card| card.sha256.get(MODEL) == Some(&own));
+    let measured = [beside, held.card().ok().flatten()]
+        .into_iter()
+        .flatten()
+        .map(|card| card.measured)
+        .find(|measured| !measured.is_empty())
+        .unwrap_or_default();
+    if measured.is_empty() {
+        return Ok(());
+    }
+    if held.graph_sha256() != model.graph_sha256() {
+        tracing::warn!(
+            "{}: the measured figures on its card were of other weights and are left out of the new card",
+            path.display()
+        );
+        return Ok(());
+    }
+    let card = Card {
+        measured,
+        ..model.card()?.unwrap_or_default()
+    };
+    model.set_card(&card)?;
+    Ok(())
 }
 
 /// That `dir` is not in a run's folder: a run deletes the checkpoints that it no longer needs, with what lies in them.
@@ -72,40 +113,128 @@ pub fn check_outside_runs(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// That writing a model of this name to `dir` replaces no other model.
-pub fn check_target(dir: &Path, name: &str) -> Result<()> {
+/// That writing the model of `card` to `dir` replaces no model of another run.
+pub fn check_target(dir: &Path, card: &Card) -> Result<()> {
     ensure!(
         !dir.exists() || dir.is_dir(),
         "{} is a file: --out is a folder",
         dir.display()
     );
-    let (model, card) = (dir.join("model.onnx"), dir.join("card.json"));
-    let card = match (card.is_file(), model.is_file()) {
-        (true, _) => Card::read(&card).ok(),
-        (false, true) => Model::read(&model)
-            .ok()
-            .and_then(|model| model.card().ok()?),
-        (false, false) => return Ok(()),
+    let other = match held(dir) {
+        Ok(None) => return Ok(()),
+        Ok(Some(held)) => match difference(&held, card) {
+            None => return Ok(()),
+            Some(other) => other,
+        },
+        Err(other) => other,
     };
-    let held = card.map(|card| card.name).filter(|held| !held.is_empty());
-    if held.as_deref() == Some(name) {
-        return Ok(());
-    }
-    let held = held.map_or("a model without a name".to_owned(), |held| {
-        format!("the model `{}`", held.escape_debug())
-    });
     bail!(
-        "{} holds {held}, and this one is `{}`: choose another --out, or replace it with --force",
-        dir.display(),
-        name.escape_debug()
+        "{} holds {other}: choose another --out, or replace it with --force",
+        dir.display()
     )
+}
+
+/// The card of the model in `dir`; in words, a model that cannot be known for one of Buckler's.
+fn held(dir: &Path) -> Result<Option<Card>, String> {
+    let (model, card) = (dir.join(MODEL), dir.join(CARD));
+    let beside = match card.is_file() {
+        true => Some(Card::read(&card).map_err(|_| "a card.json that cannot be read")?),
+        false => None,
+    };
+    if !model.is_file() {
+        return Ok(beside);
+    }
+    let bytes = std::fs::read(&model).map_err(|error| format!("a model.onnx ({error})"))?;
+    let inside = Model::from_bytes(&bytes)
+        .ok()
+        .and_then(|model| model.card().ok()?);
+    // An export that was killed may have left the card of the one before.
+    if inside.is_some() {
+        return Ok(inside);
+    }
+    let stated = |card: &Card| card.sha256.get(MODEL).cloned();
+    match beside.as_ref().and_then(stated) {
+        Some(stated) if stated.eq_ignore_ascii_case(&sha256(&bytes)) => Ok(beside),
+        Some(_) => {
+            Err("a model.onnx that is not the file whose SHA-256 card.json states".to_owned())
+        }
+        None => Err("a model.onnx without a card inside".to_owned()),
+    }
+}
+
+/// In words, the model in a folder where the one that is to be written there is not of the same run.
+fn difference(held: &Card, card: &Card) -> Option<String> {
+    let name = |card: &Card| match card.name.is_empty() {
+        true => "a model without a name".to_owned(),
+        false => format!("the model `{}`", card.name.escape_debug()),
+    };
+    if held.name != card.name {
+        let own = card.name.escape_debug();
+        return Some(format!("{}, and this one is `{own}`", name(held)));
+    }
+    let differing = identity(held).into_iter().zip(identity(card));
+    let differing: Vec<String> = differing
+        .filter(|((_, held), (_, own))| held != own)
+        .map(|((key, held), (_, own))| format!("{key} {}, this one {}", short(&held), short(&own)))
+        .collect();
+    (!differing.is_empty())
+        .then(|| format!("{} of another run ({})", name(held), differing.join("; ")))
+}
+
+/// What all exports of one run have in common.
+fn identity(card: &Card) -> Vec<(&'static str, String)> {
+    let training = card.training.as_ref();
+    let of = |value: fn(&Training) -> String| training.map_or("none".to_owned(), value);
+    let adversary = |training: &Training| match (&training.norm, &training.eps) {
+        (Some(norm), Some(eps)) => format!("{norm} {eps}"),
+        _ => "none".to_owned(),
+    };
+    let input = &card.input;
+    vec![
+        (
+            "recipe",
+            of(|training| training.recipe.escape_debug().to_string()),
+        ),
+        (
+            "data",
+            of(|training| training.data.escape_debug().to_string()),
+        ),
+        ("seed", of(|training| training.seed.to_string())),
+        ("epochs", of(|training| training.epochs.to_string())),
+        ("framework", of(|training| training.framework.clone())),
+        ("adversary", of(adversary)),
+        ("head", card.head.as_ref().map_or("none".to_owned(), head)),
+        (
+            "input",
+            format!("{}x{}x{}", input.channels, input.height, input.width),
+        ),
+        (
+            "classes",
+            format!("{} {:?}", card.classes.len(), card.classes),
+        ),
+    ]
+}
+
+fn head(head: &Head) -> String {
+    match head {
+        Head::Linear => "linear".to_owned(),
+        Head::Hypersphere { scale, margin, .. } => format!("hypersphere s {scale} m {margin}"),
+    }
+}
+
+fn short(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
 }
 
 /// Replaces the card of the model in `dir`, inside the model and beside it. The graphs stay as they are.
 pub fn update_card(dir: &Path, card: &Card) -> Result<()> {
-    let mut model = Model::read(dir.join("model.onnx"))?;
+    let mut model = Model::read(dir.join(MODEL))?;
     model.set_card(card)?;
-    let gradient = Model::read(dir.join("gradient.onnx"))?;
+    let gradient = Model::read(dir.join(GRADIENT))?;
     write(dir, &model, &gradient)
 }
 
@@ -114,15 +243,18 @@ pub fn update_card(dir: &Path, card: &Card) -> Result<()> {
 fn write(dir: &Path, model: &Model, gradient: &Model) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let mut card = model.card()?.unwrap_or_default();
-    for (file, model) in [("model.onnx", model), ("gradient.onnx", gradient)] {
+    for (file, model) in [(MODEL, model), (GRADIENT, gradient)] {
         let bytes = model.to_bytes();
-        card.sha256
-            .insert(file.to_owned(), format!("{:x}", Sha256::digest(&bytes)));
+        card.sha256.insert(file.to_owned(), sha256(&bytes));
         let path = dir.join(file);
         write_atomic(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    card.write(dir.join("card.json"))?;
+    card.write(dir.join(CARD))?;
     Ok(())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 fn parity(checkpoint: &Checkpoint, model: &Model, gradient_graph: &Model) -> Result<Parity> {

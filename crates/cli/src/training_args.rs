@@ -1,6 +1,6 @@
 //! What `train`, `compare` and `export` share: recipes, data and remedies.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use buckler_data::{
     DEFAULT_IMAGE_SIZE, DataError, DataSource, Grey, LoadOptions, Preprocessing, Resize,
 };
@@ -38,6 +38,16 @@ impl TrainingArgs {
 pub enum Normalization {
     None,
     Recipe,
+}
+
+/// That a recipe has the normalisation that `option` says images went through.
+pub fn check_normalizes(recipe: &Recipe, option: &str) -> Result<()> {
+    ensure!(
+        recipe.normalization.is_some(),
+        "{option} recipe: recipe {} has no normalisation; use a recipe with the `normalization` that the network was trained with, or `{option} none` if it takes plain [0, 1]",
+        recipe.name
+    );
+    Ok(())
 }
 
 /// Adds to an error of an import the option that chooses between state dicts.

@@ -2,6 +2,7 @@
 mod error;
 mod given;
 mod matching;
+mod model_classes;
 mod names;
 mod wordnet;
 
@@ -9,8 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::error::ClassMapError;
+pub use self::error::{ClassMapError, ClassNameError};
 pub use self::given::{GivenClass, GivenClasses};
+pub use self::model_classes::ModelClasses;
 use self::names::Names;
 use crate::nearest_name;
 
@@ -47,42 +49,6 @@ pub enum MatchedBy {
     Given,
 }
 
-/// The classes of a model.
-#[derive(Clone, Copy, Debug)]
-pub struct ModelClasses<'a> {
-    /// How many there are.
-    pub count: usize,
-    /// Their names in the order of the logits; empty where the model names none.
-    pub names: &'a [String],
-}
-
-impl ModelClasses<'_> {
-    /// Index of the class that somebody named: by its name, else by its index, if the names leave no doubt about numbers.
-    ///
-    /// ```
-    /// use buckler_data::ModelClasses;
-    ///
-    /// let names = ["cat", "dog"].map(str::to_owned);
-    /// let classes = ModelClasses { count: 2, names: &names };
-    /// assert_eq!((classes.find("dog"), classes.find("1"), classes.find("2")), (Some(1), Some(1), None));
-    /// let from_one = ["1", "2"].map(str::to_owned);
-    /// let classes = ModelClasses { count: 2, names: &from_one };
-    /// assert_eq!((classes.find("1"), classes.find("0")), (Some(0), None));
-    /// ```
-    pub fn find(&self, text: &str) -> Option<usize> {
-        let by_index = || {
-            let index = names::number(text)?.parse().ok()?;
-            (self.go_by_index() && index < self.count).then_some(index)
-        };
-        Names::new(self.names).exact(text).or_else(by_index)
-    }
-
-    /// Whether a number means the class with that index: not where other classes are called by numbers.
-    pub fn go_by_index(&self) -> bool {
-        is_numbering(self.names) || !Names::new(self.names).have_numbers()
-    }
-}
-
 impl ClassMap {
     /// Matches the classes of a data set with those of a model: as `given` where it says so, else by name, by ImageNet's synsets, or
     /// by number; where the model names no classes and has as many as the data set, in their order, which is an assumption.
@@ -107,7 +73,7 @@ impl ClassMap {
         model: ModelClasses<'_>,
         given: &GivenClasses,
     ) -> Result<Self, ClassMapError> {
-        let numbered = !model.names.is_empty() && is_numbering(model.names);
+        let numbered = !model.names.is_empty() && model_classes::is_numbering(model.names);
         let names = match numbered {
             true => &[],
             false => model.names,
@@ -120,6 +86,7 @@ impl ClassMap {
             .cloned()
             .collect();
         let mut classes = given.classes;
+        let mut assumption = None;
         if classes.is_empty() {
             return match names {
                 [] if numbered => matching::by_index(&open, model.count),
@@ -136,13 +103,14 @@ impl ClassMap {
                 names => matching::by_name(&open, names, &lookup, data),
             }?;
             classes.extend(matched.classes);
+            assumption = matched.assumption;
         }
         Ok(Self {
             by: MatchedBy::Given,
             of: model.count,
             classes,
             unused: given.unused,
-            assumption: None,
+            assumption,
         })
     }
 
@@ -190,12 +158,6 @@ impl ClassMap {
             .map(|(class, &index)| (class.clone(), GivenClass::Index(index)))
             .collect()
     }
-}
-
-/// Whether the names are the indices themselves, which is to name nothing.
-fn is_numbering(names: &[String]) -> bool {
-    let mut names = names.iter().enumerate();
-    names.all(|(index, name)| *name == index.to_string())
 }
 
 #[cfg(test)]

@@ -63,7 +63,9 @@ mod stream;
 pub use augment::Augmentation;
 pub use batch::{epoch_order, gather};
 pub use cifar::{cifar10, cifar100};
-pub use class_map::{ClassMap, ClassMapError, GivenClass, GivenClasses, MatchedBy, ModelClasses};
+pub use class_map::{
+    ClassMap, ClassMapError, ClassNameError, GivenClass, GivenClasses, MatchedBy, ModelClasses,
+};
 pub use corruption::{
     Corruption, CorruptionFamily, LARGEST_SIDE, ParseCorruptionError, SMALLEST_SIDE, Severity,
     corrupt, corrupted,

@@ -8,6 +8,7 @@ mod gemm;
 mod info;
 mod interval;
 mod margin;
+mod mask;
 mod matmul;
 mod mean;
 mod monotone;
@@ -149,6 +150,7 @@ pub fn bound_for(model: &Model, origin: &Origin, method: Bounding) -> Result<Mod
         .output
         .retain(|output| output.name == interface.logits);
     edit::prune(&mut graph);
+    mask::make_finite(&mut graph);
     let dependent = dependent(&graph, &interface)?;
     let unnormalised = unnormalise::unnormalise(&mut graph, &dependent, &interface.logits);
     edit::prune(&mut graph);

@@ -87,9 +87,9 @@ pub struct Input {
     pub height: usize,
     /// Pixels.
     pub width: usize,
-    /// Order of the channels that the graph takes; images and adversarial images are RGB in any case.
-    #[serde(skip_serializing_if = "ChannelOrder::is_rgb")]
-    pub channel_order: ChannelOrder,
+    /// Order of the channels that the graph takes, RGB where nobody stated it; images and adversarial images are RGB in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_order: Option<ChannelOrder>,
     /// From an encoded image to the tensor in `[0, 1]`; absent where nobody stated it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
@@ -108,12 +108,6 @@ pub enum ChannelOrder {
     Rgb,
     /// Blue first, as OpenCV reads images and Caffe's models take them.
     Bgr,
-}
-
-impl ChannelOrder {
-    fn is_rgb(&self) -> bool {
-        *self == Self::Rgb
-    }
 }
 
 /// From an encoded image to a tensor in `[0, 1]`.

@@ -34,6 +34,46 @@ pub fn free_batch(model: &Model) -> Option<(Model, usize)> {
     Some((Model::from_proto(proto).ok()?, usize::try_from(size).ok()?))
 }
 
+/// The model with a batch of that size, where its file leaves the size open: what some files say of their batch is true of one size
+/// alone. `None` where the size is fixed.
+pub fn fix_batch(model: &Model, size: u32) -> Option<Model> {
+    let mut graph = model.graph().clone();
+    edit::drop_stored_inputs(&mut graph);
+    let [input] = graph.input.as_slice() else {
+        return None;
+    };
+    let open = shape::declared(input)?.into_iter().next()?;
+    if open.known().is_some() {
+        return None;
+    }
+    let is_open = |info: &ValueInfoProto| {
+        let first = shape::declared(info).and_then(|shape| shape.into_iter().next());
+        first.as_ref() == Some(&open)
+    };
+    let is_input = graph.input.len();
+    for (index, info) in graph.input.iter_mut().chain(&mut graph.output).enumerate() {
+        if index < is_input || is_open(info) {
+            set_first_dim(info, size);
+        }
+    }
+    graph.value_info.clear();
+    let mut proto = model.to_proto();
+    proto.graph = Some(graph);
+    Model::from_proto(proto).ok()
+}
+
+fn set_first_dim(info: &mut ValueInfoProto, size: u32) {
+    let tensor = info.r#type.as_mut().and_then(|kind| kind.value.as_mut());
+    if let Some(type_proto::Value::TensorType(tensor)) = tensor
+        && let Some(first) = tensor
+            .shape
+            .as_mut()
+            .and_then(|shape| shape.dim.first_mut())
+    {
+        first.value = Some(dimension::Value::DimValue(i64::from(size)));
+    }
+}
+
 fn free_reshapes(graph: &mut GraphProto, batch: u64) {
     let targets = {
         let facts = Facts::of(graph);

@@ -26,6 +26,7 @@ mod follow;
 mod free_batch;
 mod gradient_info;
 mod interface;
+mod lock;
 mod model;
 mod node;
 mod objective;
@@ -56,12 +57,13 @@ pub use card::{
 pub use clean::{CleanNames, clean};
 pub use differentiate::{check, differentiate, differentiate_for};
 pub use error::{Error, Obstacle};
-pub use free_batch::free_batch;
+pub use free_batch::{fix_batch, free_batch};
 pub use gradient_info::GradientInfo;
 pub use interface::{
     Features, ImageInput, Interface, Layout, Origin, OutputInfo, Reading, Wanted, fix_image_size,
     inspect,
 };
+pub use lock::{FileLock, LockError};
 pub use model::Model;
 pub use ops::operators;
 pub use prepare::classifier_graph;

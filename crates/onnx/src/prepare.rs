@@ -72,11 +72,9 @@ pub(crate) fn understood(
 /// The part of a graph that leads to the tensor `logits`, `[batch, classes]`.
 pub(crate) fn prepare(graph: GraphProto, opset: i64, logits: &str) -> Result<Prepared, Error> {
     let (mut graph, mut obstacles) = understood(graph, opset, true)?;
-    let inputs = graph.input.iter().map(|input| input.name.as_str());
-    let ports: Vec<&str> = inputs.chain([logits]).collect();
-    if let Some(taken) = reserved().find(|name| ports.contains(name)) {
+    if reserved().any(|name| name == logits) {
         return Err(Error::Interface(format!(
-            "a tensor at which the gradient graph is asked is called `{taken}`, which is a name of the gradient graph; rename it"
+            "the logits are called `{logits}`, which is a name of the gradient graph; rename them"
         )));
     }
     free(&mut graph, &reserved().collect::<Vec<_>>());

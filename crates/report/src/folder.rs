@@ -4,23 +4,30 @@ mod identity;
 mod lock;
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use buckler_attack::{Evaluated, SampleRecord};
+use buckler_attack::{Evaluated, SampleRecord, Status};
 use buckler_onnx::write_atomic;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::identity::Identity;
 pub use self::lock::FolderLock;
-use crate::{ModelSettings, Plan, Report, ReportError, Subject, adversarials};
+use crate::{Plan, Report, ReportError, Subject, adversarials};
 
 /// What a finished folder holds.
 const REPORT: &str = "report.json";
+/// The same for people.
+pub(crate) const MARKDOWN: &str = "report.md";
+/// The same with pictures.
+pub(crate) const HTML: &str = "report.html";
 /// The folder of what an unfinished one holds.
 const STATE: &str = "state";
-/// What is measured, in that folder.
+/// The folder of the adversarials.
+const ADVERSARIALS: &str = "adversarials";
+/// What is measured, in the folder of the state.
 const PLAN: &str = "plan.json";
 
 /// Where an evaluation keeps its state and leaves its report.
@@ -48,17 +55,12 @@ impl Folder {
     ///
     /// # Errors
     /// When it holds the state of another run, and when it cannot be written.
-    pub fn open(
-        lock: FolderLock,
-        subject: &Subject,
-        settings: &ModelSettings,
-        plan: &Plan,
-    ) -> Result<Self, ReportError> {
+    pub fn open(lock: FolderLock, subject: &Subject, plan: &Plan) -> Result<Self, ReportError> {
         let folder = Self {
             path: lock.path().to_owned(),
             _lock: Some(lock),
         };
-        let identity = Identity::new(subject, settings, plan);
+        let identity = Identity::new(subject, plan);
         let state = folder.state().join(PLAN);
         if let Some(other) = read::<Identity>(&state)?
             && let Some(difference) = identity.difference(&other)
@@ -85,9 +87,40 @@ impl Folder {
         }
     }
 
-    /// What came of a block of images, if it is done.
-    pub(crate) fn block(&self, entry: usize, start: usize) -> Result<Option<Block>, ReportError> {
-        read(&self.block_file(entry, start))
+    /// What came of a block of images of so many values, if it is done and the adversarials that it speaks of are there.
+    pub(crate) fn block(
+        &self,
+        (entry, start): (usize, usize),
+        values: usize,
+    ) -> Result<Option<Block>, ReportError> {
+        let path = self.block_file(entry, start);
+        let block = match read::<Block>(&path) {
+            Ok(None) => return Ok(None),
+            Ok(Some(block)) => block,
+            Err(error) => {
+                tracing::warn!("{error}: its images are measured again");
+                return Ok(None);
+            }
+        };
+        let found = |record: &&SampleRecord| record.outcome == Status::AdversarialFound;
+        let found = block.records.iter().filter(found).map(|record| record.id);
+        let found: HashSet<u64> = found.collect();
+        let saved = match &block.adversarials {
+            Some(name) => adversarials::load(&self.file(name), values)
+                .map(|images| images.into_keys().collect())
+                .map_err(|error| error.to_string()),
+            None => Ok(HashSet::new()),
+        };
+        let reason = match saved {
+            Ok(saved) if saved == found => return Ok(Some(block)),
+            Ok(saved) => format!("{} are saved of {} found", saved.len(), found.len()),
+            Err(reason) => reason,
+        };
+        tracing::warn!(
+            "{}: its images are measured again, since their adversarials are not there: {reason}",
+            path.display()
+        );
+        Ok(None)
     }
 
     /// Keeps what came of a block of images.
@@ -102,7 +135,7 @@ impl Folder {
         let block = Block {
             records: evaluated.into_iter().map(|e| e.record).collect(),
             seconds,
-            adversarials: any.then(|| format!("adversarials/{name}")),
+            adversarials: any.then(|| format!("{ADVERSARIALS}/{name}")),
         };
         store(&self.block_file(entry, start), &block)?;
         Ok(block)
@@ -129,7 +162,7 @@ impl Folder {
     }
 
     pub(crate) fn adversarials(&self) -> PathBuf {
-        self.file("adversarials")
+        self.file(ADVERSARIALS)
     }
 
     fn block_file(&self, entry: usize, start: usize) -> PathBuf {

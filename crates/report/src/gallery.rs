@@ -88,11 +88,11 @@ fn exhibit<S: SampleSource>(
     let Some(record) = measured.evaluation.samples.get(row) else {
         return Ok(None);
     };
-    let Some(adversarial) = adversarials::find(folder, measured, record.id)? else {
-        return Ok(None);
-    };
     let samples = samples.block(row..row + 1)?;
     let Some(clean) = samples.images.outer_iter().next() else {
+        return Ok(None);
+    };
+    let Some(adversarial) = adversarials::find(folder, measured, record.id, clean.len())? else {
         return Ok(None);
     };
     let change = &adversarial - &clean;

@@ -8,7 +8,7 @@ use buckler_onnx::Normalization;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{ReportError, folder, plan::HALVINGS, run::BLOCK};
+use crate::{ModelSettings, ReportError, folder, plan::HALVINGS, run::BLOCK};
 
 /// What was measured, on what, and what came out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,9 +47,12 @@ pub struct Subject {
     pub sha256: String,
     /// What was assumed about the model because it does not say it.
     pub assumptions: Vec<String>,
-    /// What the graph expects of pixels in `[0, 1]`, where it does not normalise by itself.
+    /// The normalisation of pixels in `[0, 1]` that was asked for, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
+    /// How the model was opened, by its graph, its card and the options; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ModelSettings>,
     /// The data set and split, such as `mnist/test`.
     pub data: String,
     /// SHA-256 over the images' pixels and labels, as [`images_sha256`] has it.

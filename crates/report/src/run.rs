@@ -143,7 +143,7 @@ impl<V: Victim, S: SampleSource> Runner<'_, V, S> {
         watch: &(impl Fn(Progress) + Send + Sync),
     ) -> Result<Block, ReportError> {
         if let Some(folder) = self.folder
-            && let Some(block) = folder.block(self.index, start)?
+            && let Some(block) = folder.block((self.index, start), self.victim.input().values())?
         {
             return Ok(block);
         }

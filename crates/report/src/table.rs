@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use buckler_attack::WorstCase;
+use buckler_onnx::ChannelOrder;
 
-use crate::{Report, Skipped};
+use crate::{ModelSettings, Report, Skipped};
 
 /// Files that were left out and are listed.
 const SHOWN: usize = 20;
@@ -45,7 +46,23 @@ pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
-    if let Some(normalization) = &subject.normalization {
+    let stated = subject.settings.as_ref();
+    if let Some(ModelSettings { output, input, .. }) = stated {
+        let order = match (input.channels, input.channel_order) {
+            (3, Some(ChannelOrder::Rgb)) => ", red to blue",
+            (3, Some(ChannelOrder::Bgr)) => ", blue to red",
+            _ => "",
+        };
+        let (channels, height, width) = (input.channels, input.height, input.width);
+        facts.push((
+            "opened",
+            format!(
+                "images of {channels} x {height} x {width}{order}, logits from output `{output}`"
+            ),
+        ));
+    }
+    let of_card = stated.and_then(|stated| stated.input.normalization.as_ref());
+    if let Some(normalization) = of_card.or(subject.normalization.as_ref()) {
         let (mean, std) = (&normalization.mean, &normalization.std);
         facts.push((
             "normalisation",

@@ -185,7 +185,8 @@ impl<V: Victim> Recomputation<'_, V> {
                 .count();
             let mut images = CleanImages::new(victim, (&part, &clean), self.gradients);
             for (index, (check, records)) in checks.iter_mut().zip(&mut records).enumerate() {
-                let saved = self.saved.of(index, &part.ids, checked);
+                let values = victim.input().values();
+                let saved = self.saved.of(index, &part.ids, values, checked);
                 let block = check.block(victim, &mut images, &saved, checked);
                 records.extend(block.await?);
             }

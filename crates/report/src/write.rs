@@ -2,7 +2,11 @@ use buckler_attack::SampleSource;
 use buckler_onnx::write_atomic;
 
 use crate::{
-    Folder, Report, ReportError, curve, gallery::Gallery, html, markdown, report::curve_file,
+    Folder, Report, ReportError, curve,
+    folder::{HTML, MARKDOWN},
+    gallery::Gallery,
+    html, markdown,
+    report::curve_file,
 };
 
 /// Writes a finished run's report into its folder, and takes the run's state away. `class_names` are those of the model.
@@ -28,10 +32,10 @@ pub fn write<S: SampleSource>(
         .map(|worst| Gallery::new(folder, report, worst, samples))
         .collect::<Result<Vec<_>, _>>()?;
     let names: Vec<&str> = curves.iter().map(|(name, _)| name.as_str()).collect();
-    save(folder, "report.md", &markdown::page(report, &names))?;
+    save(folder, MARKDOWN, &markdown::page(report, &names))?;
     let drawings: Vec<&str> = curves.iter().map(|(_, svg)| svg.as_str()).collect();
     let page = html::page(report, &drawings, &galleries, class_names);
-    save(folder, "report.html", &page)?;
+    save(folder, HTML, &page)?;
     folder.finish(report)
 }
 

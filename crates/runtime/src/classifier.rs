@@ -15,6 +15,7 @@ mod outputs;
 mod preprocessing;
 mod probe;
 mod terms;
+mod verification;
 
 use std::{
     num::NonZero,
@@ -32,10 +33,10 @@ use serde::Deserialize;
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
 pub use self::differentiate::{
-    Differentiated, Verification, differentiate, differentiate_file, differentiate_unverified,
-    differentiate_with,
+    Differentiated, differentiate, differentiate_file, differentiate_unverified, differentiate_with,
 };
 pub use self::outputs::{OutputPort, OutputTensor};
+pub use self::verification::Verification;
 use self::{
     attacker::{expected, nobody},
     form::Form,
@@ -85,6 +86,9 @@ pub struct LoadOptions {
     /// one is asked for.
     #[serde(skip)]
     pub all_outputs: bool,
+    /// Makes the gradient graph from the model, whatever graph is stored beside it.
+    #[serde(skip)]
+    pub make_gradient: bool,
     /// Where gradient graphs that had to be made at load are kept for the next time; nowhere without it.
     #[serde(skip)]
     pub gradient_cache: Option<PathBuf>,
@@ -122,6 +126,7 @@ impl Default for LoadOptions {
             size: None,
             channel_order: None,
             all_outputs: false,
+            make_gradient: false,
             gradient_cache: None,
             separate_attacks: false,
             watch: None,
@@ -215,6 +220,11 @@ impl Classifier {
     /// What was decided and assumed about the model beyond what it says itself, one sentence each, to be stated with every answer.
     pub fn assumptions(&self) -> &[String] {
         &self.0.assumptions
+    }
+
+    /// Says which of the model's outputs [`Classifier::infer`] does not give, and why; `None` where it gives all.
+    pub fn outputs_left_out(&self) -> Option<String> {
+        self.0.outputs.left_out(&self.0.interface)
     }
 
     /// Whether the model's own answer for an image depends on the others of its batch; images are then run one at a time.

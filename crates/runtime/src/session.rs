@@ -7,6 +7,7 @@ use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
 use ndarray::ArrayD;
 use ort::{
     ep::CUDA,
+    logging::LogLevel,
     session::{
         NoSelectedOutputs, RunOptions, Session, SessionInputValue,
         builder::{GraphOptimizationLevel, SessionBuilder},
@@ -179,10 +180,14 @@ impl Graph {
         Ok(graph)
     }
 
-    /// With the first input and one output, to be run with [`Graph::run_batch`].
+    /// With the first input and one output, to be tried with [`Graph::run_batch`], whose failures the runtime does not log.
     pub fn bare(session: Session, output: &str) -> Result<Self, RuntimeError> {
         let inputs = session.inputs().iter().take(1);
-        let options = RunOptions::new().map_err(RuntimeError::runtime("set up a run"))?;
+        let setup = "set up a run";
+        let mut options = RunOptions::new().map_err(RuntimeError::runtime(setup))?;
+        options
+            .set_log_level(LogLevel::Fatal)
+            .map_err(RuntimeError::runtime(setup))?;
         Ok(Self {
             inputs: inputs.map(|input| input.name().to_owned()).collect(),
             outputs: vec![output.to_owned()],

@@ -78,7 +78,7 @@ pub fn export(checkpoint: &Checkpoint, name: &str) -> Result<Model, TrainError> 
 }
 
 /// What the exported model states of itself.
-pub(crate) fn card(state: &CheckpointState, name: &str) -> Card {
+pub fn card(state: &CheckpointState, name: &str) -> Card {
     let recipe = &state.recipe;
     let [channels, height, width] = state.image;
     let adversary = recipe.adversary.as_ref();
@@ -92,7 +92,11 @@ pub(crate) fn card(state: &CheckpointState, name: &str) -> Card {
             channels,
             height,
             width,
-            preprocessing: Some(state.preprocessing.clone().unwrap_or_default()),
+            // Of weights from elsewhere it is not known unless there are data.
+            preprocessing: match &state.preprocessing {
+                None if imported => None,
+                stated => Some(stated.clone().unwrap_or_default()),
+            },
             ..Input::default()
         },
         head: Some(match recipe.head {
@@ -112,7 +116,11 @@ pub(crate) fn card(state: &CheckpointState, name: &str) -> Card {
         training: (!imported).then(|| Training {
             recipe: recipe.name.clone(),
             framework: recipe.framework.name().to_owned(),
-            data: recipe.data.clone(),
+            // Without the folder, which is one of the machine that trained it.
+            data: match recipe.data.split_once(':') {
+                Some((name, _)) => name.to_owned(),
+                None => recipe.data.clone(),
+            },
             epochs: recipe.training.epochs,
             best_epoch: state.epochs,
             seed: recipe.seed,

@@ -167,6 +167,11 @@ fn take_normalization(stored: &StateDict, recipe: &mut Recipe) -> Result<Option<
                 ),
             }))
         }
+        // The same function as without it.
+        None if found.changes_nothing() => Ok(Some(format!(
+            "{} of the file change no pixel (mean 0, std 1) and were left out",
+            found.names
+        ))),
         config => Err(format!(
             "it normalises images by mean {:?} and std {:?} ({}), and the recipe {}",
             found.mean,
@@ -343,6 +348,15 @@ impl ModuleMapper for Filler<'_> {
                 return param;
             }
         };
+        if stored.name().ends_with("running_var")
+            && let Some(value) = values.iter().find(|value| **value < 0.0)
+        {
+            self.unusable.push(format!(
+                "`{}` holds {value}, a variance is at least 0",
+                stored.name().escape_debug()
+            ));
+            return param;
+        }
         if let Some(kind) = converted {
             *self.converted.entry(kind).or_default() += 1;
         }

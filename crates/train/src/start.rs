@@ -241,8 +241,9 @@ fn check_init(init: &Checkpoint, new: &CheckpointState) -> Result<(), TrainError
     }
 }
 
-/// What image files go through to become the images of validation, for the model's card.
-fn preprocessing(images: &Dataset) -> Option<Preprocessing> {
+/// What image files go through to become a data set's images, for the card of the model that they are for; `None` of data that are
+/// not files.
+pub fn preprocessing(images: &Dataset) -> Option<Preprocessing> {
     let used = images.preprocessing()?;
     Some(Preprocessing {
         resize: match used.resize {

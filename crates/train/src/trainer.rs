@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buckler_data::{Dataset, Loader, LoaderConfig};
+use buckler_onnx::{FileLock, LockError};
 use burn::tensor::{Device, FloatDType};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +14,6 @@ use crate::checkpoint::{Checkpoint, CheckpointState};
 use crate::device::first;
 use crate::error::TrainError;
 use crate::fingerprint::Fingerprint;
-use crate::lock::RunLock;
 use crate::metrics::{Metrics, StepRecord};
 use crate::network::Precision;
 use crate::progress::Progress;
@@ -100,7 +100,7 @@ pub fn train(
     let fingerprint = Fingerprint::of(&images, validation)?;
     let validation = ValidationImages::check(validation, options.skip_broken)?;
     std::fs::create_dir_all(out).map_err(TrainError::file(out))?;
-    let _lock = RunLock::acquire(out)?;
+    let _lock = lock(out)?;
     let run = open_run(recipe, out, devices, fingerprint, &options)?;
     let recipe = &run.recipe().clone();
     let (state, position) = start(recipe, &images, devices, &run, options.init.as_ref())?;
@@ -120,6 +120,25 @@ pub fn train(
         session.epoch(&loader, &images)?;
     }
     Ok(session.run)
+}
+
+/// One writer for a run's folder at a time.
+fn lock(out: &Path) -> Result<FileLock, TrainError> {
+    let path = out.join("run.lock");
+    let lock = FileLock::acquire(&path).map_err(|error| match error {
+        LockError::Held(holder) => TrainError::RunLocked {
+            path: out.to_owned(),
+            holder,
+        },
+        LockError::File(error) => TrainError::file(&path)(error),
+    })?;
+    if let Some(error) = &lock.unsupported {
+        tracing::warn!(
+            "{}: the file system has no locks ({error}); let no other process write to this run",
+            path.display()
+        );
+    }
+    Ok(lock)
 }
 
 /// A run in progress.

@@ -13,7 +13,8 @@ use crate::recipe::Recipe;
 /// Accuracies in `[0, 1]`.
 pub(crate) struct Validation {
     pub clean: f64,
-    /// Under PGD on cross-entropy, when the recipe has an adversary.
+    /// Under PGD on cross-entropy, when the recipe has an adversary; at most `clean`, since a misclassified image does
+    /// not withstand an attack.
     pub robust: Option<f64>,
     /// A reason to distrust the network.
     pub finding: Option<Finding>,
@@ -100,8 +101,8 @@ impl<'a> ValidationImages<'a> {
             count(&mut counts.0, &answers);
             count(&mut counts.1, &truth);
             if let Some(adversary) = &adversary {
-                let attacked = adversary.craft(network, x, y, rng);
-                robust += agreeing(&predicted(network, attacked), &truth);
+                let attacked = predicted(network, adversary.craft(network, x, y, rng));
+                robust += withstanding(&answers, &attacked, &truth);
             }
         }
         let share = |count: usize| count as f64 / self.usable.len().max(1) as f64;
@@ -121,6 +122,14 @@ fn predicted(network: &Network, images: Tensor<4>) -> Vec<usize> {
 
 fn agreeing(answers: &[usize], labels: &[usize]) -> usize {
     answers.iter().zip(labels).filter(|(a, b)| a == b).count()
+}
+
+/// The number of images that are classified correctly both without and under the attack.
+fn withstanding(answers: &[usize], attacked: &[usize], labels: &[usize]) -> usize {
+    let pairs = answers.iter().zip(attacked).zip(labels);
+    pairs
+        .filter(|((clean, attacked), label)| clean == label && attacked == label)
+        .count()
 }
 
 fn count(counts: &mut [usize], classes: &[usize]) {
@@ -145,3 +154,7 @@ pub(crate) fn tensors(
         Tensor::from_data(TensorData::new(labels, [count]), device),
     )
 }
+
+#[cfg(test)]
+#[path = "validation/tests.rs"]
+mod tests;

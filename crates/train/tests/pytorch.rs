@@ -3,6 +3,8 @@
 
 #[path = "pytorch/torch_file.rs"]
 mod torch_file;
+#[path = "pytorch/values.rs"]
+mod values;
 
 use std::path::{Path, PathBuf};
 

@@ -245,19 +245,9 @@ pub(crate) fn class(field: &str, text: &str, names: &[String]) -> Result<usize, 
         count: names.len(),
         names,
     };
-    classes.find(text).ok_or_else(|| {
-        let indices = match classes.go_by_index() {
-            true => format!(" or a number from 0 to {}", names.len().saturating_sub(1)),
-            false => String::new(),
-        };
-        ApiError::value(
-            field,
-            format!(
-                "{field} `{text}` is no class of the model: use a name such as `{}`{indices}",
-                names.first().map_or("", String::as_str)
-            ),
-        )
-    })
+    classes
+        .find(text)
+        .map_err(|error| ApiError::value(field, format!("{field} {error}")))
 }
 
 #[cfg(test)]

@@ -99,10 +99,14 @@ export function blame(name) {
 
 function showModel() {
   const { classes = [], card, input, attackable, not_attackable_because: reason } = model() ?? {};
+  const seen = new Set();
+  const shared = new Set(classes.filter((name) => seen.has(name) || !seen.add(name)));
+  const choice = (name, index) => (shared.has(name) ? new Option(`${name} (${index})`, index) : new Option(name, name));
   for (const [name, none] of [["label", "as predicted"], ["target", "any other"]]) {
     const before = fields[name].value;
-    fields[name].replaceChildren(new Option(none, ""), ...classes.map((name) => new Option(name, name)));
-    if (classes.includes(before)) fields[name].value = before;
+    fields[name].replaceChildren(new Option(none, ""), ...classes.map(choice));
+    fields[name].value = before;
+    if (fields[name].selectedIndex < 0) fields[name].value = "";
   }
   const size = input && `${input.width} × ${input.height}, ${input.channels === 1 ? "grey" : "colour"}`;
   const limits = attackable === false ? `No gradients: ${reason}` : "";

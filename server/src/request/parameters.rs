@@ -20,7 +20,7 @@ impl Parameters {
         }
     }
 
-    /// Adds a value. Null and blank text count as not given, because that is what a form sends for an empty field.
+    /// Adds a value. Null counts as not given; blank text is refused, since it may be a variable that should have had a value.
     pub fn add(&mut self, name: &str, value: Value) -> Result<(), ApiError> {
         if !self.known.contains(&name) {
             let known: Vec<_> = self.known.iter().map(|name| format!("`{name}`")).collect();
@@ -32,6 +32,12 @@ impl Parameters {
         let Some(text) = text_of(&value) else {
             return Ok(());
         };
+        if text.is_empty() {
+            return Err(ApiError::value(
+                name,
+                format!("{name} is empty: give a value, or leave it out"),
+            ));
+        }
         match self.values.get(name).and_then(text_of) {
             Some(before) if before != text => Err(ApiError::Conflict {
                 name: name.to_owned(),
@@ -83,12 +89,11 @@ impl Parameters {
 }
 
 fn text_of(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::Null => return None,
-        Value::String(text) => text.trim().to_owned(),
-        other => other.to_string(),
-    };
-    Some(text).filter(|text| !text.is_empty())
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.trim().to_owned()),
+        other => Some(other.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -102,10 +107,20 @@ mod tests {
         let mut parameters = Parameters::new(&["steps"]);
         parameters.add("steps", json!("7")).unwrap();
         parameters.add("steps", json!(7)).unwrap();
-        parameters.add("steps", json!("")).unwrap();
+        parameters.add("steps", json!(null)).unwrap();
         assert_eq!(parameters.text("steps").as_deref(), Some("7"));
         let error = parameters.add("steps", json!(8)).unwrap_err().to_string();
         assert!(error.contains('7') && error.contains('8'), "{error}");
+    }
+
+    #[test]
+    fn an_empty_value_is_refused_by_its_name() {
+        let mut parameters = Parameters::new(&["target"]);
+        for empty in ["", " ", "\n"] {
+            let error = parameters.add("target", json!(empty)).unwrap_err();
+            assert!(error.to_string().contains("target is empty"), "{error}");
+        }
+        assert_eq!(parameters.text("target"), None);
     }
 
     #[test]
@@ -117,7 +132,6 @@ mod tests {
         };
         assert_eq!(color("#ff8000").unwrap(), Some(Color([255, 128, 0])));
         assert_eq!(color("FF8000").unwrap(), Some(Color([255, 128, 0])));
-        assert_eq!(color(" ").unwrap(), None);
         for wrong in ["white", "#fff", "#+12345", "ff80000", "##ff800", "é23456"] {
             let error = color(wrong).unwrap_err().to_string();
             assert!(error.contains("#ffffff"), "{error}");

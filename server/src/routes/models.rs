@@ -39,7 +39,9 @@ enum Availability<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         not_attackable_because: Option<&'a str>,
         assumptions: &'a [String],
-        card: &'a Card,
+        /// Absent where the model has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        card: Option<&'a Card>,
     },
     Failed {
         reason: String,
@@ -83,7 +85,7 @@ fn ready(entry: &Entry) -> Model<'_> {
             attackable: classifier.can_attack().is_ok(),
             not_attackable_because: classifier.can_attack().err(),
             assumptions: classifier.assumptions(),
-            card: classifier.card(),
+            card: Some(classifier.card()).filter(|card| **card != Card::default()),
         },
     }
 }

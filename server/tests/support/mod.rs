@@ -7,7 +7,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use buckler_attack::InputSpec;
-use buckler_onnx::{Model, Preprocessing};
+use buckler_onnx::{Model, Normalization, Preprocessing};
 use buckler_server::{Config, run};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use models::{Batch, card, linear, rounded, smooth_network};
@@ -48,6 +48,10 @@ pub fn halves() -> Model {
     let mut model = linear(GREY, &weights, &[0.0, 0.0, -3.0], Batch::Any);
     let mut stated = card("halves", &["left", "right", "neither"]);
     stated.input.preprocessing = Some(Preprocessing::default());
+    stated.input.normalization = Some(Normalization {
+        mean: vec![0.0],
+        std: vec![1.0],
+    });
     model.set_card(&stated).unwrap();
     model
 }

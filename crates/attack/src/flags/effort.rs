@@ -4,7 +4,7 @@ use super::Flag;
 use crate::{AttackKind, Evaluation, Parameters, Threat};
 
 /// Those that had fewer steps, queries or restarts than their default, which is that of their paper
-/// where it has one, or steps too short to get anywhere.
+/// where it has one, or steps too short to get anywhere or too long to look inside the ball.
 pub(super) fn weaker_than_default(evaluations: &[&Evaluation]) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for flag in evaluations.iter().flat_map(|e| shortfalls(&e.parameters)) {
@@ -43,6 +43,15 @@ pub(crate) fn shortfalls(parameters: &Parameters) -> Vec<Flag> {
         step_size,
         eps: parameters.eps,
     });
+    let long = parameters.step_size.filter(|size| {
+        let ball = 2.0 * parameters.eps.value();
+        parameters.steps > 1 && *size > ball && default.step_size.is_none_or(|usual| *size > usual)
+    });
+    let long = long.map(|step_size| Flag::LongSteps {
+        attack,
+        step_size,
+        eps: parameters.eps,
+    });
     [
         (steps, parameters.steps, default.steps),
         ("restarts", parameters.restarts, default.restarts),
@@ -56,5 +65,6 @@ pub(crate) fn shortfalls(parameters: &Parameters) -> Vec<Flag> {
         default,
     })
     .chain(short)
+    .chain(long)
     .collect()
 }

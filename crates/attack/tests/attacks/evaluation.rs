@@ -198,6 +198,21 @@ async fn the_worst_case_is_taken_image_by_image_in_each_norm() {
 }
 
 #[tokio::test]
+async fn an_image_that_a_random_model_misclassifies_once_is_broken_without_an_attack() {
+    let one = run(&pgd(Norm::Linf, 0.03), 40).await;
+    let mut other = one.clone();
+    let drawn = &mut other.samples[3];
+    assert!(drawn.is_right());
+    drawn.clean_prediction = Some(drawn.label + 1);
+    for pair in [[&one, &other], [&other, &one]] {
+        let worst = worst_cases(&pair).unwrap().remove(0);
+        let record = &worst.samples[3];
+        assert_eq!((record.smallest, record.broken_by), (Some(0.0), None));
+        assert!(worst.curve[0].accuracy <= one.accuracy_under_attack);
+    }
+}
+
+#[tokio::test]
 async fn evaluations_of_other_images_are_not_taken_together() {
     let one = run(&pgd(Norm::Linf, 0.01), 40).await;
     let mut shuffled = one.clone();

@@ -245,6 +245,25 @@ async fn an_attack_with_less_effort_than_its_default_is_flagged_once() {
     let raised = flags(&[&run(&victim, &samples, &reaching).await], 4, None);
     assert!(raised.is_empty(), "{raised:?}");
 
+    let at_most = |step_size| Pgd {
+        step_size: Some(step_size),
+        ..pgd.clone()
+    };
+    let wide = run(&victim, &samples, &at_most(0.02)).await;
+    assert!(flags(&[&wide], 4, None).is_empty());
+    let wider = run(&victim, &samples, &at_most(0.021)).await;
+    let raised = flags(&[&wider], 4, None);
+    assert!(
+        matches!(
+            raised[..],
+            [Flag::LongSteps {
+                attack: AttackKind::Pgd,
+                ..
+            }]
+        ),
+        "{raised:?}"
+    );
+
     let pgd = Pgd { steps: 19, ..pgd };
     let weak = run(&victim, &samples, &pgd).await;
     let raised = flags(&[&weak], 4, None);

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use buckler_attack::{
     AnyAttack, AttackReport, Epsilon, Examination, Prediction, Status, Victim, examine,
 };
@@ -95,6 +95,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             .transpose()
     };
     let (label, target) = (class(&args.label)?, class(&args.target)?);
+    if let (Some(text), true) = (&args.target, label.is_some() && label == target) {
+        bail!(
+            "--label and --target are both class `{}`: choose another target",
+            text.escape_debug()
+        );
+    }
     if let Some(dir) = &args.save {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
@@ -118,16 +124,24 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if let Some(pixels) = pixels {
         let runtime = Runtime::new()?;
         let logits = runtime.block_on(classifier.logits(pixels.clone()))?;
-        let finite = |row: usize| {
+        let mut rows = Vec::new();
+        for (row, path) in paths.iter().enumerate() {
             let logits = logits.row(row).to_vec();
-            Prediction::new(&logits, classifier.class_names()).is_some()
-        };
-        let (rows, unanswered): (Vec<usize>, Vec<usize>) =
-            (0..paths.len()).partition(|&row| finite(row));
-        for row in unanswered {
+            let clean = Prediction::new(&logits, classifier.class_names());
+            let error = match clean {
+                None => "the model's logits are not finite".to_owned(),
+                Some(clean) if Some(label.unwrap_or(clean.class)) == target => format!(
+                    "its class is `{}`, which is the target: choose another",
+                    clean.name.escape_debug()
+                ),
+                Some(_) => {
+                    rows.push(row);
+                    continue;
+                }
+            };
             report.failed.push(Failed {
-                image: paths.get(row).cloned().unwrap_or_default(),
-                error: "the model's logits are not finite".to_owned(),
+                image: path.clone(),
+                error,
             });
         }
         let images = pixels.select(Axis(0), &rows);
@@ -230,17 +244,7 @@ fn find_class(classifier: &Classifier, text: &str) -> Result<usize> {
         count: classifier.classes(),
         names: classifier.class_names(),
     };
-    classes.find(text).with_context(|| {
-        let indices = match classes.go_by_index() {
-            true => format!(" or a number from 0 to {}", classes.count.saturating_sub(1)),
-            false => String::new(),
-        };
-        format!(
-            "class `{}` is none of the model's {}: give a name{indices}",
-            text.escape_debug(),
-            classes.count
-        )
-    })
+    classes.find(text).map_err(|error| anyhow!("class {error}"))
 }
 
 fn save(path: &Path, png: &[u8]) -> Result<PathBuf> {

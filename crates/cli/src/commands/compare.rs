@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use buckler_attack::{AttackConfig, Epsilon, InputSpec, Limits, Norm, ObjectiveKind, Samples};
 use buckler_data::{DataSource, Split};
+use buckler_onnx::{FileLock, LockError};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
 use buckler_train::{Checkpoint, ComputeDevice, HeadConfig, ImageSize, Recipe, TrainOptions};
-use serde::Serialize;
 use tokio::runtime::Runtime;
 
+mod table;
+
+use self::table::{Figures, Report, Row, markdown};
 use crate::commands::train::train_recipe;
 use crate::evaluation;
-use crate::output::{Output, percent};
+use crate::output::Output;
 use crate::publish::publish;
 use crate::training_args::{TrainingArgs, load_options, source, with_remedy_of_compare};
 
@@ -20,7 +23,8 @@ use crate::training_args::{TrainingArgs, load_options, source, with_remedy_of_co
 ///
 /// One table: clean accuracy, PGD-20 on cross-entropy, PGD-20 on the margin (which no scale of the logits can mislead), and
 /// the time of the training. Recipes that are trained already in the folder are not trained again; a run that was
-/// interrupted goes on. A recipe that fails has the reason in its row, and the others are trained all the same.
+/// interrupted goes on. A recipe that fails has the reason in its row, and the others are trained all the same. The rows of
+/// an earlier comparison in the folder stay in the table where it was of the same data, images, seed and radius.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  buckler compare mnist-small-pgd-at mnist-small-trades --with-linear --data mnist --out runs/compare"
@@ -51,45 +55,11 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// A recipe and what came of it.
-#[derive(Serialize)]
-struct Row {
-    recipe: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    framework: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: Option<String>,
-    #[serde(flatten)]
-    figures: Option<Figures>,
-    /// Why there are no figures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Figures {
-    eps: String,
-    best_epoch: usize,
-    epochs: usize,
-    clean_accuracy: f64,
-    pgd_accuracy: f64,
-    margin_accuracy: f64,
-    training_seconds: f64,
-    stopped: Option<String>,
-    /// A reason to distrust the best epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Report {
-    data: String,
-    images: usize,
-    seed: u64,
-    rows: Vec<Row>,
-}
-
+/// Steps of both attacks.
 const STEPS: usize = 20;
+
+/// The table, for programs.
+const JSON: &str = "compare.json";
 
 /// A recipe to train, or why it cannot be.
 struct Entry {
@@ -114,17 +84,25 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         samples: HashMap::new(),
     };
     buckler_runtime::init()?;
-    let mut report = Report {
-        data: entries
-            .iter()
-            .find_map(|entry| Some(entry.recipe.as_ref().ok()?.data.clone()))
-            .unwrap_or_else(|| "no data set".to_owned()),
-        images: args.limit.get(),
-        seed: args.seed,
-        rows: Vec::new(),
-    };
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;
+    let _lock = lock(&args.out)?;
+    let earlier = Report::read(&args.out.join(JSON))?;
+    let data = entries
+        .iter()
+        .find_map(|entry| Some(entry.recipe.as_ref().ok()?.data.clone()))
+        .or_else(|| Some(earlier.as_ref()?.data.clone()));
+    let mut report = Report {
+        data: data.unwrap_or_else(|| "no data set".to_owned()),
+        images: args.limit.get(),
+        seed: args.seed,
+        eps: args.eps.map(|eps| eps.to_string()),
+        rows: Vec::new(),
+    };
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    if let Some(earlier) = &earlier {
+        check_kept(earlier, &report, &names, &args.out)?;
+    }
     for Entry { name, recipe } in entries {
         let trained = recipe
             .as_ref()
@@ -140,17 +118,24 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         };
         report.rows.push(Row {
             recipe: name,
-            framework: trained.as_ref().map(|(framework, _)| *framework),
+            framework: trained
+                .as_ref()
+                .map(|(framework, _)| (*framework).to_owned()),
             head: trained.map(|(_, head)| head),
             figures,
             error,
         });
         // After every recipe: what was computed is kept.
-        write(&args.out.join("compare.md"), &markdown(&report))?;
-        write(
-            &args.out.join("compare.json"),
-            &serde_json::to_string_pretty(&report)?,
-        )?;
+        if let Some(table) = report.over(earlier.as_ref()) {
+            write(&args.out.join("compare.md"), &markdown(&table))?;
+            write(&args.out.join(JSON), &serde_json::to_string_pretty(&table)?)?;
+        }
+    }
+    if report.over(earlier.as_ref()).is_none() {
+        tracing::warn!(
+            "{}: nothing was measured, so the table of the earlier comparison stays as it is",
+            args.out.display()
+        );
     }
     output.print(&report, markdown)?;
     let failed: Vec<&str> = report
@@ -168,6 +153,45 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             failed.join(", ")
         ),
     }
+}
+
+/// One comparison in a folder at a time.
+fn lock(out: &Path) -> Result<FileLock> {
+    let path = out.join("compare.lock");
+    let lock = FileLock::acquire(&path).map_err(|error| match error {
+        LockError::Held(holder) => anyhow!(
+            "{} is in use by {holder}: wait for it, or choose another --out",
+            out.display()
+        ),
+        LockError::File(error) => anyhow!("cannot write {}: {error}", path.display()),
+    })?;
+    if let Some(error) = &lock.unsupported {
+        tracing::warn!(
+            "{}: the file system has no locks ({error}); let no other process compare in this folder",
+            path.display()
+        );
+    }
+    Ok(lock)
+}
+
+/// That the figures of recipes which this comparison does not measure fit into one table with its own.
+fn check_kept(earlier: &Report, report: &Report, names: &[&str], out: &Path) -> Result<()> {
+    let differing = earlier.differing(report);
+    let others: Vec<&str> = earlier
+        .rows
+        .iter()
+        .filter(|row| row.figures.is_some() && !names.contains(&row.recipe.as_str()))
+        .map(|row| row.recipe.as_str())
+        .collect();
+    if others.is_empty() || differing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} has figures of {} that would be lost: {}; compare with the same values, name those recipes too, or choose another --out",
+        out.join(JSON).display(),
+        others.join(", "),
+        differing.join(", ")
+    )
 }
 
 fn threat_of(recipe: &Recipe) -> Option<(Norm, Epsilon)> {
@@ -301,66 +325,6 @@ fn figures(
         stopped: run.stopped().map(str::to_owned),
         warning: run.best().and_then(|best| best.warning.clone()),
     })
-}
-
-fn markdown(report: &Report) -> String {
-    let mut text = format!(
-        "{}: the first {} test images, seed {}\n\n| recipe | framework | head | eps | best epoch | clean | PGD-{STEPS} | margin PGD-{STEPS} | training |\n|---|---|---|--:|--:|--:|--:|--:|--:|\n",
-        report.data, report.images, report.seed
-    );
-    for row in &report.rows {
-        text.push_str(&format!(
-            "| {} | {} | {} | {}\n",
-            cell(&row.recipe),
-            row.framework.unwrap_or_default(),
-            row.head.as_deref().unwrap_or_default(),
-            match (&row.figures, &row.error) {
-                (Some(figures), _) => figures.cells(),
-                (None, _) => "| failed | | | | |".to_owned(),
-            }
-        ));
-    }
-    for row in &report.rows {
-        if let Some(error) = &row.error {
-            let error = error.replace(['\n', '\r'], " ");
-            text.push_str(&format!("\nfailed: {}: {error}\n", row.recipe));
-        }
-    }
-    for row in &report.rows {
-        if let Some(warning) = row
-            .figures
-            .as_ref()
-            .and_then(|figures| figures.warning.as_ref())
-        {
-            text.push_str(&format!("\nwarning: {}: {warning}\n", row.recipe));
-        }
-    }
-    text
-}
-
-impl Figures {
-    fn cells(&self) -> String {
-        let early = if self.stopped.is_some() {
-            " (stopped)"
-        } else {
-            ""
-        };
-        format!(
-            "{} | {}/{}{early} | {} | {} | {} | {:.0} s |",
-            self.eps,
-            self.best_epoch,
-            self.epochs,
-            percent(self.clean_accuracy),
-            percent(self.pgd_accuracy),
-            percent(self.margin_accuracy),
-            self.training_seconds
-        )
-    }
-}
-
-/// Text that does not end a cell of a table.
-fn cell(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -65,6 +65,8 @@ struct Report {
     seed: u64,
     severities: Vec<Severity>,
     clean_accuracy: f64,
+    /// Clean images for which the model's logits are not finite: they count as wrong.
+    no_prediction: usize,
     /// Over all corruptions and severities.
     mean_accuracy: f64,
     corruptions: Vec<Row>,
@@ -76,6 +78,22 @@ struct Row {
     /// One for each severity.
     accuracy: Vec<f64>,
     mean_accuracy: f64,
+    /// Images for which the model's logits are not finite, for each severity: they count as wrong.
+    no_prediction: Vec<usize>,
+}
+
+/// What came of images.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    right: usize,
+    no_prediction: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.right += other.right;
+        self.no_prediction += other.no_prediction;
+    }
 }
 
 /// Images that are held at a time.
@@ -98,36 +116,40 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let samples = args.test_set.load(&classifier)?;
     let runtime = Runtime::new()?;
-    let right = |part: &Samples| -> Result<usize> {
+    let count = |part: &Samples| -> Result<Counts> {
         part.check(&classifier)?;
         let predictions = runtime.block_on(predictions(&classifier, &part.images))?;
         let pairs = predictions.iter().zip(&part.labels);
-        Ok(pairs
-            .filter(|(class, label)| **class == Some(**label))
-            .count())
+        Ok(Counts {
+            right: pairs
+                .filter(|(class, label)| **class == Some(**label))
+                .count(),
+            no_prediction: predictions.iter().filter(|class| class.is_none()).count(),
+        })
     };
     let bar = evaluation::bar(corruptions.len() * args.severity.len() * samples.len());
-    let mut clean = 0;
-    let mut counts = vec![vec![0; args.severity.len()]; corruptions.len()];
+    let mut clean = Counts::default();
+    let mut counts = vec![vec![Counts::default(); args.severity.len()]; corruptions.len()];
     for start in (0..samples.len()).step_by(BLOCK) {
         let part = samples.block(start..start + BLOCK)?;
-        clean += right(&part)?;
+        clean.add(count(&part)?);
         for (&corruption, counts) in corruptions.iter().zip(&mut counts) {
             bar.set_prefix(corruption.to_string());
-            for (&severity, count) in args.severity.iter().zip(counts) {
-                *count += right(&corrupted(&part, corruption, severity, args.seed)?)?;
+            for (&severity, counts) in args.severity.iter().zip(counts) {
+                counts.add(count(&corrupted(&part, corruption, severity, args.seed)?)?);
                 bar.inc(part.len() as u64);
             }
         }
     }
     bar.finish_and_clear();
-    let share = |count: usize| count as f64 / samples.len() as f64;
+    let share = |counts: Counts| counts.right as f64 / samples.len() as f64;
     let rows: Vec<Row> = corruptions
         .into_iter()
         .zip(counts)
         .map(|(corruption, counts)| {
-            let accuracy: Vec<f64> = counts.into_iter().map(share).collect();
+            let accuracy: Vec<f64> = counts.iter().copied().map(share).collect();
             Row {
+                no_prediction: counts.iter().map(|counts| counts.no_prediction).collect(),
                 corruption,
                 mean_accuracy: mean(&accuracy),
                 accuracy,
@@ -147,6 +169,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         seed: args.seed,
         severities: args.severity.clone(),
         clean_accuracy: share(clean),
+        no_prediction: clean.no_prediction,
         mean_accuracy: mean(&means),
         corruptions: rows,
     };
@@ -221,6 +244,15 @@ fn describe(report: &Report, notes: &[String]) -> String {
         percent(report.mean_accuracy),
         table(&header, rows)
     );
+    let most = report.corruptions.iter().flat_map(|row| &row.no_prediction);
+    let most = most.copied().max().unwrap_or_default();
+    if report.no_prediction > 0 || most > 0 {
+        text.push_str(&format!(
+            "\nthe model's logits are not finite for {} of the clean images, and for up to {most} of the images under a corruption, which \
+             count as wrong",
+            report.no_prediction
+        ));
+    }
     for note in notes {
         text.push_str(&format!("\n{note}"));
     }

@@ -92,13 +92,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let samples = args.test_set.load(&classifier)?;
     let subject = Subject {
         command: command_line::repeatable(),
-        ..subject(args, &classifier, &samples)
+        ..subject(&args.model, &classifier, &samples)
     };
     let folder = match lock {
-        Some(lock) => {
-            let settings = settings::of(&classifier, &args.model.options(None));
-            Some(Folder::open(lock, &subject, &settings, &plan)?)
-        }
+        Some(lock) => Some(Folder::open(lock, &subject, &plan)?),
         None => None,
     };
     let bar = evaluation::bar(plan.entries.len() * samples.len());
@@ -139,13 +136,14 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 }
 
 /// The model and the data at hand.
-fn subject(args: &Args, classifier: &Classifier, samples: &TestSet) -> Subject {
+fn subject(model: &ModelArgs, classifier: &Classifier, samples: &TestSet) -> Subject {
     Subject {
         buckler: env!("CARGO_PKG_VERSION").to_owned(),
-        model: args.model.model.display().to_string(),
+        model: model.model.display().to_string(),
         sha256: classifier.sha256().to_owned(),
         assumptions: samples.assumptions(classifier),
-        normalization: args.model.normalization(),
+        normalization: model.normalization(),
+        settings: Some(settings::of(classifier, &model.options(None))),
         data: samples.name.clone(),
         images_sha256: samples.images_sha256.clone(),
         classes: Some(samples.classes.clone()),
@@ -199,6 +197,14 @@ fn plan(args: &Args, classifier: &Classifier) -> Result<Plan> {
         }
         if args.min_eps && !spec.attack().seeks_closest() {
             entries.push(entry(largest, Some(HALVINGS))?);
+        }
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        let same = |other: &&Entry| {
+            (other.parameters(), other.halvings) == (entry.parameters(), entry.halvings)
+        };
+        if entries.iter().take(index).any(|other| same(&other)) {
+            bail!("`{}` is asked for twice: leave one out", entry.parameters());
         }
     }
     let mut linearity = Vec::new();

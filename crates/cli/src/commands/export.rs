@@ -2,9 +2,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use buckler_attack::Victim;
-use buckler_data::{DataSource, Dataset, Split};
+use buckler_data::{DataError, DataSource, Dataset, Split};
 use buckler_runtime::{Classifier, LoadOptions as ModelOptions};
-use buckler_train::{Checkpoint, ComputeDevice, NormalizationConfig, PytorchFile, Recipe};
+use buckler_train::{
+    Checkpoint, ComputeDevice, NormalizationConfig, PytorchFile, Recipe, card, preprocessing,
+};
 use ndarray::{Array4, ArrayView1, Axis};
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -12,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::output::{Output, percent};
 use crate::publish::{Parity, check_outside_runs, check_target, publish};
 use crate::test_set;
-use crate::training_args::{Normalization, load_options, source, weights_remedy};
+use crate::training_args::{Normalization, check_normalizes, load_options, source, weights_remedy};
 
 /// Export a checkpoint to ONNX, with its gradient graph and its card
 ///
@@ -36,7 +38,7 @@ pub struct Args {
     /// A line about the model on its card [default: the recipe's]
     #[arg(long)]
     description: Option<String>,
-    /// Replace another model in the folder
+    /// Replace the model of another run in the folder
     #[arg(long)]
     force: bool,
     /// The recipe whose network a PyTorch file holds
@@ -95,7 +97,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         .clone()
         .unwrap_or_else(|| state.recipe.name.clone());
     if !args.force {
-        check_target(&args.out, &name)?;
+        check_target(&args.out, &card(state, &name))?;
     }
     let parity = publish(&checkpoint, &name, &args.out)?;
     let accuracy = match &check {
@@ -128,13 +130,8 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             ),
         ];
         lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
-        match &report.accuracy {
-            Some(accuracy) => lines.extend(told(accuracy, args)),
-            None if imported => lines.push(
-                "note: accuracy was not checked, no data is at hand: give --data NAME:DIR, or measure it with `buckler evaluate`"
-                    .to_owned(),
-            ),
-            None => {}
+        if let Some(accuracy) = &report.accuracy {
+            lines.extend(told(accuracy, args));
         }
         lines.join("\n")
     })
@@ -198,12 +195,13 @@ fn load(args: &Args) -> Result<(Checkpoint, Vec<String>, Option<Check>)> {
             config.std
         ),
         (Some(Normalization::None), _) => recipe.normalization = None,
+        (Some(Normalization::Recipe), None) => check_normalizes(&recipe, "--normalization")?,
         _ => {}
     }
     let data = data_at_hand(args, &recipe)?;
     let (image, classes) = match &data {
-        Some(data) => (data.shape(), data.classes().to_vec()),
-        None => known(&recipe.data).with_context(|| {
+        Ok(data) => (data.shape(), data.classes().to_vec()),
+        Err(_) => known(&recipe.data).with_context(|| {
             format!(
                 "--data {}:DIR is needed: it says what the classes are",
                 recipe.data
@@ -218,6 +216,9 @@ fn load(args: &Args) -> Result<(Checkpoint, Vec<String>, Option<Check>)> {
     };
     let imported = Checkpoint::from_pytorch(file, &recipe, &device)
         .map_err(|error| weights_remedy(error, "--weights"))?;
+    let mut checkpoint = imported.checkpoint;
+    // The card states what the accuracy is measured with.
+    checkpoint.state.preprocessing = data.as_ref().ok().and_then(preprocessing);
     let mut notes = imported.notes;
     notes.push(match (&recipe.normalization, &normalization) {
         (Some(config), _) => format!(
@@ -226,25 +227,48 @@ fn load(args: &Args) -> Result<(Checkpoint, Vec<String>, Option<Check>)> {
         ),
         (None, _) => "images are plain [0, 1], nothing normalises them".to_owned(),
     });
-    Ok((
-        imported.checkpoint,
-        notes,
-        data.map(|data| (data, normalization)),
-    ))
+    let check = match data {
+        Ok(data) => Some((data, normalization)),
+        Err(reason) => {
+            notes.push(format!(
+                "accuracy was not checked, {reason}: give --data NAME:DIR, or measure it with `buckler evaluate`"
+            ));
+            None
+        }
+    };
+    Ok((checkpoint, notes, check))
 }
 
-/// The data set that was named, or the recipe's where it needs no download.
-fn data_at_hand(args: &Args, recipe: &Recipe) -> Result<Option<Dataset>> {
-    let stored = std::env::var_os("BUCKLER_DATA")
-        .is_some_and(|dir| Path::new(&dir).join(&recipe.data).is_dir());
-    if args.data.is_none() && !stored && recipe.data != "digits" && known(&recipe.data).is_some() {
-        return Ok(None);
-    }
+/// The data set that was named, or the recipe's where it needs no download; or why there is none, where it is not needed.
+fn data_at_hand(args: &Args, recipe: &Recipe) -> Result<Result<Dataset, String>> {
     let source = source(args.data.as_ref(), recipe)?;
+    let asked_for = args.data.is_some();
+    let needed = asked_for || known(&recipe.data).is_none();
+    let stored = std::env::var_os("BUCKLER_DATA")
+        .is_some_and(|dir| Path::new(&dir).join(source.name()).is_dir());
+    let local = stored || recipe.data.contains(':') || source == DataSource::Digits;
+    if !needed && !local {
+        return Ok(Err("no data is at hand".to_owned()));
+    }
     let options = load_options(recipe, Some(CHECKED));
-    let data = test_set::load(&source, Split::Test, &options)?;
-    check_order(&data)?;
-    Ok(Some(data))
+    match test_set::load(&source, Split::Test, &options) {
+        // Images of another size are a fault of the recipe, not of the files.
+        Err(error) if !needed && !is_out_of_range(&error) => Ok(Err(format!(
+            "the data of the recipe cannot be used ({error:#})"
+        ))),
+        Err(error) => Err(error),
+        Ok(data) => {
+            check_order(&data)?;
+            Ok(Ok(data))
+        }
+    }
+}
+
+fn is_out_of_range(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<DataError>(),
+        Some(DataError::OutOfRange { .. })
+    )
 }
 
 /// That the logits of a network that was trained elsewhere can be told from the classes of a folder.

@@ -115,7 +115,8 @@ fn opened(classifier: &Classifier, options: &LoadOptions) -> Opened {
     let input = classifier.input();
     let order = options
         .channel_order
-        .unwrap_or(classifier.card().input.channel_order);
+        .or(classifier.card().input.channel_order)
+        .unwrap_or_default();
     Opened {
         input: interface.image.clone(),
         image: [input.channels, input.height, input.width],

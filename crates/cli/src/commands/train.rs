@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::output::{Output, percent};
 use crate::test_set;
 use crate::training_args::{
-    Normalization, TrainingArgs, load_options, source, weights_remedy, with_remedy,
+    Normalization, TrainingArgs, check_normalizes, load_options, source, weights_remedy,
+    with_remedy,
 };
 
 /// Train a network by a recipe
@@ -87,11 +88,13 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         recipe = recipe.with(key, value).context("--set")?;
     }
     let source = source(args.training.data.as_ref(), &recipe)?;
-    ensure!(
-        source.name() == recipe.data,
-        "--set data={} and --data {source} name two data sets: leave one of them out",
-        recipe.data
-    );
+    if args.training.data.is_some() {
+        ensure!(
+            recipe.data == source.name() || recipe.data == source.to_string(),
+            "--set data={} and --data {source} name two data sets: leave one of them out",
+            recipe.data
+        );
+    }
     let out = args
         .out
         .clone()
@@ -213,6 +216,9 @@ fn initial_weights(
             );
         }
         return Ok((Checkpoint::load(path, &device)?, None));
+    }
+    if init.normalization == Some(Normalization::Recipe) {
+        check_normalizes(recipe, "--init-normalization")?;
     }
     if let Some(config) = &recipe.normalization {
         ensure!(

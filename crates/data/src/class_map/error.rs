@@ -105,6 +105,59 @@ pub enum ClassMapError {
     },
 }
 
+/// Why no class of a model is meant by what somebody wrote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClassNameError {
+    /// No class is called so.
+    #[error(
+        "`{name}` is no class of the model: use {usable}",
+        name = .name.escape_debug(), usable = name_or_number(.example.as_deref(), *.last)
+    )]
+    Unknown {
+        /// What was written.
+        name: String,
+        /// Name of one of the classes; `None` where they have none.
+        example: Option<String>,
+        /// Index of the last class, where classes can be meant by their numbers.
+        last: Option<usize>,
+    },
+    /// Several classes are called so.
+    #[error(
+        "`{name}` is the name of class {first} and of class {second}: {remedy}",
+        name = .name.escape_debug(), remedy = number_or_rename(*.last)
+    )]
+    Shared {
+        /// The name.
+        name: String,
+        /// Index of a class that has it.
+        first: usize,
+        /// Index of another one.
+        second: usize,
+        /// Index of the last class, where classes can be meant by their numbers.
+        last: Option<usize>,
+    },
+}
+
+fn name_or_number(example: Option<&str>, last: Option<usize>) -> String {
+    let example = example.map(|name| format!("a name such as `{}`", name.escape_debug()));
+    let number = last.map(|last| format!("a number from 0 to {last}"));
+    match (example, number) {
+        // Numbers that are names do not count classes.
+        (Some(example), None) => format!("{example}, not its place in the list"),
+        (example, number) => {
+            let usable: Vec<String> = example.into_iter().chain(number).collect();
+            usable.join(" or ")
+        }
+    }
+}
+
+fn number_or_rename(last: Option<usize>) -> &'static str {
+    match last {
+        Some(_) => "give the number",
+        None => "give them different names on the model's card",
+    }
+}
+
 fn suggested(suggestion: &Option<String>) -> String {
     suggestion
         .as_ref()

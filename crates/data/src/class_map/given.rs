@@ -46,7 +46,8 @@ pub(super) fn resolve(
     };
     for (class, wanted) in given {
         let index = index_of(class, wanted, names, model)?;
-        let Some(found) = known.exact(class).and_then(|index| data.get(index)) else {
+        let found = known.exact(class).first();
+        let Some(found) = found.and_then(|&index| data.get(index)) else {
             resolved.unused.push(class.clone());
             continue;
         };

@@ -61,11 +61,11 @@ impl<'a> Names<'a> {
         Ok(None)
     }
 
-    /// The class that has this name, but for the Unicode form.
-    pub(super) fn exact(&self, name: &str) -> Option<usize> {
+    /// The classes that have this name, but for the Unicode form.
+    pub(super) fn exact(&self, name: &str) -> &[usize] {
         let forms = FORMS.iter().zip(&self.by).take(2);
-        let mut found = forms.filter_map(|(form, by)| by.get(&form(name)?)?.first().copied());
-        found.next()
+        let mut found = forms.filter_map(|(form, by)| by.get(&form(name)?));
+        found.next().map_or(&[], Vec::as_slice)
     }
 
     /// Whether one of the names is a number.

@@ -192,6 +192,34 @@ fn what_is_given_goes_first_and_the_rest_is_matched_by_name() {
 }
 
 #[test]
+fn a_name_of_several_classes_is_matched_with_none_unless_its_number_is_given() {
+    let model = names(&["crane", "ship", "crane"]);
+    let model = ModelClasses {
+        count: 3,
+        names: &model,
+    };
+    let data = names(&["Crane", "ship"]);
+    assert_eq!(
+        ClassMap::new(&data[1..], model, &GivenClasses::new())
+            .unwrap()
+            .labels(&data),
+        [1]
+    );
+    let error = ClassMap::new(&data, model, &GivenClasses::new()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("class `Crane` could be class 0, `crane`, or 2, `crane`"),
+        "{error}"
+    );
+    let by = |class| GivenClasses::from([("Crane".to_owned(), class)]);
+    let name = by(GivenClass::Name("crane".to_owned()));
+    assert!(ClassMap::new(&data, model, &name).is_err());
+    let map = ClassMap::new(&data, model, &by(GivenClass::Number(2))).unwrap();
+    assert_eq!(map.labels(&data), [2, 1]);
+}
+
+#[test]
 fn long_lists_are_shortened_and_names_are_escaped() {
     let many: Vec<String> = (0..50).map(|n| format!("x{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();

@@ -52,9 +52,18 @@ impl Remarks {
     pub(crate) fn sentences(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if self.ignored.count > 0 {
+            let (entries, are) = match self.ignored.count {
+                1 => (
+                    "1 entry of the folder was".to_owned(),
+                    "is not an image by its name (png, jpg, jpeg, webp, bmp, gif) or a link back",
+                ),
+                count => (
+                    format!("{count} entries of the folder were"),
+                    "are not images by their names (png, jpg, jpeg, webp, bmp, gif) or links back",
+                ),
+            };
             sentences.push(format!(
-                "{} entries of the folder were left out, which are not images by their names (png, jpg, jpeg, webp, bmp, gif) or links back: {}",
-                self.ignored.count,
+                "{entries} left out, which {are}: {}",
                 self.ignored.shown()
             ));
         }

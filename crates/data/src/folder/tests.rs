@@ -188,7 +188,7 @@ fn images_in_folders_below_that_of_their_class_are_its_images_and_told() {
     );
     let [left_out, nested] = data.assumptions().try_into().unwrap();
     assert!(
-        left_out.starts_with("1 entries") && left_out.ends_with(": val/cat/sub/notes.txt"),
+        left_out.starts_with("1 entry ") && left_out.ends_with(": val/cat/sub/notes.txt"),
         "{left_out}"
     );
     assert!(

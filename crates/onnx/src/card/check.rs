@@ -1,7 +1,5 @@
 //! What a card may say, whatever model it belongs to.
 
-use std::collections::HashMap;
-
 use super::{
     Card, CardError, ChannelOrder, Head, Input, MAX_CHANNELS, Preprocessing, Resize,
     keys::{self, KEYS, Kind},
@@ -25,7 +23,7 @@ const MAX_PROBLEMS: usize = 100;
 const MAX_MEASURED: usize = 10_000;
 
 impl Card {
-    /// Whether a card is one that can be used: texts that are not too long and hold no control characters, different class names,
+    /// Whether a card is one that can be used: texts that are not too long and hold no control characters,
     /// sizes that fit into memory, a normalisation in units of pixels in `[0, 1]`.
     ///
     /// # Errors
@@ -176,7 +174,6 @@ impl Problems {
                 format!("has {count} names; at most {MAX_CLASSES} are possible"),
             );
         }
-        let mut seen: HashMap<&str, usize> = HashMap::with_capacity(classes.len());
         for (index, class) in classes.iter().enumerate() {
             let path = format!("classes[{index}]");
             self.name(&path, "the name of a class", class, keys::MAX_NAME);
@@ -186,16 +183,6 @@ impl Problems {
                     format!(
                         "is `{}`, with a blank at its start or end: remove it",
                         printable(&nearest::shortened(class))
-                    ),
-                );
-            }
-            if let Some(first) = seen.insert(class, index).filter(|_| !class.is_empty()) {
-                let shown = nearest::shortened(class);
-                self.add(
-                    &path,
-                    format!(
-                        "is `{}` as is `classes[{first}]`: give the two classes different names",
-                        printable(&shown)
                     ),
                 );
             }
@@ -249,7 +236,7 @@ impl Problems {
                 ),
             );
         }
-        if input.channel_order == ChannelOrder::Bgr && !matches!(channels, 0 | 3) {
+        if input.channel_order == Some(ChannelOrder::Bgr) && !matches!(channels, 0 | 3) {
             self.add(
                 "input.channel_order",
                 format!(

@@ -125,7 +125,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Names,
         "numbers from 0",
         r#"["cat", "dog", "ship"]"#,
-        "Class names in the order of the logits, all different, without blanks at their ends. An object from numbers to names is taken as well: \
+        "Class names in the order of the logits, without blanks at their ends. An object from numbers to names is taken as well: \
          {\"0\": \"cat\", \"1\": \"dog\"}.",
     ),
     key(

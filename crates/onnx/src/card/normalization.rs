@@ -24,11 +24,24 @@ const LARGEST_PIXEL: f64 = 255.0;
 /// Largest of what other tools multiply by in place of dividing: one over a std of 0.1.
 const LARGEST_FACTOR: f32 = 10.0;
 
-/// Mean of ImageNet's pixels.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Usual means, from red to blue, and what they are of.
+const MEANS: &[(&str, [f32; 3])] = &[
+    ("ImageNet", [0.485, 0.456, 0.406]),
+    ("ImageNet", [0.485_02, 0.457_96, 0.407_60]),
+    ("ImageNet in Caffe", [0.482_35, 0.458_82, 0.407_84]),
+    ("CLIP", [0.481_45, 0.457_83, 0.408_21]),
+    ("CIFAR-10", [0.4914, 0.4822, 0.4465]),
+    ("CIFAR-100", [0.5071, 0.4865, 0.4409]),
+];
 
-/// Their standard deviation.
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Usual standard deviations, likewise.
+const STDS: &[(&str, [f32; 3])] = &[
+    ("ImageNet", [0.229, 0.224, 0.225]),
+    ("CLIP", [0.268_63, 0.261_30, 0.275_78]),
+    ("CIFAR-10", [0.2470, 0.2435, 0.2616]),
+    ("CIFAR-10", [0.2023, 0.1994, 0.2010]),
+    ("CIFAR-100", [0.2673, 0.2564, 0.2762]),
+];
 
 /// A normalisation that no image can be normalised by, or that is not in units of pixels in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,11 +96,16 @@ impl Normalization {
 
     /// What is possible but looks like a mistake, as sentences; empty where nothing does.
     pub fn doubts(&self) -> Vec<String> {
-        let is = |values: &[f32], known: &[f32; 3]| {
-            let near = |(value, known): (&f32, &f32)| (value - known).abs() <= 5e-4;
+        let is = |values: &[f32], known: [f32; 3]| {
+            let near = |(value, known): (&f32, f32)| (value - known).abs() <= 6e-4;
             values.len() == 3 && values.iter().zip(known).all(near)
         };
-        let [red, green, blue] = IMAGENET_MEAN;
+        let reversed = MEANS
+            .iter()
+            .find(|(_, [red, green, blue])| is(&self.mean, [*blue, *green, *red]));
+        let squared = STDS
+            .iter()
+            .find(|(_, known)| is(&self.std, known.map(|std| std * std)));
         let mut doubts = Vec::new();
         if !self.mean.is_empty() && self.mean.iter().all(|mean| *mean < 0.0) {
             doubts.push(format!(
@@ -95,14 +113,15 @@ impl Normalization {
                 list(&self.mean)
             ));
         }
-        if is(&self.mean, &[blue, green, red]) {
-            doubts.push(
-                "the mean is that of ImageNet from blue to red: mean and std are taken from red to blue, whatever order the graph wants"
-                    .into(),
-            );
+        if let Some((of, _)) = reversed {
+            doubts.push(format!(
+                "the mean is that of {of} from blue to red: mean and std are taken from red to blue, whatever order the graph wants"
+            ));
         }
-        if is(&self.std, &IMAGENET_STD.map(|std| std * std)) {
-            doubts.push("the std is ImageNet's variance, the square of its std".into());
+        if let Some((of, _)) = squared {
+            doubts.push(format!(
+                "the std is the variance of {of}, the square of its std"
+            ));
         }
         doubts
     }
@@ -304,6 +323,18 @@ mod tests {
         assert!(reversed.contains("from blue to red"), "{reversed}");
         let squared = doubts(&[0.485, 0.456, 0.406], &[0.0524, 0.0501, 0.0506]);
         assert!(squared.contains("variance"), "{squared}");
+        for (of, [red, green, blue]) in MEANS {
+            assert_eq!(doubts(&[*red, *green, *blue], &std), "");
+            let said = doubts(&[*blue, *green, *red], &std);
+            assert!(said.contains(&format!("mean is that of {of}")), "{said}");
+        }
+        for (of, known) in STDS {
+            assert_eq!(doubts(&[0.5], known), "");
+            let said = doubts(&[0.5], &known.map(|std| std * std));
+            assert!(said.contains(&format!("variance of {of}")), "{said}");
+        }
+        let caffe = [103.94, 116.78, 123.68].map(|mean| mean / 255.0);
+        assert!(doubts(&caffe, &[1.0 / 255.0]).contains("from blue to red"));
     }
 
     #[test]

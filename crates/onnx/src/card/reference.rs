@@ -84,7 +84,7 @@ mod tests {
             sha256: [("model.onnx".into(), "0".repeat(64))].into(),
             ..Card::default()
         };
-        card.input.channel_order = crate::ChannelOrder::Bgr;
+        card.input.channel_order = Some(crate::ChannelOrder::Bgr);
         card.input.preprocessing = Some(Preprocessing::default());
         card.input.normalization = Some(Normalization {
             mean: vec![0.5],

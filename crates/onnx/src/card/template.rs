@@ -279,7 +279,7 @@ mod tests {
                 Some(model.graph().output[0].name.as_str())
             );
             assert_eq!(card.input.preprocessing, Some(Preprocessing::default()));
-            assert_eq!(card.input.channel_order, crate::ChannelOrder::Rgb);
+            assert_eq!(card.input.channel_order, Some(crate::ChannelOrder::Rgb));
             let pairs = card
                 .input
                 .normalization

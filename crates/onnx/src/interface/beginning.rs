@@ -8,6 +8,9 @@ const MAX_STEPS: usize = 16;
 /// A number that no pixel in `[0, 1]` is divided by, and one below which nothing multiplies it.
 const FACTOR: f64 = 50.0;
 
+/// The largest of the whole numbers that pixels are.
+const LARGEST: f64 = 255.0;
+
 /// A number that is not taken off a pixel in `[0, 1]`.
 const SHIFT: f64 = 2.0;
 
@@ -16,27 +19,93 @@ pub(super) fn made_for_bytes(graph: &GraphProto, input: &str) -> Option<String> 
     let mut tensor = input;
     for _ in 0..MAX_STEPS {
         let node = only_reader(graph, tensor)?;
-        let other = node.input.iter().find(|name| *name != tensor);
-        let values = other.and_then(|name| stored(graph, name));
+        let other = node.input.iter().position(|name| name != tensor);
+        let at = |index: Option<usize>| {
+            let name = index.and_then(|index| node.input.get(index));
+            name.and_then(|name| stored(graph, name))
+                .unwrap_or_default()
+        };
+        let values = match node.op_type.as_str() {
+            "Clip" => at(Some(2)),
+            "BatchNormalization" => at(Some(3)),
+            "Conv" => factors(graph, node)?,
+            _ => at(other),
+        };
         let all = |test: &dyn Fn(f64) -> bool| {
-            let values = values.as_deref().unwrap_or_default();
             !values.is_empty() && values.iter().all(|value| test(*value))
         };
-        let first = values.as_ref().and_then(|values| values.first().copied());
         let found = match node.op_type.as_str() {
-            "Cast" | "Identity" | "Transpose" | "Reshape" | "Unsqueeze" | "Pad" | "Resize" => {
-                tensor = node.output.first()?;
-                continue;
+            "Cast" | "Identity" | "Transpose" | "Reshape" | "Unsqueeze" | "Pad" | "Resize" => None,
+            // Channels are put in another order.
+            "Gather" | "Slice" if node.input.first().is_some_and(|data| data == tensor) => None,
+            "Div" if all(&|value| value.abs() >= FACTOR) => Some("divides them by"),
+            "Mul" | "Conv" if all(&|value| value.abs() <= 1.0 / FACTOR) => {
+                Some("multiplies them by")
             }
-            "Div" if all(&|value| value.abs() >= FACTOR) => "divides them by",
-            "Mul" if all(&|value| value.abs() <= 1.0 / FACTOR) => "multiplies them by",
-            "Sub" if all(&|value| value.abs() >= SHIFT) => "takes from them",
-            "Add" if all(&|value| value.abs() >= SHIFT) => "adds to them",
+            "Sub" | "BatchNormalization" if all(&|value| value.abs() >= SHIFT) => {
+                Some("takes from them")
+            }
+            "Add" if all(&|value| value.abs() >= SHIFT) => Some("adds to them"),
+            "Clip" if all(&|value| value >= FACTOR) => Some("cuts them off at"),
+            "QuantizeLinear" if all(&|value| LARGEST * value >= FACTOR) => {
+                Some("rounds them to multiples of")
+            }
             _ => return None,
         };
-        return Some(format!("{found} {}", first?));
+        if let Some(found) = found {
+            return Some(format!("{found} {}", values.first()?));
+        }
+        tensor = node.output.first()?;
     }
     None
+}
+
+/// What the graph first takes off pixels; empty where it does something else.
+pub(super) fn taken_off(graph: &GraphProto, input: &str) -> Vec<f64> {
+    let mut tensor = input;
+    for _ in 0..MAX_STEPS {
+        let Some(node) = only_reader(graph, tensor) else {
+            break;
+        };
+        let other = node.input.iter().find(|name| *name != tensor);
+        let values = || other.and_then(|name| stored(graph, name));
+        let first = node.input.first().is_some_and(|name| name == tensor);
+        match (node.op_type.as_str(), node.output.first()) {
+            (
+                "Cast" | "Identity" | "Transpose" | "Reshape" | "Unsqueeze" | "Pad" | "Resize",
+                Some(next),
+            ) => {
+                tensor = next;
+            }
+            ("Sub", _) if first => return values().unwrap_or_default(),
+            ("Add", _) => {
+                let values = values().unwrap_or_default();
+                return values.iter().map(|value| -value).collect();
+            }
+            _ => break,
+        }
+    }
+    Vec::new()
+}
+
+/// What a convolution multiplies each channel by, where it does nothing else to pixels but add something.
+fn factors(graph: &GraphProto, node: &NodeProto) -> Option<Vec<f64>> {
+    let weight = node.input.get(1)?;
+    let dims = &graph
+        .initializer
+        .iter()
+        .find(|tensor| tensor.name == *weight)?
+        .dims;
+    let &[_, channels, 1, 1] = dims.as_slice() else {
+        return None;
+    };
+    let weights = stored(graph, weight)?;
+    let rows = weights.chunks(usize::try_from(channels).ok().filter(|size| *size > 0)?);
+    let rows = rows.map(|row| {
+        let mut some = row.iter().copied().filter(|weight| *weight != 0.0);
+        some.next().filter(|_| some.next().is_none())
+    });
+    rows.collect()
 }
 
 /// The layout and `[channels, height, width]` of rows of values that the graph first gives four axes.

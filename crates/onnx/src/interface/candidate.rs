@@ -119,7 +119,7 @@ pub(super) fn candidate<'a>(
         );
     }
     let before = before_softmax(view, &output.name);
-    let distance = sign::is_distance(view, &output.name);
+    let distance = sign::is_distance(view, before.unwrap_or(&output.name));
     Ok(Candidate {
         rank: match distance {
             true => 0,

@@ -3,7 +3,7 @@ use super::{
     View, Wanted,
     candidate::{Candidate, candidate},
     sign,
-    way::{joined, last, made_from, yields},
+    way::{depth, joined, last, made_from, yields},
 };
 use crate::{
     Error,
@@ -41,8 +41,8 @@ pub(super) fn choose<'a>(
         reason: reason.into(),
         assumptions: match candidate.distance {
             true => vec![format!(
-                "output `{}` holds lengths of differences, and its largest value is taken for the class: if the nearest class is meant, \
-                 export it negated",
+                "output `{}` is made of lengths of differences, and its largest value is taken for the class: if the nearest class is \
+                 meant, export them negated",
                 candidate.output.escape_debug()
             )],
             false => vec![],
@@ -216,10 +216,24 @@ fn narrow<'c, 'a>(
         // Of the two, one is right for no image.
         _ if opposite => Err(Error::AmbiguousOutput(list(view))),
         [only] => Ok((only, "by its name".into())),
-        [first, others @ ..] if others.iter().all(|other| other.classes == first.classes) => Ok((
-            first,
-            format!("the first of several with {} classes", first.classes),
-        )),
+        [first, others @ ..] if others.iter().all(|other| other.classes == first.classes) => {
+            let depths: Vec<usize> = named.iter().map(|one| depth(view, one)).collect();
+            let most = depths.iter().max();
+            let deepest = named.iter().zip(&depths);
+            let deepest: Vec<_> = deepest.filter(|(_, depth)| Some(*depth) == most).collect();
+            let classes = first.classes;
+            Ok(match deepest.as_slice() {
+                // Exits on the way know less than the last one.
+                [(deepest, _)] => (
+                    deepest,
+                    format!("behind more layers than the others with {classes} classes"),
+                ),
+                _ => (
+                    first,
+                    format!("the first of several with {classes} classes"),
+                ),
+            })
+        }
         _ => Err(Error::AmbiguousOutput(list(view))),
     }
 }

@@ -37,7 +37,7 @@ const MAX_BATCH_VALUES: usize = 1 << 28;
 const MAX_FIXED_BATCH: u64 = 4096;
 
 /// The images that a model takes, and how they lie in its input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageInput {
     /// Where the channels are.
     pub layout: Layout,
@@ -55,6 +55,8 @@ pub struct ImageInput {
     pub open: bool,
     /// What the graph first does to pixels, such as `divides them by 255`, where that is made for numbers of 0 to 255.
     pub made_for_bytes: Option<String>,
+    /// What the graph first takes off pixels, one for each channel or one for all; empty where it takes off nothing.
+    pub taken_off: Vec<f64>,
 }
 
 /// The layout of four axes, with channels, height and width, of which some may be open.
@@ -76,7 +78,7 @@ fn layout(
     }
 }
 
-/// Whether all that reads the image brings its channels to the front, behind operators on single values.
+/// Whether all that reads the image brings its channels to the front, behind borders and operators on single values.
 pub(super) fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
     let to_front = |node: &&NodeProto| {
         let perm = node.attribute.iter().find(|found| found.name == "perm");
@@ -89,10 +91,12 @@ pub(super) fn is_transposed_first(graph: &GraphProto, name: &str) -> bool {
         let readers: Vec<&NodeProto> = readers.collect();
         match readers.as_slice() {
             [] => return false,
-            [one] if ELEMENTWISE.contains(&one.op_type.as_str()) => match one.output.first() {
-                Some(output) => tensor = output,
-                None => return false,
-            },
+            [one] if one.op_type == "Pad" || ELEMENTWISE.contains(&one.op_type.as_str()) => {
+                match one.output.first() {
+                    Some(output) => tensor = output,
+                    None => return false,
+                }
+            }
             all => return all.iter().all(to_front),
         }
     }
@@ -177,6 +181,7 @@ pub(super) fn decide(
     };
     decided.open = open;
     decided.made_for_bytes = beginning::made_for_bytes(graph, name);
+    decided.taken_off = beginning::taken_off(graph, name);
     let product = |batch: usize| {
         let sizes = [decided.channels, decided.height, decided.width];
         sizes
@@ -251,6 +256,7 @@ impl Input<'_> {
             assumptions,
             open: false,
             made_for_bytes: None,
+            taken_off: Vec::new(),
         })
     }
 
@@ -269,6 +275,7 @@ impl Input<'_> {
             assumptions,
             open: false,
             made_for_bytes: None,
+            taken_off: Vec::new(),
         };
         if let Some((height, width)) = self.wanted.size {
             let pixels = height.checked_mul(width).filter(|&pixels| pixels > 0);
@@ -348,6 +355,7 @@ impl Input<'_> {
             assumptions,
             open: false,
             made_for_bytes: None,
+            taken_off: Vec::new(),
         })
     }
 

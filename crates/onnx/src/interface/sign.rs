@@ -11,6 +11,8 @@ pub(super) struct Origin<'a> {
     pub tensor: &'a str,
     /// Whether the largest value there is the smallest of the output.
     pub negated: bool,
+    /// Whether a square root is on the way.
+    pub rooted: bool,
     pub node: Option<&'a NodeProto>,
 }
 
@@ -19,6 +21,7 @@ pub(super) fn origin<'a>(view: &View<'a>, output: &'a str) -> Origin<'a> {
     let mut origin = Origin {
         tensor: output,
         negated: false,
+        rooted: false,
         node: None,
     };
     for _ in 0..MAX_STEPS {
@@ -28,6 +31,7 @@ pub(super) fn origin<'a>(view: &View<'a>, output: &'a str) -> Origin<'a> {
             break;
         };
         origin.tensor = next;
+        origin.rooted |= node.op_type == "Sqrt";
         origin.negated ^= turns;
     }
     origin
@@ -49,10 +53,11 @@ fn keeps_order<'a>(view: &View<'a>, node: &'a NodeProto) -> Option<(&'a str, boo
     match (node.op_type.as_str(), inputs.as_slice()) {
         (
             "Identity" | "Cast" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Dropout"
-            | "Clip" | "Sqrt" | "Log" | "Exp" | "DequantizeLinear" | "QuantizeLinear",
+            | "Clip" | "Relu" | "Sqrt" | "Log" | "Exp" | "DequantizeLinear" | "QuantizeLinear",
             [first, ..],
         ) => Some((first, false)),
-        ("Neg", [first]) => Some((first, true)),
+        ("Max", [first, second]) if stored(second) => Some((first, false)),
+        ("Neg" | "Reciprocal", [first]) => Some((first, true)),
         ("Add", [first, second]) if stored(second) => Some((first, false)),
         ("Add", [first, second]) if stored(first) => Some((second, false)),
         ("Sub", [first, second]) if stored(second) => Some((first, false)),
@@ -84,6 +89,8 @@ pub(super) fn is_distance(view: &View<'_>, output: &str) -> bool {
         return false;
     };
     match node.op_type.as_str() {
+        // |a|^2 + |b|^2 - 2 ab.
+        "Add" | "Gemm" | "MatMul" | "Sub" | "Sum" => origin.rooted,
         "Abs" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => is_difference(view, input, false),
         "ReduceSum" | "ReduceMean" => is_difference(view, input, true),
         _ => false,
@@ -102,6 +109,19 @@ fn is_difference(view: &View<'_>, tensor: &str, positive: bool) -> bool {
         ("Mul", [first, second]) if positive && first == second => {
             is_difference(view, first, false)
         }
+        // A quadratic form, as Mahalanobis' distance is.
+        ("Mul", [first, second]) if positive => {
+            is_form(view, first, second) || is_form(view, second, first)
+        }
         _ => false,
     }
+}
+
+/// Whether one tensor is a difference, and the other the same behind a matrix.
+fn is_form(view: &View<'_>, difference: &str, product: &str) -> bool {
+    let node = producer(view.graph, product);
+    let is_product = node.is_some_and(|node| {
+        node.op_type == "MatMul" && node.input.iter().any(|input| input == difference)
+    });
+    is_product && is_difference(view, difference, false)
 }

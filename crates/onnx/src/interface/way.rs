@@ -97,6 +97,16 @@ pub(super) fn last<'c, 'a>(view: &View<'a>, all: &[&'c Candidate<'a>]) -> Vec<&'
     all.iter().filter(is_last).copied().collect()
 }
 
+/// How many layers with weights lead to a candidate.
+pub(super) fn depth<'a>(view: &View<'a>, candidate: &Candidate<'a>) -> usize {
+    let needed = edit::needed(view.graph, [candidate.logits]);
+    let leads = |node: &&NodeProto| {
+        let is_layer = LEARNED.contains(&node.op_type.as_str());
+        is_layer && node.output.iter().any(|output| needed.contains(output))
+    };
+    view.graph.node.iter().filter(leads).count()
+}
+
 fn has(nodes: &[&NodeProto], operators: &[&str]) -> bool {
     let mut nodes = nodes.iter();
     nodes.any(|node| operators.contains(&node.op_type.as_str()))

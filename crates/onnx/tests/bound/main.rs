@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod closed_forms;
+mod masked;
 mod normalised;
 mod obstacles;
 mod operators;

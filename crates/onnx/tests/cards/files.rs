@@ -38,7 +38,7 @@ fn what_is_not_json_is_named_with_its_line() {
             &["line 3: `input.normalization`"],
         ),
         (
-            "{\n\"classes\": [\n\"a\",\n\"a\"]}",
+            "{\n\"classes\": [\n\"a\",\n\"a \"]}",
             &["line 4: `classes[1]`"],
         ),
     ]);

@@ -24,7 +24,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub fn new(subject: &Subject, settings: &ModelSettings, plan: &Plan) -> Self {
+    pub fn new(subject: &Subject, plan: &Plan) -> Self {
         let attacks = plan.entries.iter();
         Self {
             model_sha256: subject.sha256.clone(),
@@ -33,7 +33,7 @@ impl Identity {
             buckler: subject.buckler.clone(),
             normalization: subject.normalization.clone(),
             assumptions: subject.assumptions.clone(),
-            settings: Some(settings.clone()),
+            settings: subject.settings.clone(),
         }
     }
 

@@ -1,15 +1,15 @@
 //! One evaluation at a time in a report's folder.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
+    fs,
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use buckler_attack::Norm;
+use buckler_onnx::{FileLock, LockError};
 
-use super::{PLAN, REPORT, STATE};
-use crate::ReportError;
+use super::{ADVERSARIALS, HTML, MARKDOWN, PLAN, REPORT, STATE};
+use crate::{ReportError, report::curve_file};
 
 const FILE: &str = "evaluation.lock";
 
@@ -19,14 +19,7 @@ pub struct FolderLock {
     path: PathBuf,
     /// Whether the folder was not there before.
     made: bool,
-    _file: File,
-}
-
-/// Who has the lock, as the file says.
-#[derive(Debug, Serialize, Deserialize)]
-struct Holder {
-    pid: u32,
-    host: String,
+    _file: FileLock,
 }
 
 impl FolderLock {
@@ -39,6 +32,12 @@ impl FolderLock {
     pub fn acquire(path: &Path, resume: bool) -> Result<Self, ReportError> {
         check_no_report(path)?;
         let made = !path.exists();
+        if !made && !path.is_dir() {
+            return Err(ReportError::Taken {
+                path: path.to_owned(),
+                reason: "it is a file: choose a folder".to_owned(),
+            });
+        }
         let state = path.join(STATE);
         fs::create_dir_all(&state).map_err(ReportError::file(&state))?;
         let lock = Self {
@@ -48,8 +47,10 @@ impl FolderLock {
         };
         // Another evaluation may just have ended.
         check_no_report(path)?;
-        if !resume && state.join(PLAN).exists() {
-            return Err(ReportError::Unfinished(path.to_owned()));
+        match state.join(PLAN).exists() {
+            true if !resume => return Err(ReportError::Unfinished(path.to_owned())),
+            true => (),
+            false => check_nothing_is_left(path)?,
         }
         Ok(lock)
     }
@@ -87,48 +88,50 @@ fn check_no_report(path: &Path) -> Result<(), ReportError> {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, ReportError> {
-    let path = folder.join(STATE).join(FILE);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(ReportError::file(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let holder = file.read_to_string(&mut text).ok();
-            let holder = holder.and_then(|_| serde_json::from_str::<Holder>(&text).ok());
-            return Err(ReportError::Locked {
-                path: folder.to_owned(),
-                holder: holder.map_or("another process".to_owned(), |holder| {
-                    format!("process {} on {}", holder.pid, holder.host.escape_debug())
-                }),
-            });
-        }
-        Err(TryLockError::Error(error)) => tracing::warn!(
-            "{}: the file system has no locks ({error}); let no other evaluation write to this folder",
-            path.display()
-        ),
-    }
-    let holder = Holder {
-        pid: std::process::id(),
-        host: host(),
+/// Nothing of another evaluation is taken for a new one's, and nothing that the report would replace is lost.
+fn check_nothing_is_left(path: &Path) -> Result<(), ReportError> {
+    let taken = |reason: String| ReportError::Taken {
+        path: path.to_owned(),
+        reason,
     };
-    let text = serde_json::to_vec(&holder).map_err(|e| ReportError::broken(&path, e))?;
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(&text))
-        .map_err(ReportError::file(&path))?;
-    Ok(file)
+    let holds = |folder: &Path, ending: &str| match fs::read_dir(folder) {
+        Ok(entries) => entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().ends_with(ending)),
+        Err(_) => false,
+    };
+    for (folder, ending) in [(STATE, ".json"), (ADVERSARIALS, ".npz")] {
+        if holds(&path.join(folder), ending) {
+            return Err(taken(format!(
+                "`{folder}` holds what is left of another evaluation: remove it, or choose another folder"
+            )));
+        }
+    }
+    let curves = [Norm::Linf, Norm::L2, Norm::L1].map(curve_file);
+    let pages = [MARKDOWN, HTML].map(str::to_owned);
+    let mut files = pages.iter().chain(&curves);
+    match files.find(|file| path.join(file).exists()) {
+        Some(file) => Err(taken(format!(
+            "`{file}` is here, which the report would replace: remove it, or choose another folder"
+        ))),
+        None => Ok(()),
+    }
 }
 
-fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
-    let name = name.or_else(|| std::env::var("COMPUTERNAME").ok());
-    name.map_or("an unknown host".to_owned(), |name| name.trim().to_owned())
+fn lock(folder: &Path) -> Result<FileLock, ReportError> {
+    let path = folder.join(STATE).join(FILE);
+    let lock = FileLock::acquire(&path).map_err(|error| match error {
+        LockError::Held(holder) => ReportError::Locked {
+            path: folder.to_owned(),
+            holder,
+        },
+        LockError::File(error) => ReportError::file(&path)(error),
+    })?;
+    if let Some(error) = &lock.unsupported {
+        tracing::warn!(
+            "{}: the file system has no locks ({error}); let no other evaluation write to this folder",
+            path.display()
+        );
+    }
+    Ok(lock)
 }

@@ -73,8 +73,14 @@ impl<'a> Saved<'a> {
         Ok(Self { folder, files })
     }
 
-    /// The adversarials of some images under an evaluation; files that cannot be read are noted.
-    pub(super) fn of(&self, evaluation: usize, ids: &[u64], checked: &mut Verification) -> Images {
+    /// The adversarials of some images of so many values under an evaluation; files that cannot be read are noted.
+    pub(super) fn of(
+        &self,
+        evaluation: usize,
+        ids: &[u64],
+        values: usize,
+        checked: &mut Verification,
+    ) -> Images {
         let files = self.files.get(evaluation);
         let wanted: Vec<(u64, &String)> = ids
             .iter()
@@ -86,7 +92,7 @@ impl<'a> Saved<'a> {
             if !read.insert(file) {
                 continue;
             }
-            match adversarials::load(&self.folder.file(file)) {
+            match adversarials::load(&self.folder.file(file), values) {
                 Ok(mut loaded) => {
                     for (id, of) in &wanted {
                         if of == file
@@ -122,7 +128,9 @@ fn strays(folder: &Folder, named: &HashSet<&str>) -> Result<Vec<String>, ReportE
         let entry = entry.map_err(ReportError::file(&dir))?;
         let name = entry.file_name();
         let name = format!("adversarials/{}", name.to_string_lossy());
-        if name.ends_with(".npz") && !named.contains(name.as_str()) {
+        // A folder, too; what begins with a point is the system's, or left of a file that was being written.
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && !named.contains(name.as_str()) {
             strays.push(name);
         }
     }

@@ -2,6 +2,7 @@
 
 use buckler_attack::Attack;
 use buckler_data::{ClassMap, MatchedBy};
+use buckler_onnx::Normalization;
 
 use super::{Expected, Verification};
 use crate::{Report, Skipped};
@@ -18,9 +19,22 @@ pub(super) fn check(report: &Report, expected: &Expected<'_>, checked: &mut Veri
     }
     if stated.normalization != here.normalization {
         checked.problem(format!(
-            "the normalisation is {:?}, the report says {:?}",
-            here.normalization, stated.normalization
+            "the normalisation that was asked for is {}, the report says {}",
+            text(here.normalization.as_ref()),
+            text(stated.normalization.as_ref())
         ));
+    }
+    match (&stated.settings, &here.settings) {
+        (Some(stated), Some(here)) => {
+            if let Some(difference) = stated.difference(here) {
+                checked.problem(format!(
+                    "the model was opened with {difference} here: its card or an option is another"
+                ));
+            }
+        }
+        _ => checked.not_verified.push(
+            "how the model was opened (output, size, order of the channels, preprocessing, normalisation of its card): the report does not say it".to_owned(),
+        ),
     }
     match (&stated.classes, &here.classes) {
         (None, _) => checked.not_verified.push(
@@ -46,6 +60,12 @@ pub(super) fn check(report: &Report, expected: &Expected<'_>, checked: &mut Veri
     }
     assumptions(report, expected, checked);
     plan(report, expected, checked);
+}
+
+fn text(normalization: Option<&Normalization>) -> String {
+    normalization.map_or("none".to_owned(), |Normalization { mean, std }| {
+        format!("mean {mean:?} and std {std:?}")
+    })
 }
 
 /// What was given says nothing of how else the classes could have been matched.
@@ -123,14 +143,20 @@ pub(super) fn list_unverified(report: &Report, checked: &mut Verification) {
         "smallest distances: each is an upper bound; that no closer adversarial was found, or none exists, leaves no trace",
     );
     add(
-        "predictions and losses of images with `not_found`: only what cannot be is noticed, such as a class that would be an adversarial",
+        "predictions of images with `not_found`, and losses: only what cannot be is noticed, such as a class that would be an adversarial",
     );
     add(
-        "counts of single images (gradients, forward passes), zero gradients, dropped adversarials, the attack of an ensemble that found an adversarial: only what cannot be is noticed",
+        "counts of single images (gradients, forward passes), zero gradients, dropped adversarials: only what cannot be is noticed",
+    );
+    add(
+        "which attack found an adversarial: one that fools the model within the radius may be another attack's, and the flags gradient_masking and not_monotone depend on it",
     );
     add(
         "gradients that are not finite: looked for at clean images, for attacks that ask for them there (`fgsm`, `mim` without `di`, `fab`, `fab-t`, `deepfool`, `autoattack` and `autoattack-plus` where they find nothing); else as the records say",
     );
+    if !report.subject.skipped.is_empty() {
+        add("reasons why files were left out: as the report says");
+    }
     if !report.linearity.is_empty() {
         add("linearity: the largest rise under PGD was not searched for again");
     }

@@ -47,6 +47,7 @@ fn subject(samples: &Samples) -> Subject {
         buckler: "1".to_owned(),
         model: "models/<linear>.onnx".to_owned(),
         sha256: "abc".to_owned(),
+        settings: Some(ModelSettings::default()),
         data: "noise/test".to_owned(),
         images_sha256: images_sha256(samples).unwrap(),
         command: "buckler evaluate models/<linear>.onnx".to_owned(),
@@ -69,17 +70,12 @@ async fn measured(victim: &Linear, samples: &Samples, folder: Option<&Folder>) -
 }
 
 fn open(path: &Path, samples: &Samples, resume: bool) -> Result<Folder, String> {
-    open_as(path, &subject(samples), &ModelSettings::default(), resume)
+    open_as(path, &subject(samples), resume)
 }
 
-fn open_as(
-    path: &Path,
-    subject: &Subject,
-    settings: &ModelSettings,
-    resume: bool,
-) -> Result<Folder, String> {
+fn open_as(path: &Path, subject: &Subject, resume: bool) -> Result<Folder, String> {
     FolderLock::acquire(path, resume)
-        .and_then(|lock| Folder::open(lock, subject, settings, &plan()))
+        .and_then(|lock| Folder::open(lock, subject, &plan()))
         .map_err(|error| error.to_string())
 }
 

@@ -3,9 +3,7 @@
 use std::fs;
 
 use buckler_attack::{AttackConfig, Limits};
-use buckler_report::{
-    Entry, Expected, Folder, FolderLock, ModelSettings, Plan, run, verify, write,
-};
+use buckler_report::{Entry, Expected, Folder, FolderLock, Plan, run, verify, write};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,7 +32,7 @@ async fn attacks_on_every_class_that_can_be_chosen_are_no_fewer_queries_than_due
     let (victim, samples, plan) = (Linear::masked(), samples(60), plan());
     let subject = subject(&samples);
     let lock = FolderLock::acquire(dir.path(), false).unwrap();
-    let folder = Folder::open(lock, &subject, &ModelSettings::default(), &plan).unwrap();
+    let folder = Folder::open(lock, &subject, &plan).unwrap();
     let run = run(
         &victim,
         &samples,

@@ -55,6 +55,58 @@ async fn blocks_that_are_done_are_not_measured_again() {
 }
 
 #[tokio::test]
+async fn a_block_whose_adversarials_are_gone_or_broken_is_measured_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = samples(150);
+    let folder = open(dir.path(), &samples, false).unwrap();
+    let whole = timeless(measured(&Linear::new(), &samples, Some(&folder)).await);
+    drop(folder);
+    let saved = dir.path().join("adversarials");
+    let (first, second) = (saved.join("01-000000.npz"), saved.join("01-000128.npz"));
+    let bytes = fs::read(&first).unwrap();
+    let damages: [&dyn Fn(); 4] = [
+        &|| fs::remove_file(&first).unwrap(),
+        &|| fs::write(&first, &bytes[..bytes.len() / 2]).unwrap(),
+        &|| assert!(fs::copy(&second, &first).is_ok()),
+        &|| fs::remove_dir_all(&saved).unwrap(),
+    ];
+    for damage in damages {
+        damage();
+        let folder = open(dir.path(), &samples, true).unwrap();
+        let again = measured(&Linear::new(), &samples, Some(&folder)).await;
+        assert_eq!(timeless(again), whole);
+        assert_eq!(fs::read(&first).unwrap(), bytes);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_evaluation_is_neither_taken_nor_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, images, _) = finished(dir.path()).await;
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("state")).unwrap();
+    fs::rename(at("report.json"), at("state/00-000000.json")).unwrap();
+    for (left, expected) in [
+        ("state", "`state` holds what is left of another evaluation"),
+        ("adversarials", "`adversarials` holds what is left"),
+        ("report.md", "`report.md` is here"),
+        ("report.html", "`report.html` is here"),
+        ("curve-linf.svg", "`curve-linf.svg` is here"),
+        ("curve-l2.svg", "`curve-l2.svg` is here"),
+    ] {
+        for resume in [false, true] {
+            let error = open(dir.path(), &images, resume).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        match at(left).is_dir() {
+            true => fs::remove_dir_all(at(left)).unwrap(),
+            false => fs::remove_file(at(left)).unwrap(),
+        }
+    }
+    open(dir.path(), &images, false).unwrap();
+}
+
+#[tokio::test]
 async fn an_unfinished_run_is_neither_overwritten_nor_taken_for_another() {
     let dir = tempfile::tempdir().unwrap();
     let images = samples(20);
@@ -87,8 +139,7 @@ async fn an_unfinished_run_is_neither_overwritten_nor_taken_for_another() {
         ),
         (newer, "begun by version `1`, this is `2`"),
     ] {
-        let settings = ModelSettings::default();
-        let error = open_as(dir.path(), &other, &settings, true).unwrap_err();
+        let error = open_as(dir.path(), &other, true).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
     fs::write(dir.path().join("state/plan.json"), "{").unwrap();
@@ -146,7 +197,7 @@ async fn an_unfinished_run_is_not_gone_on_with_when_its_model_is_opened_in_anoth
             r#"`classes` "3 values", and with "0 values""#,
         ),
         (
-            input(|input| input.channel_order = ChannelOrder::Bgr),
+            input(|input| input.channel_order = Some(ChannelOrder::Bgr)),
             r#"`input.channel_order` none, and with "bgr""#,
         ),
         (
@@ -168,12 +219,16 @@ async fn an_unfinished_run_is_not_gone_on_with_when_its_model_is_opened_in_anoth
         ),
     ];
     let dir = tempfile::tempdir().unwrap();
-    open_as(dir.path(), &subject(&images), &begun, false).unwrap();
+    let opened = |settings: &ModelSettings| Subject {
+        settings: Some(settings.clone()),
+        ..subject(&images)
+    };
+    open_as(dir.path(), &opened(&begun), false).unwrap();
     for (other, expected) in others {
-        let error = open_as(dir.path(), &subject(&images), &other, true).unwrap_err();
+        let error = open_as(dir.path(), &opened(&other), true).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    open_as(dir.path(), &subject(&images), &begun, true).unwrap();
+    open_as(dir.path(), &opened(&begun), true).unwrap();
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! Reports that were tampered with, and sealed again by whoever did it: every change is found out, or is of a kind that is
 //! listed as not verified.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+};
 
 use buckler_report::{Report, Verification};
 use serde_json::{Value, json};
+use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use crate::{finished, verified};
 
@@ -490,7 +495,12 @@ const DOCTORINGS: &[Doctoring] = &[
     (
         "a loss that can be",
         |r, _| record(r, 0, "not_found", 0)["loss"] = json!(0.6),
-        Listed("predictions and losses of images with `not_found`"),
+        Listed("predictions of images with `not_found`, and losses"),
+    ),
+    (
+        "a loss of an adversarial that can be",
+        |r, _| record(r, 1, "adversarial_found", 0)["loss"] = json!(5.0),
+        Listed("predictions of images with `not_found`, and losses"),
     ),
     (
         "a class that the model does not have, of what was not found",
@@ -590,7 +600,17 @@ const DOCTORINGS: &[Doctoring] = &[
     (
         "a normalisation",
         |r, _| r["normalization"] = json!({"mean": [0.5], "std": [0.5]}),
-        Found("the normalisation is None"),
+        Found("the normalisation that was asked for is none"),
+    ),
+    (
+        "a normalisation of the card",
+        |r, _| r["settings"]["input"]["normalization"] = json!({"mean": [0.5], "std": [0.5]}),
+        Found("`input.normalization` {\"mean\":[0.5],\"std\":[0.5]}, and with none here"),
+    ),
+    (
+        "how the model was opened",
+        |r, _| drop(r.as_object_mut().unwrap().remove("settings")),
+        Listed("how the model was opened"),
     ),
     (
         "classes",
@@ -696,6 +716,26 @@ const DOCTORINGS: &[Doctoring] = &[
         Found("01-000000.npz"),
     ),
     (
+        "a file that says it holds more images than memory does",
+        |_, dir| oversized(&adversarials(dir, "01-000000.npz"), "1000000000000000"),
+        Found("01-000000.npz"),
+    ),
+    (
+        "a file that holds more images than were measured",
+        |_, dir| oversized(&adversarials(dir, "01-000000.npz"), "100000"),
+        Found("its images take more than"),
+    ),
+    #[cfg(unix)]
+    (
+        "a device in place of a file",
+        |_, dir| {
+            let path = adversarials(dir, "01-000000.npz");
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        },
+        Found("it is not a file"),
+    ),
+    (
         "a file that no record needs",
         |_, dir| {
             let (from, to) = ("01-000000.npz", "09-000000.npz");
@@ -709,6 +749,28 @@ const DOCTORINGS: &[Doctoring] = &[
         Listed("report.md: it is not what"),
     ),
 ];
+
+/// Writes a file of adversarials that holds so many images by its header, and at most 100000.
+fn oversized(path: &Path, images: &str) {
+    let mut ids = Vec::new();
+    let mut archive = ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let mut entry = archive.by_name("ids.npy").unwrap();
+    entry.read_to_end(&mut ids).unwrap();
+    let shape = format!("({images}, 3, 4, 4)");
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let mut values = b"\x93NUMPY\x01\x00".to_vec();
+    values.extend(118u16.to_le_bytes());
+    values.extend(format!("{header:<117}\n").as_bytes());
+    let held = images.parse::<usize>().unwrap().min(100_000);
+    values.resize(values.len() + held * 48 * 4, 0);
+    let mut writer = ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in [("ids.npy", ids), ("images.npy", values)] {
+        let options = SimpleFileOptions::default();
+        writer.start_file(name, options).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
 
 fn record_count(report: &Value, evaluation: usize) -> usize {
     let records = report["evaluations"][evaluation]["samples"]

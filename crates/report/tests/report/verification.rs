@@ -117,7 +117,8 @@ async fn what_cannot_be_verified_is_listed() {
     for what in [
         "searches:",
         "smallest distances: each is an upper bound",
-        "predictions and losses of images with `not_found`",
+        "predictions of images with `not_found`, and losses",
+        "which attack found an adversarial",
         "counts of single images",
         "gradients that are not finite",
         "seconds:",

@@ -15,8 +15,14 @@ const TOLERANCE: f32 = 1e-4;
 /// Rows with which a freed batch is tried.
 const ROWS: usize = 3;
 
-/// Frees a fixed batch where rows run together give in one output what they give alone; says what was done.
-pub(super) fn open_batch(model: Model, output: &str, threads: usize) -> (Model, Option<String>) {
+/// Frees a fixed batch where rows run together give in one output what they give alone; says what was done. The file may have
+/// `left_open` what only one size is true of.
+pub(super) fn open_batch(
+    model: Model,
+    output: &str,
+    threads: usize,
+    left_open: bool,
+) -> (Model, Option<String>) {
     let Some((free, size)) = free_batch(&model) else {
         return (model, None);
     };
@@ -24,16 +30,21 @@ pub(super) fn open_batch(model: Model, output: &str, threads: usize) -> (Model, 
         Ok(()) => (
             free,
             Some(format!(
-                "the file fixes the batch at {size}: rows are run together, which was seen to give what they give alone"
+                "the file {} {size}: rows are run together, which was seen to give what they give alone",
+                match left_open {
+                    true => "leaves the size of the batch open, and fixes it further on at",
+                    false => "fixes the batch at",
+                }
             )),
         ),
         Err(reason) => {
             tracing::debug!(%reason, "the batch cannot be freed");
             (
                 model,
-                Some(format!(
-                    "the file fixes the batch at {size}, and no other size works: images are run {size} at a time"
-                )),
+                Some(match left_open {
+                    true => "the file leaves the size of the batch open, and no other than 1 works: images are run 1 at a time".to_owned(),
+                    false => format!("the file fixes the batch at {size}, and no other size works: images are run {size} at a time"),
+                }),
             )
         }
     }

@@ -1,5 +1,6 @@
 //! What was decided and assumed about a model, in words.
-use buckler_onnx::{Card, ChannelOrder, ImageInput, Interface, Reading};
+use buckler_data::ModelClasses;
+use buckler_onnx::{Card, ImageInput, Interface, Reading};
 
 use super::{LoadOptions, look::Seen, opened::channel_order};
 use crate::RuntimeError;
@@ -29,34 +30,50 @@ impl List {
 
     /// What the model does not say for want of a card.
     pub fn card(&mut self, card: Option<&Card>, options: &LoadOptions, image: &ImageInput) {
-        if card.is_none() {
-            if options.normalization.is_none() {
-                self.say("the model has no card: its pixels are taken to be in [0, 1]");
-            }
-            if image.channels == 3 && channel_order(card, options).is_none() {
-                self.say("the model has no card: its channels are taken to be in the order RGB");
-            }
-        }
-        if options.normalization.is_none()
-            && card.is_some_and(|card| {
-                card.input.normalization.is_none() && card.input.preprocessing.is_none()
-            })
-        {
-            self.say("the card states no normalization: pixels are taken to be in [0, 1]");
-            if image.channels == 3
-                && options.channel_order.is_none()
-                && card.is_some_and(|card| card.input.channel_order == ChannelOrder::Rgb)
-            {
-                self.say("the card states no order of channels: RGB is taken");
-            }
-        }
         let stated = card.and_then(|card| card.input.normalization.as_ref());
+        let normalized = options.normalization.is_some() || stated.is_some();
+        let ordered = image.channels != 3 || channel_order(card, options).is_some();
+        // What was exported here says of which head it is, normalises within its graph, and takes RGB.
+        let own = card.is_some_and(|card| card.head.is_some());
+        match card {
+            None => {
+                if !normalized {
+                    self.say("the model has no card: its pixels are taken to be in [0, 1]");
+                }
+                if !ordered {
+                    self.say(
+                        "the model has no card: its channels are taken to be in the order RGB",
+                    );
+                }
+            }
+            Some(_) if own => (),
+            Some(_) => {
+                if !normalized {
+                    self.say("the card states no normalization: pixels are taken to be in [0, 1]");
+                }
+                if !ordered {
+                    self.say("the card states no order of channels: RGB is taken");
+                }
+            }
+        }
         if let Some(first) = &image.made_for_bytes
             && options.normalization.as_ref().or(stated).is_none()
         {
             self.say(format!(
                 "the graph first {first}, as for pixels of 0 to 255, and is given pixels in [0, 1]: if it wants 0 to 255, state a mean of 0 and a std of 0.00392157 (1/255)"
             ));
+        }
+        let used = options.normalization.as_ref().or(stated);
+        let same = used.is_some_and(|used| {
+            let mean = |at: usize| used.mean.get(at).or(used.mean.first());
+            let near = |(at, taken): (usize, &f64)| {
+                let mean = mean(at).map_or(0.0, |mean| f64::from(*mean));
+                taken.abs() > 1e-3 && (taken - mean).abs() <= 1e-3
+            };
+            !image.taken_off.is_empty() && image.taken_off.iter().enumerate().all(near)
+        });
+        if same {
+            self.say("the graph takes the mean that is stated off its pixels itself: they are normalised twice, unless the mean is left out");
         }
         for doubt in options
             .normalization
@@ -88,7 +105,7 @@ impl List {
                 "input.normalization",
             ),
             differs(
-                options.channel_order != Some(input.channel_order),
+                input.channel_order.is_some() && input.channel_order != options.channel_order,
                 options.channel_order.is_some(),
                 "input.channel_order",
             ),
@@ -116,7 +133,17 @@ impl List {
                 self.say("the model names no classes: they are numbered from 0");
                 Ok((0..classes).map(|class| class.to_string()).collect())
             }
-            names if names.len() == classes => Ok(names.to_vec()),
+            names if names.len() == classes => {
+                let shared = ModelClasses {
+                    count: classes,
+                    names,
+                }
+                .shared_names();
+                if let Some(shared) = shared {
+                    self.say(shared);
+                }
+                Ok(names.to_vec())
+            }
             names => Err(RuntimeError::Unsupported {
                 what: "card's `classes`",
                 expected: format!("{classes} names, one per logit"),
@@ -196,9 +223,10 @@ impl List {
 
     /// What was seen when the model was tried.
     pub fn seen(&mut self, interface: &Interface, seen: &Seen) {
-        if let Some(difference) = seen.random {
+        // A figure would be another one each time, and what is assumed is compared.
+        if seen.random.is_some() {
             self.say(format!(
-                "the model is random: two runs on the same images differ by up to {difference:.2e} in output `{}`",
+                "the model is random: two runs on the same images differ in output `{}`",
                 interface.output.escape_debug()
             ));
         }

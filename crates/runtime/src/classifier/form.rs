@@ -147,6 +147,7 @@ mod tests {
             assumptions: vec![],
             open: false,
             made_for_bytes: None,
+            taken_off: Vec::new(),
         }
     }
 

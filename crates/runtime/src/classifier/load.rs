@@ -14,10 +14,12 @@ use super::{
     gradient::{self, Gradient},
     opened::{self, Opened},
     outputs::Outputs,
+    verification,
 };
 use crate::{
     RuntimeError,
     engine::{Engine, Lane, Settings},
+    session::Graph,
 };
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
@@ -28,7 +30,10 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
     })?;
     let card = Card::beside(path)?;
     let foreign = foreign(card.as_ref(), path, &model);
-    let gradient = read(&directory.join("gradient.onnx"))?;
+    let gradient = match options.make_gradient {
+        true => None,
+        false => read(&directory.join("gradient.onnx"))?,
+    };
     tracing::debug!(model = %path.display(), "loading");
     match Model::from_bytes(&model) {
         // Weights in files beside the model are taken in: the runtime is given one piece.
@@ -106,7 +111,7 @@ fn from_model(
         watch: options.watch.clone(),
         background: options.placement(lane).background,
     };
-    let found = gradient_graph(&opened, gradient, &mut assumptions, options);
+    let found = gradient_graph(&opened, &mut forward, gradient, &mut assumptions, options);
     let mut graphs = Vec::new();
     let mut put = |graph| {
         graphs.push(graph);
@@ -144,7 +149,6 @@ fn from_model(
         );
     }
     let outputs = Outputs::new(&opened, options);
-    assumptions.extend(outputs.left_out(&opened.interface));
     Ok(Classifier(Arc::new(Inner {
         predict: Engine::start(vec![forward], settings(Lane::Predict))?,
         attack,
@@ -160,10 +164,11 @@ fn from_model(
     })))
 }
 
-/// The stored gradient graph if it belongs to the model and its choice of output and size, else one made now. The error is the
-/// reason why there is none.
+/// The stored gradient graph if it belongs to the model and its choice of output and size and agrees with what the model computes,
+/// else one made now. The error is the reason why there is none.
 fn gradient_graph(
     opened: &Opened,
+    forward: &mut Graph,
     stored: Option<&[u8]>,
     assumptions: &mut Vec<String>,
     options: &LoadOptions,
@@ -172,36 +177,55 @@ fn gradient_graph(
         gradient::open(bytes, info, opened, options).map_err(|error| error.to_string())
     };
     let origin = &opened.origin;
+    // What a file says of itself proves nothing.
     let used = stored.map(|bytes| {
         let info = matching_info(origin, bytes)?;
-        open(bytes, &info)
+        let mut graph = open(bytes, &info)?;
+        verification::verify(opened, forward, &mut graph, verification::QUICK).map_err(
+            |error| match error {
+                RuntimeError::Unsupported { expected, got, .. } => {
+                    format!("it should be {expected}, but is {got}")
+                }
+                other => other.to_string(),
+            },
+        )?;
+        Ok::<_, String>(graph)
     });
-    match used {
+    let refused = match used {
         Some(Ok(graph)) => return Ok(graph),
-        Some(Err(reason)) => {
-            tracing::warn!(
-                reason,
-                "the stored gradient graph is not used; another is made"
-            );
-            assumptions.push(format!(
-                "the stored gradient graph is not used, and another was made: {reason}"
-            ));
-        }
-        None => tracing::debug!("no stored gradient graph"),
-    }
+        Some(Err(reason)) => Some(reason),
+        None => None,
+    };
+    let mut tell = |bytes: Option<&[u8]>| {
+        // Difference quotients tell nothing of a model that is random or all kinks.
+        let Some(reason) = refused.as_ref().filter(|_| bytes != stored) else {
+            return;
+        };
+        tracing::warn!(
+            reason,
+            "the stored gradient graph is not used; another is made"
+        );
+        assumptions.push(format!(
+            "the stored gradient graph is not used, and another was made: {reason}"
+        ));
+    };
     let cache = options.gradient_cache.as_deref();
     if let Some(bytes) = cache.and_then(|folder| cache::read(folder, origin))
         && let Ok(info) = matching_info(origin, &bytes)
         && let Ok(graph) = open(&bytes, &info)
     {
+        tell(Some(&bytes));
         return Ok(graph);
     }
     tracing::info!("making the gradient graph");
-    let made = make_gradient(&opened.runs, origin).map_err(|error| NoGradient {
+    let made = make_gradient(&opened.runs, origin);
+    let bytes = made.as_ref().ok().map(Model::to_bytes);
+    tell(bytes.as_deref());
+    let made = made.map_err(|error| NoGradient {
         reason: error.to_string(),
         obstacles: error.obstacles(&opened.runs),
     })?;
-    let (info, bytes) = (info_of(&made)?, made.to_bytes());
+    let (info, bytes) = (info_of(&made)?, bytes.unwrap_or_default());
     let graph = open(&bytes, &info)?;
     if let Some(folder) = cache
         && let Err(error) = cache::write(folder, origin, &bytes)

@@ -115,13 +115,30 @@ impl Seen {
     pub fn probabilities(&self) -> bool {
         let first = self.rows.row(0);
         let differ = self.rows.outer_iter().any(|row| row != first);
-        let other = Some(first.sum()).filter(|sum| differ && *sum > 1e-3 && !self.whole_numbers());
+        let other = Some(first.sum());
+        let other = other
+            .filter(|sum| differ && *sum > 1e-3 && !self.whole_numbers() && self.sums_are_steady());
         SUMS.into_iter().chain(other).any(|sum| {
             self.rows.outer_iter().all(|row| {
                 let inside = |value: &f32| (-1e-6 * sum..=sum * (1.0 + 1e-6)).contains(value);
                 row.iter().all(inside) && (row.sum() - sum).abs() <= SUM_TOLERANCE * sum
             })
         })
+    }
+
+    /// Whether sums differ by much less than the values do, and not only by much less than they are: logits that all lie far from 0
+    /// have about the same sum too.
+    fn sums_are_steady(&self) -> bool {
+        let range = |values: ArrayView1<'_, f32>| {
+            let least = values.fold(f32::INFINITY, |a, b| a.min(*b));
+            values.fold(f32::NEG_INFINITY, |a, b| a.max(*b)) - least
+        };
+        let columns = self.rows.columns().into_iter().map(range);
+        let values = columns.fold(0.0, f32::max);
+        let sums = self.rows.sum_axis(Axis(1));
+        let rounding =
+            f32::EPSILON * self.rows.ncols() as f32 * sums.fold(0.0f32, |a, b| a.max(*b));
+        range(sums.view()) <= (0.1 * values).max(rounding.min(values))
     }
 
     /// Whether all rows are probabilities that were rounded to multiples of one step, as quantised networks return them: their sums are

@@ -1,7 +1,7 @@
 //! A model with everything that is decided about it before it is run: the one place for predictions, gradients and certificates.
 use buckler_onnx::{
     Card, ChannelOrder, Error, ImageInput, Interface, Model, Origin, Reading, Wanted,
-    classifier_graph, fix_image_size, inspect,
+    classifier_graph, fix_batch, fix_image_size, inspect,
 };
 use ort::session::Session;
 
@@ -44,6 +44,16 @@ pub(super) fn open(
     card: Option<Card>,
     options: &LoadOptions,
 ) -> Result<Opened, RuntimeError> {
+    open_at(model, card, options, false)
+}
+
+/// As [`open`], of a model whose file has `left_open` the batch that is fixed here.
+fn open_at(
+    model: &Model,
+    card: Option<Card>,
+    options: &LoadOptions,
+    left_open: bool,
+) -> Result<Opened, RuntimeError> {
     let card_beside = card.clone();
     let (inside, beside) = (model.card()?, card);
     let differing = inside.as_ref().zip(beside.as_ref());
@@ -58,7 +68,7 @@ pub(super) fn open(
     let (sized, interface, image) = decided(sized, &wanted).map_err(by_card)?;
     let size = changed.then_some((image.height, image.width));
 
-    let (whole, batch) = adapt::open_batch(sized, &interface.output, options.threads);
+    let (whole, batch) = adapt::open_batch(sized, &interface.output, options.threads, left_open);
     changed |= batch.is_some();
     let mut interface = match batch {
         Some(_) => inspect(&whole, &wanted)?,
@@ -88,7 +98,10 @@ pub(super) fn open(
     let origin = interface.origin(model, size);
     let session = session::open(&runs.to_bytes(), placement)?;
     let mut graph = Graph::bare(session, &origin.logits)?;
-    let seen = look::at(&mut graph, &input, fixed, interface.reading)?;
+    let seen = match look::at(&mut graph, &input, fixed, interface.reading) {
+        Ok(seen) => seen,
+        Err(error) => return one_by_one(model, card_beside, options).unwrap_or(Err(error)),
+    };
     let mut session = Some(graph.into_session());
     look::check_finite(&seen, &interface)?;
     look::check_sign(&seen, &interface)?;
@@ -97,7 +110,7 @@ pub(super) fn open(
             output: Some(own.clone()),
             ..options.clone()
         };
-        let mut opened = open(model, card_beside, &chosen)?;
+        let mut opened = open_at(model, card_beside, &chosen, left_open)?;
         let (own, other) = (own.escape_debug(), interface.output.escape_debug());
         opened.interface.reason = format!("its probabilities are not the softmax of `{other}`");
         opened.assumptions.push(format!(
@@ -124,7 +137,9 @@ pub(super) fn open(
     said.size(card.as_ref(), options, &image, size.is_some());
     said.0.extend(image.assumptions.iter().cloned());
     said.0.extend(interface.assumptions.iter().cloned());
-    said.0.extend(batch);
+    // Images that depend on each other are run one at a time, whatever the batch is.
+    said.0
+        .extend(batch.filter(|_| fixed.is_none() || !seen.depends_on_batch()));
     said.reading(&interface, &seen);
     said.seen(&interface, &seen);
     Ok(Opened {
@@ -153,6 +168,19 @@ impl Opened {
         let card = || self.card.as_ref().map(|card| card.name.clone());
         options.name.clone().or_else(card).unwrap_or_default()
     }
+}
+
+/// Opens a model that leaves its batch open and takes one image all the same, as traced at a batch of 1; `None` where it does not.
+fn one_by_one(
+    model: &Model,
+    card: Option<Card>,
+    options: &LoadOptions,
+) -> Option<Result<Opened, RuntimeError>> {
+    let single = fix_batch(model, 1)?;
+    let mut opened = open_at(&single, card, options, true).ok()?;
+    opened.origin.graph_sha256 = opened.interface.origin(model, None).graph_sha256;
+    opened.changed = true;
+    Some(Ok(opened))
 }
 
 /// Another output that the graph makes from the chosen one, of probabilities that are not its softmax.
@@ -246,5 +274,5 @@ fn stated(input: &buckler_onnx::Input) -> String {
 pub(super) fn channel_order(card: Option<&Card>, options: &LoadOptions) -> Option<ChannelOrder> {
     options
         .channel_order
-        .or(card.map(|card| card.input.channel_order))
+        .or(card.and_then(|card| card.input.channel_order))
 }

@@ -124,7 +124,12 @@ impl Outputs {
             .collect::<Vec<_>>()
             .join(", ");
         (!left.is_empty()).then(|| {
-            format!("{} of the model's outputs are not given out, since they hold other elements than {}: {listed}", left.len(), TYPES.join(", "))
+            let (outputs, hold) = match left.len() {
+                1 => ("1 of the model's outputs is".to_owned(), "it holds"),
+                count => (format!("{count} of the model's outputs are"), "they hold"),
+            };
+            let types = TYPES.join(", ");
+            format!("{outputs} not given out, since {hold} other elements than {types}: {listed}")
         })
     }
 

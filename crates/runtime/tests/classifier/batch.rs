@@ -152,6 +152,50 @@ async fn a_sum_over_the_batch_is_found_where_the_batch_is_fixed_too() {
     assert_eq!(logits, more.slice_axis(Axis(0), Slice::from(..2)));
 }
 
+#[tokio::test]
+async fn a_batch_that_is_open_in_name_alone_is_run_one_by_one() {
+    // As traced at a batch of 1: a token of one row is put in front of each image's.
+    let token = |builder: &mut Builder| {
+        builder.floats("token", &[1, 1, 48], &numbers(48, 3));
+        builder.ints("rows", &[0, -1, 48]);
+        builder.node("Reshape", &["image", "rows"], "parts", &[]);
+        builder.node("Concat", &["token", "parts"], "all", &[("axis", &[1])]);
+    };
+    // One image is spread over the rows, whatever their number was.
+    let spread = |builder: &mut Builder| {
+        builder.ints("rows", &[1, -1, 48]);
+        builder.node("Reshape", &["image", "rows"], "all", &[]);
+    };
+    let parts: [&dyn Fn(&mut Builder); 2] = [&token, &spread];
+    for part in parts {
+        let made = |batch| {
+            let mut builder = Builder::new(RGB, batch);
+            builder.floats("W", &[48, CLASSES], &numbers(48 * CLASSES, 2));
+            builder.ints("axis", &[1]);
+            part(&mut builder);
+            builder.node(
+                "ReduceMean",
+                &["all", "axis"],
+                "mean",
+                &[("keepdims", &[0])],
+            );
+            builder.node("MatMul", &["mean", "W"], "logits", &[]);
+            builder.finish(&[CLASSES as i64])
+        };
+        let (open, fixed) = (loaded(&made(Batch::Any)), loaded(&made(Batch::Fixed(1))));
+        let images = images(3, RGB, 4);
+        let expected = fixed.logits(images.clone()).await.unwrap();
+        assert_eq!(open.logits(images.clone()).await.unwrap(), expected);
+        let objectives = vec![Objective::Margin { label: 1 }; 3];
+        let slopes = open.gradient(images.clone(), objectives.clone()).await;
+        let by_fixed = fixed.gradient(images, objectives).await.unwrap();
+        assert_eq!(slopes.unwrap().input, by_fixed.input);
+        let said = open.assumptions().join("\n");
+        assert!(said.contains("leaves the size of the batch open"), "{said}");
+        assert!(!said.contains("the file fixes the batch"), "{said}");
+    }
+}
+
 #[test]
 fn a_random_model_is_called_random_and_not_dependent_on_its_batch() {
     let mut builder = Builder::new(RGB, Batch::Any);

@@ -3,7 +3,10 @@ use std::fs;
 use crate::models::{Batch, Builder, card, linear, numbers, rounded, smooth_network};
 use crate::{CLASSES, GREY, RGB, images, loaded, options};
 use buckler_attack::{Objective, Victim, VictimError};
-use buckler_onnx::{Card, Input, Normalization, differentiate};
+use buckler_onnx::{
+    Card, Input, Model, Normalization, differentiate,
+    proto::{NodeProto, TensorProto},
+};
 use buckler_runtime::{Classifier, ImageLimits, LoadOptions, RuntimeError, encode_png};
 use ndarray::Axis;
 
@@ -58,6 +61,13 @@ fn names_come_from_the_card_and_what_is_missing_is_assumed_openly() {
         )
     );
     assert_ne!(named.sha256(), bare.sha256());
+    model
+        .set_card(&card("tiny", &["crane", "bee", "crane"]))
+        .unwrap();
+    let shared = loaded(&model);
+    assert_eq!(shared.class_names(), ["crane", "bee", "crane"]);
+    let said = shared.assumptions().join("\n");
+    assert!(said.contains("one name: `crane` (0, 2)"), "{said}");
     for wrong in [
         card("tiny", &["ant"]),
         Card {
@@ -146,6 +156,69 @@ async fn files_beside_the_model_are_used_unless_they_belong_to_another_one() {
         gradients.push(answer.await.unwrap().input);
     }
     assert!(gradients.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// A gradient graph whose gradient is multiplied by something.
+fn doctored(gradient: &Model, factors: &[f32]) -> Model {
+    let mut proto = gradient.to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    for node in &mut graph.node {
+        for tensor in node.input.iter_mut().chain(&mut node.output) {
+            if tensor == "gradient" {
+                *tensor = "honest".into();
+            }
+        }
+    }
+    let dims = [1, 1, GREY.height as i64, GREY.width as i64];
+    graph
+        .initializer
+        .push(TensorProto::floats("factors", &dims, factors));
+    graph.node.push(NodeProto {
+        op_type: "Mul".into(),
+        input: vec!["honest".into(), "factors".into()],
+        output: vec!["gradient".into()],
+        ..NodeProto::default()
+    });
+    Model::from_proto(proto).unwrap()
+}
+
+#[tokio::test]
+async fn a_gradient_graph_that_says_it_is_the_models_and_is_not_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.onnx");
+    let weights = numbers(GREY.values() * 3, 1);
+    let model = linear(GREY, &weights, &[0.0; 3], Batch::Any);
+    model.write(&path).unwrap();
+    let honest = differentiate(&model).unwrap();
+    let ask = |options: LoadOptions| {
+        let classifier = Classifier::load(&path, &options).unwrap();
+        async move {
+            let objectives = vec![Objective::Margin { label: 0 }];
+            let answer = classifier.gradient(images(1, GREY, 1), objectives).await;
+            (answer.unwrap().input, classifier.assumptions().join("\n"))
+        }
+    };
+    let (expected, said) = ask(options()).await;
+    assert!(!said.contains("gradient graph"), "{said}");
+    let some: Vec<f32> = (0..GREY.height * GREY.width)
+        .map(|pixel| if pixel % 5 < 3 { 1.0 } else { -1.0 })
+        .collect();
+    let count = some.len();
+    for factors in [some, vec![-1.0; count], vec![2.0; count], vec![0.0; count]] {
+        doctored(&honest, &factors)
+            .write(directory.path().join("gradient.onnx"))
+            .unwrap();
+        let (found, said) = ask(options()).await;
+        assert_eq!(found, expected);
+        assert!(said.contains("stored gradient graph is not used"), "{said}");
+        let own = LoadOptions {
+            make_gradient: true,
+            ..options()
+        };
+        let (found, said) = ask(own).await;
+        assert_eq!(found, expected);
+        assert!(!said.contains("gradient graph"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -259,6 +259,25 @@ fn the_cards_classes_decide_between_heads_of_different_widths() {
 }
 
 #[test]
+fn of_exits_on_the_way_the_last_one_is_taken() {
+    let exits = |builder: &mut Builder| {
+        builder.floats("A", &[8, 8], &numbers(64, 9));
+        builder.floats("B", &[8, CLASSES], &numbers(8 * CLASSES, 11));
+        builder.node("MatMul", &["embedded", "A"], "later", &[]);
+        builder.node("Relu", &["later"], "kept", &[]);
+        builder.node("MatMul", &["kept", "B"], "end", &[]);
+    };
+    for order in [["head", "end"], ["end", "head"]] {
+        let outputs = [("a", order[0], CLASSES), ("b", order[1], CLASSES)];
+        let classifier = loaded(&built(8, &outputs, exits));
+        let last = if order[0] == "end" { "a" } else { "b" };
+        assert_eq!(classifier.interface().output, last);
+        let said = classifier.assumptions().join("\n");
+        assert!(said.contains("behind more layers"), "{said}");
+    }
+}
+
+#[test]
 fn the_largest_values_in_their_order_are_no_classes() {
     let mut builder = Builder::new(GREY, Batch::Any);
     two_layers(&mut builder, 8);
@@ -542,6 +561,46 @@ fn negated_probabilities_are_refused_and_distances_are_told() {
         let said = both.assumptions().join("\n");
         assert!(!said.contains("lengths of differences"), "{said}");
     }
+    // As matrix products, as torch.cdist has it, behind a softmax, and with a matrix between, as Mahalanobis has it.
+    let products = |builder: &mut Builder| {
+        builder.floats("P", &[8, CLASSES], &numbers(8 * CLASSES, 7));
+        builder.floats("sizes", &[CLASSES], &[40.0; CLASSES]);
+        builder.floats("zero", &[], &[0.0]);
+        builder.node("Gemm", &["embedded", "P", "sizes"], "square", &[]);
+        builder.node("Max", &["square", "zero"], "above", &[]);
+        builder.node("Sqrt", &["above"], "root", &[]);
+        builder.node("Softmax", &["root"], "soft", &[]);
+    };
+    let form = |builder: &mut Builder| {
+        builder.floats("prototypes", &[CLASSES, 8], &numbers(CLASSES * 8, 7));
+        builder.floats("Q", &[8, 8], &numbers(64, 9));
+        builder.ints("middle", &[1]);
+        builder.ints("last", &[2]);
+        builder.node("Unsqueeze", &["embedded", "middle"], "row", &[]);
+        builder.node("Sub", &["row", "prototypes"], "apart", &[]);
+        builder.node("MatMul", &["apart", "Q"], "turned", &[]);
+        builder.node("Mul", &["turned", "apart"], "parts", &[]);
+        builder.node(
+            "ReduceSum",
+            &["parts", "last"],
+            "whole",
+            &[("keepdims", &[0])],
+        );
+    };
+    for model in [
+        built(8, &[("out", "root", CLASSES)], products),
+        built(8, &[("out", "soft", CLASSES)], products),
+        built(8, &[("out", "whole", CLASSES)], form),
+    ] {
+        let said = loaded(&model).assumptions().join("\n");
+        assert!(said.contains("lengths of differences"), "{said}");
+    }
+    let inverse = |builder: &mut Builder| {
+        builder.node("Softmax", &["head"], "soft", &[]);
+        builder.node("Reciprocal", &["soft"], "over", &[]);
+    };
+    let refused = refusal(&built(8, &[("out", "over", CLASSES)], inverse), &options());
+    assert!(refused.contains("sign turned round"), "{refused}");
     let named = loaded(&built(8, &[("distances", "head", CLASSES)], |_| ()));
     let said = named.assumptions().join("\n");
     assert!(
@@ -595,16 +654,51 @@ async fn outputs_may_bear_the_names_of_gradient_graphs() {
         assert!(!said.contains("gradient graph"), "{said}");
     }
     let inner = built(8, &[("out", "head", CLASSES)], |_| ());
-    let mut proto = inner.to_proto();
-    for node in &mut proto.graph.as_mut().unwrap().node {
+    let inner = renamed(&inner, "embedded", "source_features");
+    let found = answers(&loaded(&inner)).await;
+    assert_close(&found.1, &expected.1);
+}
+
+#[tokio::test]
+async fn the_image_may_bear_the_name_of_something_in_gradient_graphs() {
+    let expected = answers(&reference()).await;
+    for name in [
+        "label",
+        "objective",
+        "loss",
+        "gradient",
+        "target",
+        "source_features",
+    ] {
+        let model = renamed(&model(8, &[("logits", "head", CLASSES)]), "image", name);
+        let found = answers(&loaded(&model)).await;
+        assert_close(&found.0, &expected.0);
+        assert_close(&found.1, &expected.1);
+        let made = differentiate(&model, &options()).unwrap();
+        let gradient = made.gradient.to_bytes();
+        let stored = Classifier::from_bytes(&model.to_bytes(), Some(&gradient), &options());
+        let found = answers(&stored.unwrap()).await;
+        assert_close(&found.1, &expected.1);
+    }
+}
+
+/// The model with another name for one of its tensors.
+fn renamed(model: &Model, from: &str, to: &str) -> Model {
+    let mut proto = model.to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    for node in &mut graph.node {
         for tensor in node.input.iter_mut().chain(&mut node.output) {
-            if tensor == "embedded" {
-                *tensor = "source_features".into();
+            if tensor == from {
+                *tensor = to.into();
             }
         }
     }
-    let found = answers(&loaded(&Model::from_proto(proto).unwrap())).await;
-    assert_close(&found.1, &expected.1);
+    for input in &mut graph.input {
+        if input.name == from {
+            input.name = to.into();
+        }
+    }
+    Model::from_proto(proto).unwrap()
 }
 
 #[test]
@@ -630,10 +724,30 @@ fn outputs_that_cannot_be_given_out_are_told() {
             all_outputs,
             ..options()
         };
-        load(&model, &options).assumptions().join("\n")
+        let classifier = load(&model, &options);
+        assert!(!classifier.assumptions().join("\n").contains("half"));
+        classifier.outputs_left_out()
     };
-    assert!(said(true).contains("`half` (float16)"), "{}", said(true));
-    assert!(!said(false).contains("half"), "{}", said(false));
+    let told = said(true).unwrap_or_default();
+    assert!(
+        told.starts_with("1 of the model's outputs is not given out")
+            && told.contains("`half` (float16)"),
+        "{told}"
+    );
+    assert_eq!(said(false), None);
+}
+
+#[test]
+fn logits_that_all_lie_far_from_zero_are_no_probabilities() {
+    for offset in [1e3, 1e4, 1e5, 1e6] {
+        let far = |builder: &mut Builder| {
+            builder.floats("offset", &[], &[offset]);
+            builder.node("Add", &["head", "offset"], "far", &[]);
+        };
+        let classifier = loaded(&built(8, &[("out", "far", CLASSES)], far));
+        let said = classifier.assumptions().join("\n");
+        assert!(!said.contains("probabilities"), "{offset}: {said}");
+    }
 }
 
 #[test]

@@ -201,7 +201,7 @@ async fn blue_first_is_the_same_model_with_its_channels_reversed() {
     let asked = load(&bgr, &with(Some(ChannelOrder::Bgr))).unwrap();
     bgr.set_card(&Card {
         input: Input {
-            channel_order: ChannelOrder::Bgr,
+            channel_order: Some(ChannelOrder::Bgr),
             normalization: Some(normalization.clone()),
             ..Input::default()
         },
@@ -254,6 +254,27 @@ fn what_a_card_would_say_is_assumed_without_one() {
         .set_card(&Card {
             input: Input {
                 preprocessing: Some(Preprocessing::default()),
+                ..Input::default()
+            },
+            ..card("half", &["a", "b", "c"])
+        })
+        .unwrap();
+    assert_eq!(
+        loaded(&model).assumptions(),
+        [
+            "the card states no normalization: pixels are taken to be in [0, 1]",
+            "the card states no order of channels: RGB is taken",
+        ]
+    );
+    model
+        .set_card(&Card {
+            input: Input {
+                channel_order: Some(ChannelOrder::Rgb),
+                preprocessing: Some(Preprocessing::default()),
+                normalization: Some(Normalization {
+                    mean: vec![0.0],
+                    std: vec![1.0],
+                }),
                 ..Input::default()
             },
             ..card("full", &["a", "b", "c"])
@@ -342,6 +363,98 @@ fn a_graph_made_for_pixels_of_0_to_255_is_named() {
 }
 
 #[test]
+fn a_mean_that_the_graph_takes_off_itself_is_told() {
+    let mut builder = Builder::new(RGB, Batch::Any);
+    builder.floats("mean", &[1, 3, 1, 1], &[0.485, 0.456, 0.406]);
+    builder.floats("W", &[RGB.values(), 3], &numbers(RGB.values() * 3, 4));
+    builder.node("Sub", &["image", "mean"], "centred", &[]);
+    builder.node("Flatten", &["centred"], "flat", &[]);
+    builder.node("MatMul", &["flat", "W"], "logits", &[]);
+    let model = builder.finish(&[3]);
+    for (mean, twice) in [
+        (Some(vec![0.485, 0.456, 0.406]), true),
+        (Some(vec![0.5]), false),
+        (None, false),
+    ] {
+        let options = LoadOptions {
+            normalization: mean.map(|mean| Normalization {
+                mean,
+                std: vec![0.25],
+            }),
+            ..options()
+        };
+        let classifier = load(&model, &options).unwrap();
+        let said = classifier.assumptions().join("\n");
+        assert_eq!(said.contains("normalised twice"), twice, "{said}");
+    }
+}
+
+#[test]
+fn pixels_of_0_to_255_are_told_by_other_first_layers_too() {
+    let reversed = |builder: &mut Builder| {
+        builder.ints("order", &[2, 1, 0]);
+        builder.floats("mean", &[1, 3, 1, 1], &[103.9, 116.8, 123.7]);
+        builder.node("Gather", &["image", "order"], "turned", &[("axis", &[1])]);
+        builder.node("Sub", &["turned", "mean"], "first", &[]);
+    };
+    let normalized = |mean: f32| {
+        move |builder: &mut Builder| {
+            builder.floats("one", &[3], &[1.0; 3]);
+            builder.floats("zero", &[3], &[0.0; 3]);
+            builder.floats("mean", &[3], &[mean; 3]);
+            builder.floats("variance", &[3], &[mean * mean / 4.0; 3]);
+            let inputs = ["image", "one", "zero", "mean", "variance"];
+            builder.node("BatchNormalization", &inputs, "first", &[]);
+        }
+    };
+    let convolved = |weight: f32| {
+        move |builder: &mut Builder| {
+            let mut weights = [0.0; 9];
+            for channel in 0..3 {
+                weights[4 * channel] = weight;
+            }
+            builder.floats("K", &[3, 3, 1, 1], &weights);
+            builder.node("Conv", &["image", "K"], "first", &[]);
+        }
+    };
+    let clipped = |most: f32| {
+        move |builder: &mut Builder| {
+            builder.floats("least", &[], &[0.0]);
+            builder.floats("most", &[], &[most]);
+            builder.node("Clip", &["image", "least", "most"], "first", &[]);
+        }
+    };
+    let quantized = |scale: f32| {
+        move |builder: &mut Builder| {
+            builder.floats("scale", &[], &[scale]);
+            builder.node("QuantizeLinear", &["image", "scale"], "bytes", &[]);
+            builder.node("DequantizeLinear", &["bytes", "scale"], "first", &[]);
+        }
+    };
+    type First<'a> = &'a dyn Fn(&mut Builder);
+    let cases: [(First<'_>, bool); 9] = [
+        (&reversed, true),
+        (&normalized(123.0), true),
+        (&normalized(0.5), false),
+        (&convolved(1.0 / 58.0), true),
+        (&convolved(1.0 / 0.22), false),
+        (&clipped(255.0), true),
+        (&clipped(1.0), false),
+        (&quantized(1.0), true),
+        (&quantized(1.0 / 255.0), false),
+    ];
+    for (index, (first, named)) in cases.into_iter().enumerate() {
+        let mut builder = Builder::new(RGB, Batch::Any);
+        first(&mut builder);
+        builder.floats("W", &[RGB.values(), 3], &numbers(RGB.values() * 3, 4));
+        builder.node("Flatten", &["first"], "flat", &[]);
+        builder.node("MatMul", &["flat", "W"], "logits", &[]);
+        let said = loaded(&builder.finish(&[3])).assumptions().join("\n");
+        assert_eq!(said.contains("0 to 255"), named, "{index}: {said}");
+    }
+}
+
+#[test]
 fn a_size_on_the_card_that_is_overruled_is_told_where_the_graph_has_one_too() {
     let mut model = open(["n", "3", "8", "8"]);
     model.set_card(&sized_card(3, 12, 10)).unwrap();
@@ -354,26 +467,33 @@ fn a_size_on_the_card_that_is_overruled_is_told_where_the_graph_has_one_too() {
 }
 
 #[tokio::test]
-async fn channels_may_be_last_behind_a_scale_where_all_axes_are_open() {
-    let mut builder = Builder::new(RGB, Batch::Any);
-    builder.floats("K", &[6, 3, 3, 3], &numbers(162, 1));
-    builder.floats("W", &[6, CLASSES], &numbers(6 * CLASSES, 2));
-    builder.floats("two", &[], &[2.0]);
-    builder.node("Div", &["image", "two"], "scaled", &[]);
-    let front: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
-    builder.node("Transpose", &["scaled"], "front", &[front]);
-    builder.node("Conv", &["front", "K"], "c", &[]);
-    builder.node("GlobalAveragePool", &["c"], "pooled", &[]);
-    builder.node("Flatten", &["pooled"], "flat", &[]);
-    builder.node("MatMul", &["flat", "W"], "logits", &[]);
-    let image = named("image", DataType::Float, &["n", "h", "w", "c"]);
-    let output = named("logits", DataType::Float, &["n", "4"]);
-    let model = builder.finish_as(Some(image), vec![output]);
-    let classifier = load(&model, &sized(8, 8)).unwrap();
-    assert_eq!(classifier.input(), RGB);
-    assert_eq!(classifier.tensors().row, [8, 8, 3]);
-    let logits = classifier.logits(images(2, RGB, 3)).await.unwrap();
-    assert_eq!(logits.dim(), (2, CLASSES));
+async fn channels_may_be_last_behind_a_scale_or_a_border_where_all_axes_are_open() {
+    for border in [false, true] {
+        let mut builder = Builder::new(RGB, Batch::Any);
+        builder.floats("K", &[6, 3, 3, 3], &numbers(162, 1));
+        builder.floats("W", &[6, CLASSES], &numbers(6 * CLASSES, 2));
+        builder.floats("two", &[], &[2.0]);
+        builder.ints("border", &[0, 1, 1, 0, 0, 1, 1, 0]);
+        builder.node("Div", &["image", "two"], "scaled", &[]);
+        if border {
+            builder.node("Pad", &["scaled", "border"], "wide", &[]);
+        }
+        let front: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
+        let first = if border { "wide" } else { "scaled" };
+        builder.node("Transpose", &[first], "front", &[front]);
+        builder.node("Conv", &["front", "K"], "c", &[]);
+        builder.node("GlobalAveragePool", &["c"], "pooled", &[]);
+        builder.node("Flatten", &["pooled"], "flat", &[]);
+        builder.node("MatMul", &["flat", "W"], "logits", &[]);
+        let image = named("image", DataType::Float, &["n", "h", "w", "c"]);
+        let output = named("logits", DataType::Float, &["n", "4"]);
+        let model = builder.finish_as(Some(image), vec![output]);
+        let classifier = load(&model, &sized(8, 8)).unwrap();
+        assert_eq!(classifier.input(), RGB);
+        assert_eq!(classifier.tensors().row, [8, 8, 3]);
+        let logits = classifier.logits(images(2, RGB, 3)).await.unwrap();
+        assert_eq!(logits.dim(), (2, CLASSES));
+    }
 }
 
 #[test]

@@ -61,6 +61,13 @@ pub(super) struct StoredNormalization {
     pub names: String,
 }
 
+impl StoredNormalization {
+    /// Whether it leaves every pixel as it is.
+    pub fn changes_nothing(&self) -> bool {
+        self.mean.iter().all(|mean| *mean == 0.0) && self.std.iter().all(|std| *std == 1.0)
+    }
+}
+
 /// Why a file cannot be read.
 pub(super) enum Refused {
     /// One of them has to be chosen.
@@ -221,6 +228,11 @@ fn refuse_modules(
     });
     match part {
         None => Ok(()),
+        Some((name, _)) if key.is_some() && name.contains("state_dict") => Err(format!(
+            "its weights are two entries deep, `{}` in `{}`, and only the file's own entries are read: save that state dict alone",
+            name.escape_debug(),
+            key.unwrap_or_default().escape_debug()
+        )),
         Some((name, _)) => Err(format!(
             "it is the pickle of a whole module, whose code is not read (`{}` is a part of its own): save `model.state_dict()` instead",
             name.escape_debug()

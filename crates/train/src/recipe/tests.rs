@@ -276,6 +276,16 @@ fn an_image_size_is_a_side_or_two() {
     };
     assert_eq!(sides("64"), [64, 64]);
     assert_eq!(sides("[48, 96]"), [48, 96]);
+    assert_eq!(sides("48x96"), [48, 96]);
+    assert_eq!(sides("\"64\""), [64, 64]);
+    for value in ["48x", "big", "-32", "[48]", "1.5"] {
+        let error = recipe.with("image_size", value).unwrap_err().to_string();
+        assert!(
+            error.contains("a side in pixels such as 32, or [height, width]")
+                && !error.contains("untagged"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

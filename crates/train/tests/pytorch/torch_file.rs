@@ -70,6 +70,19 @@ pub fn write(path: &Path, dicts: &[(Option<&str>, &[Tensor])], stored: Stored) {
     archive(path, &pickle, &storages);
 }
 
+/// Writes a state dict under a key of a dictionary that is under a key itself.
+pub fn write_nested(path: &Path, keys: [&str; 2], tensors: &[Tensor]) {
+    let mut pickle = vec![0x80, 2];
+    let mut storages = Vec::new();
+    for key in keys {
+        pickle.extend(b"}(");
+        text(&mut pickle, key);
+    }
+    dict(&mut pickle, tensors, Stored::Float, &mut storages);
+    pickle.extend(b"uu.");
+    archive(path, &pickle, &storages);
+}
+
 /// Writes a file as `torch.save(model)` does, with the parts of the names as modules in modules.
 pub fn write_module(path: &Path, tensors: &[Tensor]) {
     let mut pickle = vec![0x80, 2];

@@ -101,7 +101,10 @@ pub(crate) async fn model(
 ) -> Result<Json<ModelMetadata>, ApiError> {
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let tensors = chosen.classifier().tensors();
-    let assumptions = chosen.classifier().assumptions();
+    let classifier = chosen.classifier();
+    let own = classifier.assumptions().iter().cloned();
+    // Outputs beside the logits are given by this protocol alone.
+    let assumptions: Vec<String> = own.chain(classifier.outputs_left_out()).collect();
     Ok(Json(ModelMetadata {
         name: chosen.entry.name.clone(),
         versions: [chosen.entry.version.clone()],

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use buckler_attack::{AttackConfig, AttackKind, Epsilon, Evaluation, Norm, SampleSource};
+use buckler_attack::{
+    AttackConfig, AttackKind, Epsilon, Evaluation, Flag, Norm, SampleSource, flags,
+};
 use buckler_data::ClassMap;
 use buckler_onnx::Bounding;
 use buckler_report::Skipped;
@@ -49,6 +51,8 @@ struct Report {
     skipped: Vec<Skipped>,
     images: usize,
     clean_accuracy: f64,
+    /// What makes the figures under attack doubtful.
+    flags: Vec<Flag>,
     radii: Vec<Row>,
 }
 
@@ -69,6 +73,8 @@ struct Certified {
     seconds_per_image: f64,
     /// The images' ids.
     images: Vec<u64>,
+    /// Images with a bound that is not finite, of which nothing can be proven.
+    not_finite: usize,
 }
 
 pub fn run(args: &super::Args, output: Output) -> Result<()> {
@@ -101,6 +107,9 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
         });
     }
     let clean = radii.first().and_then(|row| row.attacked.first());
+    let evaluations: Vec<&Evaluation> = radii.iter().flat_map(|row| &row.attacked).collect();
+    let no_gradient = classifier.can_attack().err();
+    let flags = flags(&evaluations, classifier.classes(), no_gradient);
     let report = Report {
         model: args.model.model.clone(),
         sha256: classifier.sha256().to_owned(),
@@ -116,6 +125,7 @@ pub fn run(args: &super::Args, output: Output) -> Result<()> {
         skipped: samples.skipped.clone(),
         images: samples.len(),
         clean_accuracy: clean.map_or(0.0, |evaluation| evaluation.clean_accuracy),
+        flags,
         radii,
     };
     let notes = samples.notes();
@@ -152,6 +162,7 @@ async fn certify(
     let begun = Instant::now();
     let radius = eps.value();
     let mut images = Vec::new();
+    let mut not_finite = 0;
     for start in (0..samples.len()).step_by(BATCH) {
         let part = samples.block(start..start + BATCH)?;
         // Rounded outwards, so that the box holds the ball.
@@ -160,9 +171,15 @@ async fn certify(
         let margins = certifier.margins(lower, upper, &part.labels).await?;
         let rows = margins.axis_iter(Axis(0)).zip(&part.labels);
         for ((margins, &label), &id) in rows.zip(&part.ids) {
-            let mut others = margins.iter().enumerate().filter(|(t, _)| *t != label);
-            if others.all(|(_, margin)| *margin > 0.0) {
+            let others = margins.iter().enumerate();
+            let others: Vec<f32> = others
+                .filter(|(class, _)| *class != label)
+                .map(|(_, margin)| *margin)
+                .collect();
+            if others.iter().all(|margin| *margin > 0.0) {
                 images.push(id);
+            } else if others.iter().any(|margin| !margin.is_finite()) {
+                not_finite += 1;
             }
         }
         bar.inc(part.len() as u64);
@@ -173,6 +190,7 @@ async fn certify(
         accuracy: images.len() as f64 / count,
         seconds_per_image: begun.elapsed().as_secs_f64() / count,
         images,
+        not_finite,
     })
 }
 
@@ -250,6 +268,17 @@ fn describe(report: &Report, notes: &[String]) -> String {
         percent(report.clean_accuracy),
         table(&header, rows)
     );
+    for row in &report.radii {
+        for certified in row.certified.iter().filter(|c| c.not_finite > 0) {
+            text.push_str(&format!(
+                "\n{} at {}: the bounds of {} of {} images are not finite, and nothing can be proven of these",
+                certified.method, row.eps, certified.not_finite, report.images
+            ));
+        }
+    }
+    for flag in &report.flags {
+        text.push_str(&format!("\nflag: {flag}"));
+    }
     let mut certified = report.radii.iter().flat_map(|row| &row.certified);
     if certified.all(|c| c.images.is_empty() && c.method != Bounding::Crown) {
         text.push_str(

@@ -121,6 +121,18 @@ fn describe(report: &Report, notes: &[String]) -> String {
         certification.average_certified_radius,
         table(&["l2 radius", "certified accuracy"], rows)
     );
+    let affected = certification.samples.iter();
+    let affected: Vec<u64> = affected
+        .map(|sample| sample.not_finite)
+        .filter(|draws| *draws > 0)
+        .collect();
+    if !affected.is_empty() {
+        text.push_str(&format!(
+            "\nthe model's logits are not finite for {} of the draws around {} of the images, which count for no class",
+            affected.iter().sum::<u64>(),
+            affected.len()
+        ));
+    }
     for note in notes {
         text.push_str(&format!("\n{note}"));
     }

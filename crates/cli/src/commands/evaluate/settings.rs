@@ -14,13 +14,14 @@ pub fn of(classifier: &Classifier, options: &LoadOptions) -> ModelSettings {
     } = classifier.input();
     let stated = &classifier.card().input;
     let normalization = options.normalization.as_ref();
+    let order = options.channel_order.or(stated.channel_order);
     ModelSettings {
         output: classifier.interface().output.clone(),
         input: Input {
             channels,
             height,
             width,
-            channel_order: options.channel_order.unwrap_or(stated.channel_order),
+            channel_order: Some(order.unwrap_or_default()),
             preprocessing: Some(stated.preprocessing.clone().unwrap_or_default()),
             normalization: normalization.or(stated.normalization.as_ref()).cloned(),
         },

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use buckler_data::MatchedBy;
 use buckler_onnx::printable;
-use buckler_report::{Expected, Report, Subject, Verification};
+use buckler_report::{Expected, ModelSettings, Report, Subject, Verification};
 use buckler_runtime::Classifier;
 use tokio::runtime::Runtime;
 
@@ -22,7 +22,7 @@ pub fn run(args: &Args, path: &Path, output: Output) -> Result<()> {
     let measured = command_line::parse(&stated.command);
     let command = measured.as_ref().ok();
     let mut problems = Vec::new();
-    let classifier = open(&args.model, command, stated, &mut problems)?;
+    let (classifier, settings) = open(&args.model, command, stated, &mut problems)?;
     let planned = match &measured {
         Ok(measured) => plan(measured, &classifier).map_err(|error| format!("{error:#}")),
         Err(error) => Err(format!("{error:#}")),
@@ -44,7 +44,8 @@ pub fn run(args: &Args, path: &Path, output: Output) -> Result<()> {
     let normalization = args.model.normalization();
     let here = Subject {
         normalization: normalization.clone().or(stated.normalization.clone()),
-        ..subject(args, &classifier, &samples)
+        settings: Some(settings),
+        ..subject(&args.model, &classifier, &samples)
     };
     let expected = Expected {
         subject: &here,
@@ -77,14 +78,18 @@ pub fn run(args: &Args, path: &Path, output: Output) -> Result<()> {
     Ok(())
 }
 
-/// The model, opened as the report's command opens it.
+/// The model, opened as the report's command opens it, and how that is.
 fn open(
     given: &ModelArgs,
     command: Option<&Args>,
     stated: &Subject,
     problems: &mut Vec<String>,
-) -> Result<Classifier> {
-    let as_given = || given.load_normalized(stated.normalization.clone());
+) -> Result<(Classifier, ModelSettings)> {
+    let as_given = || {
+        let classifier = given.load_normalized(stated.normalization.clone())?;
+        let settings = settings::of(&classifier, &given.options(stated.normalization.clone()));
+        Ok((classifier, settings))
+    };
     let Some(command) = command.map(|command| &command.model) else {
         return as_given();
     };
@@ -101,13 +106,14 @@ fn open(
         }
     };
     let added = given.given().into_iter();
+    let settings = settings::of(&classifier, &asked.options(None));
     let mut added = added.filter(|(name, _)| !command.given().iter().any(|(n, _)| n == name));
     if let Some((name, value)) = added.next() {
         let mut as_stated = command.clone();
         as_stated.model.clone_from(&given.model);
         let difference = match as_stated.load() {
             Ok(other) => settings::of(&other, &as_stated.options(None))
-                .difference(&settings::of(&classifier, &asked.options(None)))
+                .difference(&settings)
                 .map(|difference| format!("it opens the model with {difference} here")),
             Err(error) => Some(format!("without it the model is not opened: {error:#}")),
         };
@@ -115,7 +121,7 @@ fn open(
             format!("the command does not have `{name} {value}` of this verification: {difference}")
         }));
     }
-    Ok(classifier)
+    Ok((classifier, settings))
 }
 
 /// The options that were taken from the command because the verification was given none.
