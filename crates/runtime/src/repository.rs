@@ -3,6 +3,7 @@ mod files;
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -46,6 +47,8 @@ struct Model {
     unloaded: Option<String>,
     /// What the last look at the directory found, where it is not what is served.
     pending: Vec<Candidate>,
+    /// Whether the last look at the directory found nothing of it.
+    missing: bool,
 }
 
 /// One version of a model, as [`Repository::index`] lists it.
@@ -59,7 +62,7 @@ pub struct Listed {
     pub ready: bool,
     /// Whether that is because a request unloaded it.
     pub unloaded: bool,
-    /// Why it is not; empty where it is.
+    /// Why it is not, or why what is served is not what its files hold now; else empty.
     pub reason: String,
 }
 
@@ -217,7 +220,7 @@ impl Repository {
     }
 
     /// Brings in what has changed on disk since and has been the same in two looks one after the other: a file that is
-    /// being written is left alone. Blocking.
+    /// being written is left alone, and a directory that is away for a moment is not gone. Blocking.
     ///
     /// # Errors
     /// When the directory cannot be read; what is served is served on.
@@ -225,17 +228,23 @@ impl Repository {
         let _changing = self.changing();
         let found = files::models(&self.root)?;
         let gone: Vec<String> = {
-            let models = self.models();
-            let names = models.keys().filter(|name| !found.contains_key(*name));
-            names.cloned().collect()
+            let mut models = self.models_mut();
+            let missing = |(name, model): (&String, &mut Model)| {
+                let before = model.missing;
+                model.missing = !found.contains_key(name);
+                (before && model.missing).then(|| name.clone())
+            };
+            models.iter_mut().filter_map(missing).collect()
         };
         for name in gone {
             tracing::info!(name, "model removed");
-            self.models_mut().remove(&name);
+            let _old = self.models_mut().remove(&name);
         }
         for (name, candidates) in found {
             let settled = self.change(&name, |model| {
                 if model.unloaded.is_some() || model.is_up_to_date(&candidates) {
+                    let there = |(failed, _): &(Candidate, String)| candidates.contains(failed);
+                    model.failed.retain(there);
                     model.pending.clear();
                     return false;
                 }
@@ -278,7 +287,13 @@ impl Repository {
                 true => Ok(()),
                 false => candidate.check_confined(&self.root),
             };
-            match confined.and_then(|()| Classifier::load(&candidate.model(), &options)) {
+            let loaded = match &candidate.trouble {
+                Some(trouble) => Err(trouble.clone()),
+                None => confined
+                    .map_err(|error| error.to_string())
+                    .and_then(|()| caught(|| Classifier::load(&candidate.model(), &options))),
+            };
+            match loaded {
                 Ok(classifier) => {
                     tracing::info!(name, version = candidate.version, "model ready");
                     fresh = Some(Arc::new(Entry {
@@ -290,8 +305,8 @@ impl Repository {
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(name, version = candidate.version, %error, "model not loaded");
-                    failed.push((candidate, error.to_string()));
+                    tracing::error!(name, version = candidate.version, error, "model not loaded");
+                    failed.push((candidate, error));
                 }
             }
         }
@@ -324,6 +339,21 @@ impl Repository {
     }
 }
 
+/// What panics while a model is loaded is an error of that model.
+fn caught(load: impl FnOnce() -> Result<Classifier, RuntimeError>) -> Result<Classifier, String> {
+    match catch_unwind(AssertUnwindSafe(load)) {
+        Ok(loaded) => loaded.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = text.unwrap_or("without a message");
+            Err(format!(
+                "loading it failed in a way that it should not ({text}): please report this model"
+            ))
+        }
+    }
+}
+
 impl Model {
     /// Whether looking at the candidates, highest version first, leads to what is served already.
     fn is_up_to_date(&self, candidates: &[Candidate]) -> bool {
@@ -353,9 +383,16 @@ impl Model {
         let listed = |version: &str, reason: &str| Listed {
             name: name.to_owned(),
             version: version.to_owned(),
-            ready: reason.is_empty(),
+            ready: false,
             unloaded: reason == UNLOADED,
             reason: reason.to_owned(),
+        };
+        let stale = |serving: &Entry| {
+            let mut failed = self.failed.iter();
+            let same = failed.find(|(candidate, _)| candidate.version == serving.version);
+            same.map_or_else(String::new, |(_, reason)| {
+                format!("its files have changed and cannot be loaded ({reason}): what was loaded before is served")
+            })
         };
         let mut all: Vec<Listed> = self
             .failed
@@ -367,11 +404,10 @@ impl Model {
             })
             .map(|(candidate, reason)| listed(&candidate.version, reason))
             .collect();
-        all.extend(
-            self.serving
-                .iter()
-                .map(|serving| listed(&serving.version, "")),
-        );
+        all.extend(self.serving.iter().map(|serving| Listed {
+            ready: true,
+            ..listed(&serving.version, &stale(serving))
+        }));
         all.extend(
             self.unloaded
                 .iter()
@@ -379,5 +415,20 @@ impl Model {
         );
         all.sort_by_key(|listed| files::number(&listed.version));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_while_a_model_is_loaded_is_an_error_of_that_model() {
+        let reason = caught(|| std::panic::resume_unwind(Box::new("out of bounds")));
+        let reason = reason.unwrap_err();
+        assert!(reason.contains("(out of bounds)"), "{reason}");
+        let text = "out of memory".to_owned();
+        let reason = caught(|| std::panic::resume_unwind(Box::new(text))).unwrap_err();
+        assert!(reason.contains("(out of memory)"), "{reason}");
     }
 }

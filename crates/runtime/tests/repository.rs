@@ -5,8 +5,10 @@ mod models;
 use std::{fs, path::Path};
 
 use buckler_attack::InputSpec;
+use buckler_onnx::proto::StringStringEntryProto;
 use buckler_runtime::{LoadOptions, NotServed, Repository, RuntimeError};
 use models::{Batch, linear, numbers};
+use prost::Message;
 
 const INPUT: InputSpec = InputSpec {
     channels: 1,
@@ -156,10 +158,126 @@ fn models_come_and_go_with_their_directories() {
     assert_eq!(classes(&repository, "n"), 3);
     fs::remove_dir_all(root.path().join("m")).unwrap();
     repository.refresh().unwrap();
+    assert_eq!(classes(&repository, "m"), 2, "after one look");
+    repository.refresh().unwrap();
     assert!(matches!(
         repository.get("m", None),
         Err(NotServed::Unknown { .. })
     ));
+}
+
+#[test]
+fn a_directory_that_is_away_for_a_moment_is_served_on() {
+    let (root, repository) = one();
+    let served = repository.get("m", None).unwrap();
+    for away in ["m", "m/1", "m/1/model.onnx"] {
+        for _ in 0..3 {
+            let (from, to) = (root.path().join(away), root.path().join("aside"));
+            fs::rename(&from, &to).unwrap();
+            repository.refresh().unwrap();
+            let during = repository.get("m", None).unwrap();
+            assert!(std::sync::Arc::ptr_eq(&served, &during), "{away}");
+            fs::rename(&to, &from).unwrap();
+            repository.refresh().unwrap();
+        }
+        let after = repository.get("m", None).unwrap();
+        assert!(std::sync::Arc::ptr_eq(&served, &after), "{away}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_that_leads_nowhere_concerns_its_model_alone() {
+    use std::os::unix::fs::symlink;
+    let (root, repository) = one();
+    store(root.path(), "b/1", 3);
+    symlink("nowhere", root.path().join("b/1/card.json")).unwrap();
+    store(root.path(), "notes/1", 4);
+    symlink("nowhere", root.path().join("notes/1/README.md")).unwrap();
+    fs::create_dir_all(root.path().join("loop/1")).unwrap();
+    symlink("model.onnx", root.path().join("loop/1/model.onnx")).unwrap();
+    symlink("nowhere", root.path().join("gone")).unwrap();
+    store(root.path(), "m/2", 5);
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    for repository in [
+        repository,
+        Repository::open(root.path(), &LoadOptions::default()).unwrap(),
+    ] {
+        assert_eq!(classes(&repository, "m"), 5);
+        assert_eq!(classes(&repository, "notes"), 4);
+        assert!(reason(&repository, "b").contains("card.json"));
+        assert!(reason(&repository, "loop").contains("model.onnx"));
+        fs::remove_file(root.path().join("b/1/card.json")).unwrap_or_default();
+        for _ in 0..2 {
+            repository.refresh().unwrap();
+        }
+        assert_eq!(classes(&repository, "b"), 3);
+        symlink("nowhere", root.path().join("b/1/card.json")).unwrap();
+    }
+}
+
+#[test]
+fn weights_in_a_folder_below_are_watched_and_a_model_that_lacked_them_is_tried_again() {
+    let (root, repository) = one();
+    let directory = root.path().join("far/1");
+    fs::create_dir_all(directory.join("weights")).unwrap();
+    let model = linear(INPUT, &numbers(8, 1), &[0.0; 2], Batch::Any);
+    let mut proto = model.to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    let weights = graph.initializer.first_mut().unwrap();
+    let floats = std::mem::take(&mut weights.float_data);
+    let raw: Vec<u8> = floats
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    weights.data_location = Some(1);
+    let entry = |key: &str, value: &str| StringStringEntryProto {
+        key: key.into(),
+        value: value.into(),
+    };
+    weights.external_data = vec![entry("location", "weights/w.bin")];
+    fs::write(directory.join("model.onnx"), proto.encode_to_vec()).unwrap();
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    assert!(reason(&repository, "far").contains("w.bin"));
+    fs::write(directory.join("weights/w.bin"), &raw).unwrap();
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    let first = repository.get("far", None).unwrap();
+    let other: Vec<u8> = raw.iter().copied().chain([0; 4]).collect();
+    fs::write(directory.join("weights/w.bin"), other).unwrap();
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    let second = repository.get("far", None).unwrap();
+    assert!(!std::sync::Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn what_is_served_although_its_files_cannot_be_loaded_any_more_says_so() {
+    let (root, repository) = one();
+    fs::write(root.path().join("m/1/card.json"), "{").unwrap();
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    assert_eq!(classes(&repository, "m"), 2);
+    let [listed] = repository.index().try_into().unwrap();
+    assert!(listed.ready);
+    assert!(
+        listed.reason.contains("card.json") && listed.reason.contains("what was loaded before"),
+        "{}",
+        listed.reason
+    );
+    fs::remove_file(root.path().join("m/1/card.json")).unwrap();
+    for _ in 0..2 {
+        repository.refresh().unwrap();
+    }
+    let [listed] = repository.index().try_into().unwrap();
+    assert_eq!((listed.ready, listed.reason.as_str()), (true, ""));
 }
 
 #[test]

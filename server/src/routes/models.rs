@@ -1,4 +1,4 @@
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -38,6 +38,9 @@ enum Availability<'a> {
         attackable: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         not_attackable_because: Option<&'a str>,
+        /// Why what is served is not what the model's files hold now; absent where it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
         assumptions: &'a [String],
         /// Absent where the model has none.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,9 +59,17 @@ enum Availability<'a> {
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
     let serving = app.repository.serving();
     let index = app.repository.index();
-    let failed = index.into_iter().filter(|listed| !listed.ready);
-    let mut models: Vec<Model<'_>> = serving.iter().map(|entry| ready(entry)).collect();
-    models.extend(failed.map(|listed| Model {
+    let (stale, failed): (Vec<_>, Vec<_>) = index.into_iter().partition(|listed| listed.ready);
+    let mut stale: BTreeMap<String, String> = stale
+        .into_iter()
+        .filter(|listed| !listed.reason.is_empty())
+        .map(|listed| (listed.name, listed.reason))
+        .collect();
+    let mut models: Vec<Model<'_>> = serving
+        .iter()
+        .map(|entry| ready(entry, stale.remove(&entry.name)))
+        .collect();
+    models.extend(failed.into_iter().map(|listed| Model {
         name: listed.name.into(),
         version: listed.version.into(),
         availability: Availability::Failed {
@@ -73,7 +84,7 @@ pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
     .into_response()
 }
 
-fn ready(entry: &Entry) -> Model<'_> {
+fn ready(entry: &Entry, reason: Option<String>) -> Model<'_> {
     let classifier = &entry.classifier;
     Model {
         name: (&entry.name).into(),
@@ -84,6 +95,7 @@ fn ready(entry: &Entry) -> Model<'_> {
             classes: classifier.class_names(),
             attackable: classifier.can_attack().is_ok(),
             not_attackable_because: classifier.can_attack().err(),
+            reason,
             assumptions: classifier.assumptions(),
             card: Some(classifier.card()).filter(|card| **card != Card::default()),
         },

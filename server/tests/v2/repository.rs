@@ -107,6 +107,40 @@ async fn loading_brings_in_the_highest_version_and_a_broken_one_changes_nothing(
 }
 
 #[tokio::test]
+async fn what_is_served_on_after_its_files_were_broken_is_told_where_models_are_listed() {
+    let server = Server::sound().await;
+    let card = server.models.path().join("halves/1/card.json");
+    let load = || server.post("/v2/repository/models/halves/load");
+    let reasons = async || {
+        let models = ok(server.get("/models").send().await.unwrap()).await;
+        let halves = models["models"].as_array().unwrap();
+        let halves = halves.iter().find(|model| model["name"] == "halves");
+        let halves = halves.unwrap().clone();
+        assert_eq!(halves["state"], "ready");
+        let listed = index(&server, "").await;
+        let listed = listed.as_array().unwrap().iter();
+        let listed = listed.filter(|listed| listed["name"] == "halves");
+        let [listed] = listed.collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(listed["state"], "READY");
+        (halves.get("reason").cloned(), listed["reason"].clone())
+    };
+    assert_eq!(reasons().await, (None, json!("")));
+    fs::write(&card, "{").unwrap();
+    assert!(refused(load(), 400).await.contains("card.json"));
+    let (reason, listed) = reasons().await;
+    assert_eq!(reason, Some(listed.clone()));
+    let listed = listed.as_str().unwrap();
+    assert!(
+        listed.contains("card.json") && listed.contains("what was loaded before is served"),
+        "{listed}"
+    );
+    fs::remove_file(&card).unwrap();
+    ok(load().send().await.unwrap()).await;
+    assert_eq!(reasons().await, (None, json!("")));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_loaded_is_told() {
     let server = Server::start().await;
     let post =

@@ -8,14 +8,22 @@ use std::{
 
 use crate::RuntimeError;
 
+/// Folders below a version's in which files are watched: a model may have its weights there.
+const MAX_DEPTH: usize = 4;
+
+/// Files of one version that are watched.
+const MAX_FILES: usize = 10_000;
+
 /// A version of a model with the state of its files; a change to one of them makes it another candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     /// Digits.
     pub version: String,
     directory: PathBuf,
-    /// Name, length and time of the last change of every file.
+    /// Name, length and time of the last change of every file, those of folders below among them.
     files: Vec<(PathBuf, u64, Option<SystemTime>)>,
+    /// Why it cannot be read.
+    pub trouble: Option<String>,
 }
 
 impl Candidate {
@@ -43,22 +51,41 @@ impl Candidate {
         Ok(())
     }
 
-    fn read(directory: PathBuf, version: String) -> io::Result<Self> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&directory)? {
+    fn read(directory: PathBuf, version: String) -> Self {
+        let mut candidate = Self {
+            version,
+            directory: directory.clone(),
+            files: Vec::new(),
+            trouble: None,
+        };
+        if let Err(source) = candidate.watch(&directory, 0) {
+            candidate.trouble = Some(unreadable(&directory, source).to_string());
+        }
+        candidate.files.sort();
+        candidate
+    }
+
+    fn watch(&mut self, directory: &Path, depth: usize) -> io::Result<()> {
+        for entry in fs::read_dir(directory)? {
             let path = entry?.path();
-            // Through links, with which mounted volumes switch from one state to the next.
-            let metadata = fs::metadata(&path)?;
-            if metadata.is_file() {
-                files.push((path, metadata.len(), metadata.modified().ok()));
+            if self.files.len() == MAX_FILES {
+                break;
+            }
+            // Through links, with which mounted volumes switch from one state to the next. What leads nowhere is an error for whoever
+            // reads it, and for nobody else.
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
+                    self.watch(&path, depth + 1)?;
+                }
+                Ok(metadata) if metadata.is_file() => {
+                    let state = (metadata.len(), metadata.modified().ok());
+                    self.files.push((path, state.0, state.1));
+                }
+                Ok(_) => (),
+                Err(_) => self.files.push((path, 0, None)),
             }
         }
-        files.sort();
-        Ok(Self {
-            version,
-            directory,
-            files,
-        })
+        Ok(())
     }
 }
 
@@ -66,7 +93,7 @@ impl Candidate {
 pub(super) fn models(root: &Path) -> Result<BTreeMap<String, Vec<Candidate>>, RuntimeError> {
     let mut models = BTreeMap::new();
     for name in directories(root).map_err(|source| unreadable(root, source))? {
-        let candidates = versions(root, &name)?;
+        let candidates = versions(root, &name);
         if !candidates.is_empty() {
             models.insert(name, candidates);
         }
@@ -74,17 +101,24 @@ pub(super) fn models(root: &Path) -> Result<BTreeMap<String, Vec<Candidate>>, Ru
     Ok(models)
 }
 
-/// The versions of one model, highest first.
-pub(super) fn versions(root: &Path, name: &str) -> Result<Vec<Candidate>, RuntimeError> {
+/// The versions of one model, highest first; one without a number where they cannot be read.
+fn versions(root: &Path, name: &str) -> Vec<Candidate> {
     let directory = root.join(name);
-    let failed = |source| unreadable(&directory, source);
-    let mut versions = directories(&directory).map_err(failed)?;
+    let mut versions = match directories(&directory) {
+        Ok(versions) => versions,
+        Err(source) => {
+            return vec![Candidate {
+                version: String::new(),
+                files: Vec::new(),
+                trouble: Some(unreadable(&directory, source).to_string()),
+                directory,
+            }];
+        }
+    };
     versions.retain(|version| number(version).is_some());
     versions.sort_by_key(|version| std::cmp::Reverse(number(version)));
-    versions
-        .into_iter()
-        .map(|version| Candidate::read(directory.join(&version), version).map_err(failed))
-        .collect()
+    let read = |version: String| Candidate::read(directory.join(&version), version);
+    versions.into_iter().map(read).collect()
 }
 
 /// A version as a number.
