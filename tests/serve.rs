@@ -163,18 +163,48 @@ async fn bad_input_gets_a_json_error_and_the_server_goes_on() {
     ok(post(&server, "/predict", png).await).await;
 }
 
+/// Sends a signal to a server, and waits for its end.
 #[cfg(unix)]
-#[tokio::test]
-async fn sigterm_stops_the_server() {
-    let models = mnist();
-    let mut server = Server::start(models.path());
+async fn ended_by(server: &mut Server, signal: &str) -> Option<i32> {
     let kill = std::process::Command::new("kill")
-        .arg(server.id().to_string())
+        .args(["-s", signal, &server.id().to_string()])
         .status();
     assert!(kill.unwrap().success());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while server.is_running() {
+    loop {
+        if let Some(status) = server.status() {
+            return status.code();
+        }
         assert!(std::time::Instant::now() < deadline, "still running");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_and_sighup_stop_the_server_in_order() {
+    let models = mnist();
+    for signal in ["TERM", "HUP"] {
+        let mut server = Server::start(models.path());
+        assert_eq!(ended_by(&mut server, signal).await, Some(0), "{signal}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_a_server_that_waits_for_its_requests() {
+    let models = mnist();
+    let mut server = Server::start_with(models.path(), &["--drain", "600"]);
+    let first = std::process::Command::new("kill")
+        .arg(server.id().to_string())
+        .status();
+    assert!(first.unwrap().success());
+    let url = format!("{}/v2/health/ready", server.url);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while reqwest::get(&url).await.unwrap().status() == 200 {
+        assert!(std::time::Instant::now() < deadline, "still ready");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(server.is_running());
+    assert_eq!(ended_by(&mut server, "TERM").await, Some(130));
 }

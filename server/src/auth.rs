@@ -1,4 +1,5 @@
 //! Who may ask for what: bearer keys with scopes and rates.
+mod browser;
 mod key;
 mod need;
 mod tenant;
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tracing::Span;
 
+use self::browser::Browsers;
 pub use self::key::{Key, KeysError, Scope};
 use self::need::Need;
 pub(crate) use self::tenant::{OverBudget, Tenant};
@@ -27,6 +29,7 @@ pub(crate) struct Auth {
     /// Attacks and changes of models are refused, because whoever reaches the server could ask for them.
     exposed: bool,
     metrics_need_key: bool,
+    browsers: Browsers,
 }
 
 struct Known {
@@ -64,6 +67,14 @@ pub(crate) enum Denied {
         per_second: NonZero<u32>,
         retry: Duration,
     },
+    #[error("pages of the origin `{0}` may not use this server: list it in `cors_origins`")]
+    ForeignOrigin(String),
+    #[error("a page of another site may not use this server: list its origin in `cors_origins`")]
+    CrossSite,
+    #[error(
+        "`{0}` is not a name of this machine: ask for `localhost` or `127.0.0.1`; a server that is asked for under other names needs          keys, or `exposed = true`"
+    )]
+    ForeignHost(String),
 }
 
 impl Auth {
@@ -90,6 +101,7 @@ impl Auth {
             known: known.collect(),
             exposed: exposed && !config.insecure_attacks,
             metrics_need_key: config.metrics_need_key,
+            browsers: Browsers::of(config),
         })
     }
 
@@ -162,6 +174,10 @@ pub(crate) async fn admit(
         // There is no such route, and everybody may know.
         None => Need::Nothing,
     };
+    let guarded = need != Need::Nothing || route.is_some_and(|route| route.as_str() == "/metrics");
+    if guarded {
+        app.auth.browsers.check(&request)?;
+    }
     let tenant = app.auth.admit(need, request.headers())?;
     Span::current().record("tenant", &*tenant.name);
     request.extensions_mut().insert(tenant);

@@ -246,6 +246,24 @@ impl ApiError {
     }
 }
 
+/// Characters of a message.
+const MAX_MESSAGE: usize = 2000;
+
+/// Characters of a parameter's name.
+const MAX_FIELD: usize = 200;
+
+/// A text without its middle, where it is longer than that: what went wrong stands at its start, the remedy at its end.
+fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let half = most / 2;
+    let start = text.chars().take(half);
+    let end = text.chars().skip(count - half);
+    start.chain(" ... ".chars()).chain(end).collect()
+}
+
 fn of_denied(denied: &Denied) -> (StatusCode, &'static str) {
     use StatusCode as S;
     match denied {
@@ -254,6 +272,8 @@ fn of_denied(denied: &Denied) -> (StatusCode, &'static str) {
         Denied::Scope { .. } => (S::FORBIDDEN, "missing_scope"),
         Denied::Exposed(_) => (S::FORBIDDEN, "exposed_without_keys"),
         Denied::TooFast { .. } => (S::TOO_MANY_REQUESTS, "rate_limited"),
+        Denied::ForeignOrigin(_) | Denied::CrossSite => (S::FORBIDDEN, "foreign_origin"),
+        Denied::ForeignHost(_) => (S::FORBIDDEN, "foreign_host"),
     }
 }
 
@@ -299,10 +319,15 @@ impl ApiError {
         ErrorBody {
             error: Failure {
                 code,
-                message: self.to_string(),
-                field: self.field().map(str::to_owned),
+                message: self.message(),
+                field: self.field().map(|field| shortened(field, MAX_FIELD)),
             },
         }
+    }
+
+    /// The message, in which whatever the client sent is no longer than it has to be.
+    fn message(&self) -> String {
+        shortened(&self.to_string(), MAX_MESSAGE)
     }
 
     /// In how many seconds the same request may succeed.
@@ -323,11 +348,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         if status.is_server_error() {
-            tracing::error!(code, error = %self, "request failed");
+            tracing::error!(code, error = self.message(), "request failed");
         }
         let mut response = (status, Json(self.body())).into_response();
         response.extensions_mut().insert(Code(code));
-        response.extensions_mut().insert(Message(self.to_string()));
+        response.extensions_mut().insert(Message(self.message()));
         let headers = response.headers_mut();
         match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
@@ -339,5 +364,24 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sent_makes_no_message_long() {
+        let error = ApiError::UnknownField {
+            name: "é".repeat(5_000_000),
+            known: "`eps`, `steps`".to_owned(),
+        };
+        let message = error.message();
+        assert!(message.chars().count() <= MAX_MESSAGE + 5, "{message}");
+        assert!(message.starts_with("`éé") && message.ends_with("`eps`, `steps`"));
+        let body = serde_json::to_string(&error.body()).unwrap();
+        assert!(body.len() < 6_000, "{}", body.len());
+        assert_eq!(ApiError::NoImage.message(), ApiError::NoImage.to_string());
     }
 }

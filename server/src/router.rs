@@ -6,14 +6,17 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     http::{
         HeaderValue, Method, Uri,
-        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tower::util::option_layer;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, trace::TraceLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
 
 use crate::{
     app::App, auth, deadline, error::ApiError, metrics, openapi, page, request_id, routes,
@@ -61,6 +64,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 .on_failure(()),
         )
         .layer(middleware::from_fn(request_id::name))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .layer(option_layer(cors(&app.config.cors_origins)))
         .with_state(app)
 }

@@ -1,4 +1,5 @@
 //! One file per route.
+mod accept;
 pub(crate) mod attack;
 pub(crate) mod attacks;
 pub(crate) mod certify;

@@ -164,9 +164,14 @@ pub fn parent(headers: &HeaderMap) -> Context {
     TraceContextPropagator::new().extract(&HeaderExtractor(headers))
 }
 
+/// Characters of a method that are logged.
+const MAX_METHOD: usize = 20;
+
 /// The span of a request, part of its sender's trace. `tenant` and `status` are recorded when they are known.
 pub(crate) fn request_span(request: &Request) -> Span {
-    let method = request.method();
+    // A client may invent one of any length.
+    let method = request.method().as_str();
+    let method = method.get(..MAX_METHOD).unwrap_or(method);
     // Not the path itself: clients choose that, and names of spans have to be few.
     let route = request
         .extensions()
@@ -177,7 +182,7 @@ pub(crate) fn request_span(request: &Request) -> Span {
         "request",
         otel.name = format!("{method} {route}").trim_end(),
         otel.kind = "server",
-        %method,
+        method,
         route,
         request_id = id.map(RequestId::as_str),
         tenant = Empty,

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// The binary under test, deaf to the environment of whoever runs the tests.
 pub fn buckler() -> Command {
@@ -92,8 +92,13 @@ pub struct Server {
 
 impl Server {
     pub fn start(models: &Path) -> Self {
+        Self::start_with(models, &[])
+    }
+
+    pub fn start_with(models: &Path, more: &[&str]) -> Self {
         let mut child = buckler()
             .args(["serve", "--bind", "127.0.0.1:0", "--models", text(models)])
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -117,7 +122,11 @@ impl Server {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.status().is_none()
+    }
+
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 

@@ -33,6 +33,20 @@ pub enum ConfigError {
         /// A sensible value.
         usual: u64,
     },
+    /// It would take more than a machine has, or overflow.
+    #[error(
+        "`{setting}` is {value}, over the limit of {limit}: choose less; {usual} is the default"
+    )]
+    TooLarge {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: u64,
+        /// The most that is possible.
+        limit: u64,
+        /// A sensible value.
+        usual: u64,
+    },
     /// Attacks could not be answered before the server is gone.
     #[error("`{setting}` is {} s, over the limit of {limit} s: choose less", .value.as_secs_f64())]
     TooLong {
@@ -52,6 +66,21 @@ pub enum ConfigError {
 
 /// A week: what is longer is a mistake, and would overflow the clock.
 const LONGEST: u64 = 7 * 24 * 3600;
+
+/// More than this of a setting is a mistake.
+fn most(setting: &str) -> u64 {
+    match setting {
+        "max_images" => 1 << 16,
+        "max_attacks" | "max_requests" => 1 << 20,
+        "engine.threads" => 1024,
+        "engine.max_batch" => 4096,
+        "image.max_side" => 1 << 20,
+        "max_body_bytes" | "image.max_bytes" | "image.max_pixels" => 1 << 32,
+        "engine.queue_bytes" | "image.max_alloc" => 1 << 40,
+        // What an attack may cost takes no memory, and times have a limit of their own.
+        _ => u64::MAX,
+    }
+}
 
 impl Config {
     /// Checks what would otherwise show itself only in requests.
@@ -85,8 +114,20 @@ impl Config {
             ("image.max_side", self.image.max_side.into(), 16_384),
             ("image.max_alloc", self.image.max_alloc, 256 << 20),
         ];
-        if let Some(&(setting, _, usual)) = counts.iter().find(|(_, value, _)| *value == 0) {
-            return Err(ConfigError::Zero { setting, usual });
+        for (setting, value, usual) in counts {
+            let limit = most(setting);
+            match value {
+                0 => return Err(ConfigError::Zero { setting, usual }),
+                value if value > limit => {
+                    return Err(ConfigError::TooLarge {
+                        setting,
+                        value,
+                        limit,
+                        usual,
+                    });
+                }
+                _ => (),
+            }
         }
         for (setting, value) in [
             ("request_timeout", self.request_timeout),
@@ -154,6 +195,23 @@ mod tests {
             ("request_timeout = -1", vec!["-1", "seconds"]),
             ("grace = 1e9", vec!["grace", "604800"]),
             ("max_requests = 0", vec!["max_requests", "512"]),
+            (
+                "max_body_bytes = 9223372036854775807",
+                vec![
+                    "`max_body_bytes` is 9223372036854775807",
+                    "limit of 4294967296",
+                ],
+            ),
+            ("[engine]\nthreads = 100000", vec!["engine.threads", "1024"]),
+            (
+                "[engine]\nmax_batch = 1000000000",
+                vec!["engine.max_batch", "4096"],
+            ),
+            ("max_requests = 2000000", vec!["max_requests", "1048576"]),
+            (
+                "[image]\nmax_alloc = 9000000000000",
+                vec!["image.max_alloc"],
+            ),
             ("[engine]\nthreads = 0", vec!["engine.threads"]),
             ("[engine]\nwatch = 1", vec!["watch", "unknown field"]),
             ("[image]\nmax_side = 0", vec!["image.max_side", "16384"]),

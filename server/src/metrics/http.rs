@@ -40,6 +40,8 @@ const REASONS: &[&str] = &[
     "busy",
     "closing",
     "exposed_without_keys",
+    "foreign_host",
+    "foreign_origin",
     "missing_scope",
     "model_not_ready",
     "no_key",

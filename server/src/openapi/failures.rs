@@ -26,6 +26,16 @@ pub(super) const KEY: &[Failure] = &[
     (401, "no_key", "the request has no key"),
     (401, "wrong_key", "the key is not known"),
     (403, "missing_scope", "the key is for something else"),
+    (
+        403,
+        "foreign_origin",
+        "a page of an origin that is not listed asks",
+    ),
+    (
+        403,
+        "foreign_host",
+        "a server without keys is asked for under a name that is not this machine's",
+    ),
     (429, "rate_limited", "the key asks too often"),
 ];
 

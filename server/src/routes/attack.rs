@@ -23,6 +23,7 @@ use crate::{
     metrics::Tally,
     openapi::{AttackFailures, AttackParameters, Png},
     request::ImageRequest,
+    routes::accept,
 };
 
 /// Characters of assumptions in a header, which clients bound.
@@ -37,20 +38,14 @@ enum Wish {
 }
 
 impl Wish {
-    /// The first of the types that an `Accept` header names and that there is; JSON where it names none.
+    /// What the client would rather have; JSON where it wants none of what there is.
     fn of(headers: &HeaderMap) -> Self {
-        let accept = headers.get_all(header::ACCEPT).iter();
-        let types = accept
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|media| media.split(';').next().unwrap_or("").trim());
-        let mut wishes = types.filter_map(|media| match media.to_ascii_lowercase().as_str() {
-            "text/event-stream" => Some(Self::Events),
-            "image/png" => Some(Self::Png),
-            "application/json" => Some(Self::Json),
-            _ => None,
-        });
-        wishes.next().unwrap_or(Self::Json)
+        let types = ["application/json", "text/event-stream", "image/png"];
+        match accept::preferred(headers, &types) {
+            Some(1) => Self::Events,
+            Some(2) => Self::Png,
+            _ => Self::Json,
+        }
     }
 }
 
@@ -236,16 +231,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_type_that_there_is_decides() {
+    fn the_type_that_is_rated_highest_decides_and_of_equals_the_first() {
         for (accept, wish) in [
             ("*/*", Wish::Json),
             ("image/png", Wish::Png),
+            ("IMAGE/PNG;q=1", Wish::Png),
+            ("image/*", Wish::Png),
+            ("text/*", Wish::Events),
+            ("image/png;q=0", Wish::Json),
+            ("image/png;q=0, */*", Wish::Json),
+            ("image/png;q=0.000, text/event-stream;q=0.001", Wish::Events),
             (
                 "text/html, text/event-stream;q=0.9, application/json",
-                Wish::Events,
+                Wish::Json,
             ),
+            ("text/event-stream;q=0.9, application/json", Wish::Json),
+            ("application/json;q=0.1, image/png;q=0.2", Wish::Png),
             ("application/json, image/png", Wish::Json),
-            ("IMAGE/PNG;q=1", Wish::Png),
+            ("image/png, application/json", Wish::Png),
+            ("*/*, image/png", Wish::Png),
+            ("*/*;q=0.9, image/png;q=0.8", Wish::Json),
+            ("image/*;q=0.9, image/png;q=0", Wish::Json),
+            (
+                "text/event-stream ; Q=0.4 , image/png;q=0.5;level=1",
+                Wish::Png,
+            ),
+            ("text/html", Wish::Json),
+            ("image/png;q=banana", Wish::Png),
+            (",,;", Wish::Json),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
             assert_eq!(Wish::of(&headers), wish, "{accept}");

@@ -1,5 +1,6 @@
 //! What operators rely on: keys, limits and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod browsers;
 mod keys;
 mod limits;
 mod logs;

@@ -158,7 +158,7 @@ async fn a_client_that_sends_all_before_it_reads_is_told_that_the_model_is_unkno
     let answer = tokio::task::spawn_blocking(move || {
         let length = 8 << 20;
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "POST /v2/models/nobody/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "POST /v2/models/nobody/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
         stream.write_all(&vec![0; length]).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -1,13 +1,16 @@
 use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use buckler_runtime::{Provider, cache_folder};
 use buckler_server::{Config, Tls};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::Output;
 
@@ -122,11 +125,30 @@ impl Args {
         config.load.threads = self.threads.unwrap_or(config.load.threads);
         config.load.max_batch = self.max_batch.unwrap_or(config.load.max_batch);
         // Not a flag: whoever lists the processes would see it.
-        Ok(match env::var("BUCKLER_API_KEY") {
-            Ok(key) if !key.is_empty() => config.with_key(&key),
-            _ => config,
+        Ok(match api_key(env::var_os(API_KEY))? {
+            Some(key) => config.with_key(&key),
+            None => config,
         })
     }
+}
+
+const API_KEY: &str = "BUCKLER_API_KEY";
+
+/// The key that the environment gives, without the line end that reading it from a file leaves; an error where no request could send it.
+fn api_key(value: Option<OsString>) -> Result<Option<String>> {
+    let Some(value) = value else { return Ok(None) };
+    let remedy = "set it to what `openssl rand -hex 32` prints, or unset it";
+    let Ok(text) = value.into_string() else {
+        bail!("{API_KEY} is not UTF-8: {remedy}");
+    };
+    let key = text.strip_suffix('\n').unwrap_or(&text);
+    let key = key.strip_suffix('\r').unwrap_or(key);
+    ensure!(!key.is_empty(), "{API_KEY} is empty: {remedy}");
+    ensure!(
+        key.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{API_KEY} has blanks or characters that do not print or are not ASCII, which no `Authorization` header holds: {remedy}"
+    );
+    Ok(Some(key.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<Duration> {
@@ -134,7 +156,7 @@ fn seconds(text: &str) -> Result<Duration> {
     Ok(Duration::try_from_secs_f64(seconds)?)
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C, SIGTERM or SIGHUP.
 pub fn serve(runtime: &Runtime, config: Config) -> Result<()> {
     ensure!(
         config.models.is_dir(),
@@ -143,31 +165,101 @@ pub fn serve(runtime: &Runtime, config: Config) -> Result<()> {
     );
     let address = config.bind;
     runtime.block_on(async {
+        let signals = Signals::new().context("cannot take note of signals")?;
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}: choose another with --bind"))?;
-        buckler_server::run(listener, config, stop()).await?;
+        buckler_server::run(listener, config, stop(signals)).await?;
         Ok(())
     })
 }
 
-/// Resolves when the process is asked to stop.
-async fn stop() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-            let _ = interrupted.await;
-            return;
-        };
+/// The exit status of a server that was asked to stop again while it did.
+const ASKED_AGAIN: i32 = 130;
+
+/// What asks the process to stop: Ctrl-C, SIGTERM, and SIGHUP, as of a terminal that is closed.
+#[cfg(unix)]
+struct Signals([Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    /// Takes note of signals from now on.
+    fn new() -> Result<Self> {
+        let signals = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ];
+        Ok(Self(signals))
+    }
+
+    async fn next(&mut self) {
+        let Self([interrupt, terminate, hangup]) = self;
         tokio::select! {
-            _ = interrupted => {}
-            _ = terminated.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupted.await;
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Resolves when the process is asked to stop. Asked again, it ends at once.
+async fn stop(mut signals: Signals) {
+    signals.next().await;
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!("asked to stop again: requests under way are cut off");
+        std::process::exit(ASKED_AGAIN);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_environment_is_one_that_a_request_can_send() {
+        let key = |text: &str| api_key(Some(text.into()));
+        assert_eq!(api_key(None).unwrap(), None);
+        for text in ["s3cret+/=", "s3cret+/=\n", "s3cret+/=\r\n"] {
+            assert_eq!(key(text).unwrap().as_deref(), Some("s3cret+/="));
+        }
+        for (text, reason) in [
+            ("", "is empty"),
+            ("\n", "is empty"),
+            (" ", "blanks"),
+            ("a b", "blanks"),
+            ("a\n\n", "blanks"),
+            ("clé", "not ASCII"),
+            ("a\u{0}", "do not print"),
+        ] {
+            let error = key(text).unwrap_err().to_string();
+            assert!(
+                error.contains(reason) && error.contains("openssl"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_key_that_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let error = api_key(Some(OsString::from_vec(vec![b'a', 0xff]))).unwrap_err();
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
     }
 }

@@ -123,6 +123,9 @@ fn all() -> Vec<ApiError> {
         E::Stopping,
         E::Denied(Denied::NoKey),
         E::Denied(Denied::WrongKey),
+        E::Denied(Denied::ForeignOrigin(String::new())),
+        E::Denied(Denied::CrossSite),
+        E::Denied(Denied::ForeignHost(String::new())),
         E::Denied(Denied::Exposed(Scope::Attack)),
         E::Denied(Denied::Scope {
             key: "".into(),

@@ -1,0 +1,116 @@
+//! Pages in browsers: what they may ask for.
+
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
+use crate::{
+    ALL, key, refused,
+    support::{Server, left, ok},
+};
+
+/// What changes, costs or reveals something.
+fn guarded(server: &Server) -> Vec<RequestBuilder> {
+    vec![
+        server.post("/predict?model=halves").body(left(90)),
+        server.post("/attack?model=halves&steps=1").body(left(90)),
+        server
+            .post("/certify?model=halves&n=100&n0=10")
+            .body(left(90)),
+        server.get("/models"),
+        server.get("/metrics"),
+    ]
+}
+
+/// The same of the inference protocol, whose errors are texts.
+fn protocol(server: &Server) -> Vec<RequestBuilder> {
+    vec![
+        server.post("/v2/models/halves/infer").body("{}"),
+        server.post("/v2/repository/index"),
+        server.post("/v2/repository/models/halves/load"),
+        server.post("/v2/repository/models/halves/unload"),
+        server.get("/v2/models/halves"),
+    ]
+}
+
+async fn forbidden(request: RequestBuilder, part: &str) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    let body: Value = response.json().await.unwrap();
+    let message = body["error"].as_str().unwrap();
+    assert!(message.contains(part), "{message}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_changes_costs_and_learns_nothing() {
+    let server = Server::sound().await;
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", "http://127.0.0.1:1"),
+        ("origin", "http://localhost.evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        for request in guarded(&server) {
+            let (_, code, message) = refused(request.header(name, value), 403).await;
+            assert_eq!(code, "foreign_origin");
+            assert!(message.contains("`cors_origins`"), "{message}");
+        }
+        for request in protocol(&server) {
+            forbidden(request.header(name, value), "`cors_origins`").await;
+        }
+    }
+    ok(server.get("/v2/models/halves").send().await.unwrap()).await;
+    let health = server
+        .get("/health")
+        .header("origin", "https://evil.example");
+    ok(health.send().await.unwrap()).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_servers_own_page_listed_origins_and_clients_without_an_origin_are_answered() {
+    let listed = "https://tools.example";
+    let server = Server::with(|config| config.cors_origins = vec![listed.to_owned()]).await;
+    let address = server.get("/").build().unwrap().url().clone();
+    let own = address.origin().ascii_serialization();
+    let predict = || server.post("/predict?model=halves").body(left(90));
+    for origin in [listed, &own] {
+        ok(predict().header("origin", origin).send().await.unwrap()).await;
+    }
+    let listed_page = predict()
+        .header("origin", listed)
+        .header("sec-fetch-site", "cross-site");
+    ok(listed_page.send().await.unwrap()).await;
+    ok(predict().send().await.unwrap()).await;
+    // Somebody follows a link to the list of models.
+    let visit = server
+        .get("/models")
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "navigate");
+    ok(visit.send().await.unwrap()).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_was_led_to_this_machine_is_refused_unless_there_are_keys() {
+    let server = Server::sound().await;
+    for request in guarded(&server) {
+        let (_, code, message) = refused(request.header("host", "evil.example:8080"), 403).await;
+        assert_eq!(code, "foreign_host");
+        assert!(message.contains("`evil.example:8080`"), "{message}");
+    }
+    for request in protocol(&server) {
+        forbidden(request.header("host", "evil.example"), "`evil.example`").await;
+    }
+    for host in ["localhost", "localhost:99", "127.0.0.1", "[::1]:8080"] {
+        let models = server.get("/models").header("host", host);
+        ok(models.send().await.unwrap()).await;
+    }
+    server.stop().await;
+    let with_keys = Server::with(|config| config.keys = vec![key("secret", ALL)]).await;
+    let models = with_keys.get("/models").header("host", "models.example");
+    let (_, code, _) = refused(models.try_clone().unwrap(), 401).await;
+    assert_eq!(code, "no_key");
+    ok(models.bearer_auth("secret").send().await.unwrap()).await;
+    with_keys.stop().await;
+}
