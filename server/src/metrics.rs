@@ -2,6 +2,7 @@
 mod attacks;
 mod http;
 mod lanes;
+mod shared;
 
 use std::{
     collections::BTreeSet,
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use buckler_runtime::Repository;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, with_local_recorder,
@@ -16,8 +18,9 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
 
+use self::shared::Shared;
 pub(crate) use self::{attacks::Tally, http::count};
-use crate::attacks::Admission;
+use crate::{attacks::Admission, error::ApiError};
 
 /// Seconds: from a tenth of a millisecond, what a small model takes, to a minute, an attack's usual deadline.
 const SECONDS: &[f64] = &[
@@ -37,6 +40,7 @@ pub(crate) struct Metrics {
     process: Collector,
     /// Models and versions that have a series. Held while a page is written.
     seen: Mutex<BTreeSet<(String, String)>>,
+    page: Shared,
 }
 
 impl Metrics {
@@ -49,6 +53,7 @@ impl Metrics {
             recorder: builder.build_recorder(),
             process: Collector::default(),
             seen: Mutex::default(),
+            page: Shared::default(),
         };
         metrics.record(|| {
             describe();
@@ -68,8 +73,16 @@ impl Metrics {
         self.recorder.handle().run_upkeep();
     }
 
-    /// The page for Prometheus, in its text format. Takes milliseconds.
-    pub fn page(&self, repository: &Repository, admission: &Admission) -> String {
+    /// The page for Prometheus, in its text format, written once for all who ask at the same time.
+    pub async fn page(
+        &self,
+        write: impl AsyncFnOnce() -> Result<Bytes, ApiError>,
+    ) -> Result<Bytes, ApiError> {
+        self.page.get(write).await
+    }
+
+    /// Writes the page. Takes milliseconds.
+    pub fn write(&self, repository: &Repository, admission: &Admission) -> String {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         self.record(|| {
             models(&mut seen, repository, admission);

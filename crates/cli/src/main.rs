@@ -22,7 +22,7 @@ use std::{borrow::Cow, io::Write, process::ExitCode};
 
 use buckler_onnx::printable_lines;
 use buckler_server::telemetry;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::Output;
@@ -117,17 +117,38 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// What is logged, unless the environment says otherwise.
+const LOGGED: &str = "info,ort=warn";
+
+fn filter() -> EnvFilter {
+    let asked = std::env::var("BUCKLER_LOG").unwrap_or_default();
+    if asked.is_empty() {
+        return EnvFilter::new(LOGGED);
+    }
+    EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+        let asked = asked.escape_debug();
+        eprintln!(
+            "warning: BUCKLER_LOG `{asked}` is not understood ({error}): it is taken for `{LOGGED}`"
+        );
+        EnvFilter::new(LOGGED)
+    })
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
     environment::settle(cli.command.trains());
-    let filter =
-        EnvFilter::try_from_env("BUCKLER_LOG").unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
-    let telemetry = telemetry::init(cli.log_format.into(), filter);
+    let telemetry = telemetry::init(cli.log_format.into(), filter());
     if let Err(error) = &telemetry {
         eprintln!("warning: nothing is logged: {error}");
+    }
+    if let Command::Serve(_) = cli.command {
+        let present = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for sentence in environment::unknown(&Cli::command(), present) {
+            tracing::warn!("{sentence}");
+        }
     }
     let output = Output { json: cli.json };
     let result = match cli.command {
