@@ -50,11 +50,9 @@ pub fn fix_batch(model: &Model, size: u32) -> Option<Model> {
         let first = shape::declared(info).and_then(|shape| shape.into_iter().next());
         first.as_ref() == Some(&open)
     };
-    let is_input = graph.input.len();
-    for (index, info) in graph.input.iter_mut().chain(&mut graph.output).enumerate() {
-        if index < is_input || is_open(info) {
-            set_first_dim(info, size);
-        }
+    let outputs = graph.output.iter_mut().filter(|output| is_open(output));
+    for info in graph.input.iter_mut().chain(outputs) {
+        set_first_dim(info, size);
     }
     graph.value_info.clear();
     let mut proto = model.to_proto();

@@ -67,55 +67,69 @@ pub enum ConfigError {
 /// A week: what is longer is a mistake, and would overflow the clock.
 const LONGEST: u64 = 7 * 24 * 3600;
 
-/// More than this of a setting is a mistake.
-fn most(setting: &str) -> u64 {
-    match setting {
-        "max_images" => 1 << 16,
-        "max_attacks" | "max_requests" => 1 << 20,
-        "engine.threads" => 1024,
-        "engine.max_batch" => 4096,
-        "image.max_side" => 1 << 20,
-        "max_body_bytes" | "image.max_bytes" | "image.max_pixels" => 1 << 32,
-        "engine.queue_bytes" | "image.max_alloc" => 1 << 40,
-        // What an attack may cost takes no memory, and times have a limit of their own.
-        _ => u64::MAX,
-    }
-}
-
 impl Config {
     /// Checks what would otherwise show itself only in requests.
     ///
     /// # Errors
     /// The first setting that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
+        // Value, default, and what is a mistake above: more than a machine has. What an attack may cost takes no memory, and times
+        // have a limit of their own.
+        let any = u64::MAX;
         let counts = [
-            ("max_body_bytes", self.max_body_bytes as u64, 10 << 20),
-            ("max_images", self.max_images as u64, 16),
-            ("max_steps", self.max_steps as u64, 1000),
-            ("max_restarts", self.max_restarts as u64, 50),
-            ("max_cost", self.max_cost, 20_000),
-            ("max_attacks", self.max_attacks as u64, 64),
-            ("max_requests", self.max_requests as u64, 512),
+            (
+                "max_body_bytes",
+                self.max_body_bytes as u64,
+                10 << 20,
+                1 << 32,
+            ),
+            ("max_images", self.max_images as u64, 16, 1 << 16),
+            ("max_steps", self.max_steps as u64, 1000, any),
+            ("max_restarts", self.max_restarts as u64, 50, any),
+            ("max_cost", self.max_cost, 20_000, any),
+            ("max_attacks", self.max_attacks as u64, 64, 1 << 20),
+            ("max_requests", self.max_requests as u64, 512, 1 << 20),
             (
                 "request_timeout",
                 self.request_timeout.as_nanos() as u64,
                 60,
+                any,
             ),
-            ("header_timeout", self.header_timeout.as_nanos() as u64, 10),
-            ("engine.threads", self.load.threads as u64, 1),
-            ("engine.max_batch", self.load.max_batch as u64, 16),
+            (
+                "header_timeout",
+                self.header_timeout.as_nanos() as u64,
+                10,
+                any,
+            ),
+            ("engine.threads", self.load.threads as u64, 1, 1024),
+            ("engine.max_batch", self.load.max_batch as u64, 16, 4096),
             (
                 "engine.queue_bytes",
                 self.load.queue_bytes as u64,
                 256 << 20,
+                1 << 40,
             ),
-            ("image.max_bytes", self.image.max_bytes as u64, 10 << 20),
-            ("image.max_pixels", self.image.max_pixels, 16_000_000),
-            ("image.max_side", self.image.max_side.into(), 16_384),
-            ("image.max_alloc", self.image.max_alloc, 256 << 20),
+            (
+                "image.max_bytes",
+                self.image.max_bytes as u64,
+                10 << 20,
+                1 << 32,
+            ),
+            (
+                "image.max_pixels",
+                self.image.max_pixels,
+                16_000_000,
+                1 << 32,
+            ),
+            (
+                "image.max_side",
+                self.image.max_side.into(),
+                16_384,
+                1 << 20,
+            ),
+            ("image.max_alloc", self.image.max_alloc, 256 << 20, 1 << 40),
         ];
-        for (setting, value, usual) in counts {
-            let limit = most(setting);
+        for (setting, value, usual, limit) in counts {
             match value {
                 0 => return Err(ConfigError::Zero { setting, usual }),
                 value if value > limit => {

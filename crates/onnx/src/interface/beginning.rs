@@ -5,6 +5,17 @@ use crate::proto::{GraphProto, NodeProto, TensorProto};
 /// Nodes that are followed.
 const MAX_STEPS: usize = 16;
 
+/// Operators that leave pixels the numbers they are.
+const MOVING: &[&str] = &[
+    "Cast",
+    "Identity",
+    "Pad",
+    "Reshape",
+    "Resize",
+    "Transpose",
+    "Unsqueeze",
+];
+
 /// A number that no pixel in `[0, 1]` is divided by, and one below which nothing multiplies it.
 const FACTOR: f64 = 50.0;
 
@@ -35,7 +46,7 @@ pub(super) fn made_for_bytes(graph: &GraphProto, input: &str) -> Option<String> 
             !values.is_empty() && values.iter().all(|value| test(*value))
         };
         let found = match node.op_type.as_str() {
-            "Cast" | "Identity" | "Transpose" | "Reshape" | "Unsqueeze" | "Pad" | "Resize" => None,
+            operator if MOVING.contains(&operator) => None,
             // Channels are put in another order.
             "Gather" | "Slice" if node.input.first().is_some_and(|data| data == tensor) => None,
             "Div" if all(&|value| value.abs() >= FACTOR) => Some("divides them by"),
@@ -71,12 +82,7 @@ pub(super) fn taken_off(graph: &GraphProto, input: &str) -> Vec<f64> {
         let values = || other.and_then(|name| stored(graph, name));
         let first = node.input.first().is_some_and(|name| name == tensor);
         match (node.op_type.as_str(), node.output.first()) {
-            (
-                "Cast" | "Identity" | "Transpose" | "Reshape" | "Unsqueeze" | "Pad" | "Resize",
-                Some(next),
-            ) => {
-                tensor = next;
-            }
+            (operator, Some(next)) if MOVING.contains(&operator) => tensor = next,
             ("Sub", _) if first => return values().unwrap_or_default(),
             ("Add", _) => {
                 let values = values().unwrap_or_default();
