@@ -19,7 +19,9 @@ use crate::{
     Config, ServerError,
     attacks::{Admission, Frame, Pool},
     auth::Auth,
+    connections::{Connections, Patience},
     error::ApiError,
+    in_flight::{InFlight, Limits},
     metrics::{Metrics, UPKEEP},
     v2::AllStatistics,
 };
@@ -37,10 +39,10 @@ pub(crate) struct App {
     pub stopping: AtomicBool,
     /// Set when the server is about to end: attacks are then answered as they stand.
     pub hurry: Arc<AtomicBool>,
-    /// A permit for each request under way.
-    pub requests: Semaphore,
+    pub connections: Arc<Connections>,
+    pub in_flight: Arc<InFlight>,
     pub statistics: AllStatistics,
-    /// Decoding is bounded, because every image under way may need as much memory as the limits allow.
+    /// Decoding is bounded, because every body under way may need as much memory as the limits allow.
     decoding: Arc<Semaphore>,
 }
 
@@ -88,13 +90,27 @@ impl App {
         {
             return Err(ServerError::DefaultModel(error));
         }
+        let most = config.connections_within(open_files());
+        let patience = Patience {
+            header: config.header_timeout,
+            idle: config.idle_timeout,
+        };
+        let limits = Limits {
+            // So that a health check finds a connection also where each request has its own.
+            requests: config.max_requests.min((most / 4 * 3).max(1)),
+            bytes: config.max_bytes_in_flight,
+            connection_bytes: (config.max_bytes_in_flight / 4).max(config.max_body_bytes),
+            stall: config.stall_timeout,
+            rate: config.min_rate.get(),
+        };
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Arc::new(Self {
             admission: Arc::new(Admission::new(config.max_attacks, config.load.queue_bytes)),
             attacks: Pool::start()?,
             hurry: Arc::default(),
             stopping: AtomicBool::new(false),
-            requests: Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
+            connections: Arc::new(Connections::new(most, patience, Arc::clone(&metrics))),
+            in_flight: Arc::new(InFlight::new(limits)),
             config,
             auth,
             metrics,
@@ -145,6 +161,21 @@ impl App {
         Ok(Chosen { entry, assumptions })
     }
 
+    /// Runs what takes time and memory by the length of a body, away from the threads that serve requests, and for as many at a time
+    /// as there are processors.
+    pub async fn decoding<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let permit = Arc::clone(&self.decoding).acquire_owned().await;
+        let permit = permit.map_err(|closed| ApiError::Internal(closed.to_string()))?;
+        blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+    }
+
     /// Decodes images for a model, away from the threads that serve requests. What was done to them that their owner may
     /// not expect is added to the answer's assumptions.
     pub async fn decode(
@@ -153,40 +184,46 @@ impl App {
         images: Vec<Bytes>,
         background: Option<Color>,
     ) -> Result<Array4<f32>, ApiError> {
-        let permit = Arc::clone(&self.decoding)
-            .acquire_owned()
-            .await
-            .map_err(|closed| ApiError::Internal(closed.to_string()))?;
         let mut preprocessing = chosen.classifier().preprocessing();
         if let Some(Color(color)) = background {
             preprocessing.background = color;
         }
         let limits = self.config.image;
-        let (pixels, notes) = blocking(move || {
-            let _permit = permit;
-            let mut pixels = Vec::with_capacity(images.len());
-            let mut notes = Vec::new();
-            for (index, bytes) in images.iter().enumerate() {
-                let prepared = buckler_data::decode(bytes, &limits)
-                    .and_then(|picture| picture.prepare(&preprocessing))
-                    .map_err(|error| ApiError::Image { index, error })?;
-                notes.extend(
-                    prepared
-                        .notes
-                        .iter()
-                        .map(|note| format!("image {index}: {note}")),
-                );
-                pixels.push(prepared.pixels);
-            }
-            let views: Vec<_> = pixels.iter().map(|image| image.view()).collect();
-            let pixels = ndarray::stack(Axis(0), &views)
-                .map_err(|error| ApiError::Internal(error.to_string()))?;
-            Ok((pixels, notes))
-        })
-        .await?;
+        let (pixels, notes) = self
+            .decoding(move || {
+                let mut pixels = Vec::with_capacity(images.len());
+                let mut notes = Vec::new();
+                for (index, bytes) in images.iter().enumerate() {
+                    let prepared = buckler_data::decode(bytes, &limits)
+                        .and_then(|picture| picture.prepare(&preprocessing))
+                        .map_err(|error| ApiError::Image { index, error })?;
+                    notes.extend(
+                        prepared
+                            .notes
+                            .iter()
+                            .map(|note| format!("image {index}: {note}")),
+                    );
+                    pixels.push(prepared.pixels);
+                }
+                let views: Vec<_> = pixels.iter().map(|image| image.view()).collect();
+                let pixels = ndarray::stack(Axis(0), &views)
+                    .map_err(|error| ApiError::Internal(error.to_string()))?;
+                Ok((pixels, notes))
+            })
+            .await?;
         chosen.assumptions.extend(notes);
         Ok(pixels)
     }
+}
+
+/// How many files the process may have open.
+fn open_files() -> usize {
+    #[cfg(unix)]
+    let most = rlimit::Resource::NOFILE.get_soft().ok();
+    #[cfg(not(unix))]
+    let most = None::<u64>;
+    most.and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// Keeps the metrics of a server small for as long as it is there.

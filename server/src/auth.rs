@@ -1,5 +1,6 @@
 //! Who may ask for what: bearer keys with scopes and rates.
 mod browser;
+mod budget;
 mod key;
 mod need;
 mod tenant;
@@ -20,7 +21,10 @@ use tracing::Span;
 use self::browser::Browsers;
 pub use self::key::{Key, KeysError, Scope};
 use self::need::Need;
-pub(crate) use self::tenant::{OverBudget, Tenant};
+pub(crate) use self::{
+    budget::{OverBudget, Payment},
+    tenant::Tenant,
+};
 use crate::{Config, app::App, attacks::seconds, error::ApiError};
 
 /// The keys with the state of their limits, which live as long as the server.
@@ -72,7 +76,7 @@ pub(crate) enum Denied {
     #[error("a page of another site may not use this server: list its origin in `cors_origins`")]
     CrossSite,
     #[error(
-        "`{0}` is not a name of this machine: ask for `localhost` or `127.0.0.1`; a server that is asked for under other names needs          keys, or `exposed = true`"
+        "`{0}` is not a name of this machine: ask for `localhost` or `127.0.0.1`; a server that is asked for under other names needs keys, or `exposed = true`"
     )]
     ForeignHost(String),
 }
@@ -84,7 +88,7 @@ impl Auth {
         let known = config.keys.iter().zip(hashes).map(|(key, hash)| Known {
             hash,
             scopes: key.scopes.clone(),
-            tenant: Tenant::of(key),
+            tenant: Tenant::of(key, config),
             rate: key.requests_per_second.map(|per_second| Rate {
                 per_second,
                 limiter: DefaultDirectRateLimiter::direct(Quota::per_second(per_second)),
@@ -178,7 +182,11 @@ pub(crate) async fn admit(
     if guarded {
         app.auth.browsers.check(&request)?;
     }
-    let tenant = app.auth.admit(need, request.headers())?;
+    let tenant = app.auth.admit(need, request.headers());
+    if let Err(Denied::Scope { key, .. } | Denied::TooFast { key, .. }) = &tenant {
+        Span::current().record("tenant", &**key);
+    }
+    let tenant = tenant?;
     Span::current().record("tenant", &*tenant.name);
     request.extensions_mut().insert(tenant);
     Ok(next.run(request).await)

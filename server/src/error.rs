@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     attacks::{Refused, seconds},
     auth::{Denied, OverBudget},
+    in_flight::Full,
     json::Json,
     v2::ProtocolError,
 };
@@ -40,7 +41,9 @@ pub(crate) enum ApiError {
     NotServed(#[from] NotServed),
     #[error("no model is ready: load one, or put one into the models' directory")]
     NoModels,
-    #[error("the body is longer than the {limit} bytes allowed: send fewer or smaller images")]
+    #[error(
+        "the body is longer than the {limit} bytes allowed (`max_body_bytes`): send fewer or smaller images"
+    )]
     BodyTooLarge { limit: usize },
     #[error("the body could not be read ({0}): send it again")]
     Body(String),
@@ -89,8 +92,10 @@ pub(crate) enum ApiError {
         value: String,
         expected: &'static str,
     },
-    #[error("{0} requests are under way, as many as are allowed at a time: try again in 1 s")]
-    Busy(usize),
+    #[error("the request has {0} `Host` headers: send one")]
+    Host(usize),
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error("the server is stopping and takes no more attacks: ask another one")]
     Stopping,
     #[error("{message}")]
@@ -199,7 +204,8 @@ impl ApiError {
             Self::TextForImage(_) => (S::BAD_REQUEST, "not_an_image"),
             Self::Conflict { .. } => (S::UNPROCESSABLE_ENTITY, "conflicting_field"),
             Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
-            Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy"),
+            Self::Host(_) => (S::BAD_REQUEST, "invalid_host"),
+            Self::Full(full) => of_full(full),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping"),
             Self::Value { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_value"),
             Self::Image { error, .. } => of_image(error),
@@ -277,6 +283,17 @@ fn of_denied(denied: &Denied) -> (StatusCode, &'static str) {
     }
 }
 
+fn of_full(full: &Full) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match full {
+        Full::Requests(_) | Full::Bytes(_) | Full::GivenUp => (S::SERVICE_UNAVAILABLE, "busy"),
+        Full::KeyRequests { .. } | Full::KeyBytes { .. } | Full::ConnectionBytes(_) => {
+            (S::TOO_MANY_REQUESTS, "too_many_at_once")
+        }
+        Full::Stalled { .. } => (S::REQUEST_TIMEOUT, "body_timeout"),
+    }
+}
+
 fn of_image(error: &ImageError) -> (StatusCode, &'static str) {
     use StatusCode as S;
     match error {
@@ -347,7 +364,8 @@ pub(crate) struct Message(pub String);
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
-        if status.is_server_error() {
+        // That the server is busy is no failure of it, and is logged with the answer.
+        if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             tracing::error!(code, error = self.message(), "request failed");
         }
         let mut response = (status, Json(self.body())).into_response();

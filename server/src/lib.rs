@@ -35,10 +35,14 @@ mod attacks;
 mod auth;
 mod caller;
 mod config;
+mod connections;
+mod content_encoding;
 mod deadline;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod host;
+mod in_flight;
 mod json;
 mod metrics;
 mod openapi;

@@ -1,5 +1,7 @@
-//! What the server tells Prometheus. Every server has its own recorder, and every series starts at zero.
+//! What the server tells Prometheus. Every server has its own recorder. Series start at zero, but for those of one model's batches and
+//! attacks, of which there are hundreds: they begin with the first batch and the first attack of a kind.
 mod attacks;
+mod connections;
 mod http;
 mod lanes;
 mod shared;
@@ -59,6 +61,8 @@ impl Metrics {
             describe();
             metrics.process.describe();
             http::zeros();
+            connections::zeros();
+            gauge!("buckler_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
         Ok(metrics)
     }
@@ -110,8 +114,6 @@ fn models(seen: &mut BTreeSet<(String, String)>, repository: &Repository, admiss
         }
         gauge!("buckler_attack_backlog_seconds", "model" => listed.name.clone())
             .set(admission.backlog_seconds(&listed.name));
-        lanes::zeros(&listed.name);
-        attacks::zeros(&listed.name);
         counter!("buckler_attack_evaluations_total", "model" => listed.name).absolute(0);
     }
 }
@@ -130,6 +132,12 @@ fn describe() {
     describe_counter!(
         "buckler_rejected_total",
         "Requests answered with 401, 403, 429 or 503, by the error's code."
+    );
+    describe_gauge!("buckler_build_info", "1, with the version of the server.");
+    describe_gauge!("buckler_http_connections", "Connections that are open.");
+    describe_counter!(
+        "buckler_http_connections_cut_total",
+        "Connections that the server closed while the client might have used them, by the reason."
     );
     describe_gauge!(
         "buckler_model_ready",

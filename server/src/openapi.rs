@@ -7,11 +7,13 @@ mod protocol;
 
 use axum::{
     Router,
+    body::Bytes,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use buckler_onnx::printable_json;
 use utoipa::{
     OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -19,7 +21,7 @@ use utoipa::{
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub(crate) use self::{failures::*, parameters::*, protocol::*};
-use crate::{attacks, error, error::ApiError, json::Json, routes, v2::routes as v2};
+use crate::{attacks, error, error::ApiError, routes, v2::routes as v2};
 
 /// The routes that take images.
 const IMAGES: [&str; 3] = ["/predict", "/attack", "/certify"];
@@ -81,14 +83,17 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 
 /// `/openapi.json` and `/docs`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let document = document();
+    let document = serde_json::to_string(&document())
+        .map(|text| Bytes::from(printable_json(&text).into_owned()))
+        .map_err(|error| error.to_string());
+    let answer = async move || match document {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, "application/json")], text)),
+        Err(error) => Err(ApiError::Internal(error)),
+    };
     let config = Config::from("../openapi.json").validator_url("none");
     let docs: Router<S> = SwaggerUi::new("/docs").config(config).into();
     Router::new()
-        .route(
-            "/openapi.json",
-            axum::routing::get(async move || Json(document)),
-        )
+        .route("/openapi.json", axum::routing::get(answer))
         .merge(docs.layer(middleware::from_fn(own_assets)))
 }
 

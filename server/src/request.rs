@@ -12,7 +12,7 @@ use axum::{
 use serde_json::Value;
 
 pub(crate) use self::{body::read as read_body, parameters::Parameters};
-use crate::{Config, error::ApiError};
+use crate::{app::App, error::ApiError};
 
 /// The longest name of a file, in bytes, that is taken for one.
 const MAX_LINE: usize = 255;
@@ -31,8 +31,9 @@ impl ImageRequest {
     pub async fn read(
         request: Request,
         known: &'static [&'static str],
-        config: &Config,
+        app: &App,
     ) -> Result<Self, ApiError> {
+        let config = &app.config;
         let mut parameters = Parameters::new(known);
         let (parts, body) = request.into_parts();
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
@@ -40,9 +41,17 @@ impl ImageRequest {
         for (name, value) in pairs {
             parameters.add(&name, Value::String(value))?;
         }
-        let body = body::read(body, config.max_body_bytes).await?;
+        let body = body::read(app, &parts.headers, &parts.extensions, body).await?;
         let images = match Form::of(&parts.headers) {
-            Form::Json => json::read(&body, &mut parameters)?,
+            Form::Json => {
+                let read = move || {
+                    let images = json::read(&body, &mut parameters)?;
+                    Ok((images, parameters))
+                };
+                let (images, read) = app.decoding(read).await?;
+                parameters = read;
+                images
+            }
             Form::Multipart => multipart::read(parts, body, &mut parameters).await?,
             Form::Raw if body.is_empty() => Vec::new(),
             Form::Raw => vec![body],

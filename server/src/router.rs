@@ -3,12 +3,15 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::DefaultBodyLimit,
     http::{
-        HeaderValue, Method, Uri,
-        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        HeaderName, HeaderValue, Method, Uri,
+        header::{
+            ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+            X_CONTENT_TYPE_OPTIONS,
+        },
     },
-    middleware::{self, Next},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -19,8 +22,8 @@ use tower_http::{
 };
 
 use crate::{
-    app::App, auth, deadline, error::ApiError, metrics, openapi, page, request_id, routes,
-    telemetry, v2,
+    app::App, auth, deadline, error::ApiError, host, in_flight, metrics, openapi, page, request_id,
+    routes, telemetry, v2,
 };
 
 /// The routes, inside the layers that turn whatever goes wrong into a JSON error.
@@ -41,7 +44,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // Bodies are read under the server's own limit, which answers in JSON.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), in_turn))
+        .layer(middleware::from_fn(in_flight::refuse))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             deadline::keep,
@@ -50,6 +53,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             Arc::clone(&app),
             auth::admit,
         ))
+        .layer(middleware::from_fn(host::check))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(v2::error_body))
         .layer(middleware::from_fn_with_state(
@@ -69,6 +73,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             HeaderValue::from_static("nosniff"),
         ))
         .layer(option_layer(cors(&app.config.cors_origins)))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            in_flight::hold,
+        ))
         .with_state(app)
 }
 
@@ -83,20 +91,28 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     }
 }
 
-/// As many requests at a time as are allowed: the memory that each may take is bounded, so that of all is too.
-async fn in_turn(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    // What tells how the server fares must be answered above all when it is busy.
-    if matches!(
-        request.uri().path(),
-        "/health" | "/metrics" | "/v2/health/live" | "/v2/health/ready"
-    ) {
-        return next.run(request).await;
-    }
-    let Ok(_place) = app.requests.try_acquire() else {
-        return ApiError::Busy(app.config.max_requests).into_response();
-    };
-    next.run(request).await
-}
+/// The headers that a page of a listed origin may send, beside those that any may.
+const ASKED: [HeaderName; 9] = [
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    ACCEPT,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-request-timeout-ms"),
+    HeaderName::from_static("inference-header-content-length"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// The headers of an answer that it may read, beside those that any may.
+const ANSWERED: [HeaderName; 6] = [
+    RETRY_AFTER,
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-buckler-outcome"),
+    HeaderName::from_static("x-buckler-assumptions"),
+    HeaderName::from_static("inference-header-content-length"),
+];
 
 /// Pages of other origins may call the server only if they are listed.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
@@ -108,7 +124,9 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE, ACCEPT])
+            .allow_headers(ASKED)
+            .expose_headers(ANSWERED)
+            .allow_private_network(true)
             .max_age(Duration::from_secs(3600))
     })
 }

@@ -1,16 +1,19 @@
 //! The server's life: it listens, looks for changes, and ends.
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use axum_server::{AddrListener, Address, Handle, Server};
+use axum_server::{Address, Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use tokio::net::TcpListener;
 
 use crate::{
     ServerError,
     app::{self, App},
-    router,
+    connections::Acceptor,
+    in_flight, router,
     tls::Certificate,
 };
 
@@ -31,17 +34,20 @@ pub(crate) async fn serve(
         tokio::spawn(stop(Arc::clone(&app), handle.clone(), shutdown)),
         tokio::spawn(watch(Arc::clone(&app), certificate.clone())),
         tokio::spawn(app::keep_up(Arc::downgrade(&app))),
+        tokio::spawn(in_flight::sweep(Arc::downgrade(&app))),
     ];
-    let limit = app.config.header_timeout;
-    let listener = listener.into_std()?;
+    let server = limited(
+        axum_server::from_tcp(listener.into_std()?)?,
+        app.config.max_streams,
+    );
+    let server = server.handle(handle);
+    let acceptor = Acceptor(Arc::clone(&app));
     let served = match certificate {
-        None => {
-            let server = axum_server::from_tcp(listener)?;
-            limited(server, limit).handle(handle).serve(service).await
-        }
+        None => server.acceptor(acceptor).serve(service).await,
         Some(certificate) => {
-            let server = axum_server::from_tcp_rustls(listener, certificate.for_connections())?;
-            limited(server, limit).handle(handle).serve(service).await
+            let tls = RustlsAcceptor::new(certificate.for_connections())
+                .handshake_timeout(app.config.header_timeout);
+            server.acceptor(tls.acceptor(acceptor)).serve(service).await
         }
     };
     for task in tasks {
@@ -50,16 +56,51 @@ pub(crate) async fn serve(
     Ok(served?)
 }
 
-/// A client that sends its head slowly, or never, does not hold a connection for ever.
-fn limited<A: Address, Acceptor>(
-    mut server: Server<A, Acceptor>,
-    limit: Duration,
-) -> Server<A, Acceptor>
-where
-    A::Listener: AddrListener<A::Stream, A>,
-{
-    server.http_builder().http1().header_read_timeout(limit);
-    server.first_request_timeout(limit)
+/// Bytes of a head, and of what HTTP/1 keeps to be written.
+const HEAD: usize = 64 << 10;
+
+/// Bytes that HTTP/2 takes in before they are asked for: of one stream, and of a connection.
+const WINDOWS: [u32; 2] = [256 << 10, 1 << 20];
+
+/// A client that does not answer a ping of HTTP/2 is gone. Seconds.
+const PING: u64 = 20;
+
+/// What one connection may hold.
+fn limited(
+    mut server: Server<SocketAddr, DefaultAcceptor>,
+    streams: u32,
+) -> Server<SocketAddr, DefaultAcceptor> {
+    let [stream, connection] = WINDOWS;
+    let ping = Duration::from_secs(PING);
+    let builder = server.http_builder();
+    // The time for a head and that without a request are other ones, which hyper does not tell apart.
+    builder.http1().header_read_timeout(None).max_buf_size(HEAD);
+    builder
+        .http2()
+        .max_concurrent_streams(streams)
+        .initial_stream_window_size(stream)
+        .initial_connection_window_size(connection)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(ping);
+    server.accept_error_handler(not_accepted())
+}
+
+/// How often the log tells that connections could not be accepted.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// Tells of connections that could not be accepted, which a client could else fill the log with.
+fn not_accepted() -> impl Fn(Option<&SocketAddr>, &io::Error) + Send + Sync {
+    let told = Mutex::new((None::<Instant>, 0_u64));
+    move |client, error| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, failed) = &mut *told;
+        *failed += 1;
+        if last.is_none_or(|last| last.elapsed() > TOLD) {
+            let client = client.map(ToString::to_string);
+            tracing::warn!(%error, failed, client, "connections could not be accepted");
+            (*last, *failed) = (Some(Instant::now()), 0);
+        }
+    }
 }
 
 /// First says that it is not ready, then takes no more connections, then has attacks answered as they stand, and last cuts what

@@ -38,7 +38,7 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-use crate::request_id::RequestId;
+use crate::{error::Code, request_id::RequestId};
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,8 @@ pub fn parent(headers: &HeaderMap) -> Context {
 /// Characters of a method that are logged.
 const MAX_METHOD: usize = 20;
 
-/// The span of a request, part of its sender's trace. `tenant` and `status` are recorded when they are known.
+/// The span of a request, part of its sender's trace. `tenant`, `status` and an error's `code` are recorded when they
+/// are known.
 pub(crate) fn request_span(request: &Request) -> Span {
     // A client may invent one of any length.
     let method = request.method().as_str();
@@ -187,6 +188,7 @@ pub(crate) fn request_span(request: &Request) -> Span {
         request_id = id.map(RequestId::as_str),
         tenant = Empty,
         status = Empty,
+        code = Empty,
     );
     let parent = parent(request.headers());
     if parent.span().span_context().is_valid() {
@@ -200,6 +202,9 @@ pub(crate) fn request_span(request: &Request) -> Span {
 pub(crate) fn answered(response: &Response, latency: Duration, span: &Span) {
     let status = response.status();
     span.record("status", status.as_u16());
+    if let Some(Code(code)) = response.extensions().get() {
+        span.record("code", code);
+    }
     if status.is_server_error() {
         span.set_status(Status::error(""));
     }

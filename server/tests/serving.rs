@@ -87,40 +87,6 @@ async fn a_request_may_allow_less_time_than_the_server_and_never_more() {
 }
 
 #[tokio::test]
-async fn more_requests_than_allowed_are_told_when_to_come_again_and_health_is_answered_all_the_same()
- {
-    let server = Server::sound_with(|config| {
-        endless(config);
-        config.max_requests = 1;
-        config.request_timeout = Duration::from_secs(3);
-    })
-    .await;
-    let attack = tokio::spawn(server.post(ENDLESS).body(left(90)).send());
-    let refused = loop {
-        let response = server.get("/models").send().await.unwrap();
-        if response.status() != 200 {
-            break response;
-        }
-    };
-    assert_eq!(refused.status(), 503);
-    assert_eq!(refused.headers()["retry-after"], "1");
-    assert_eq!(
-        refused.json::<Value>().await.unwrap()["error"]["code"],
-        "busy"
-    );
-    for path in ["/health", "/v2/health/live", "/v2/health/ready"] {
-        assert_eq!(
-            server.get(path).send().await.unwrap().status(),
-            200,
-            "{path}"
-        );
-    }
-    ok(attack.await.unwrap().unwrap()).await;
-    assert_eq!(server.get("/models").send().await.unwrap().status(), 200);
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn pages_of_other_origins_are_kept_out_unless_they_are_listed() {
     let listed = "https://a.example";
     let preflight = async |server: &Server, origin: &str| {

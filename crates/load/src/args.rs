@@ -5,11 +5,17 @@ use std::{
 };
 
 use clap::ValueEnum;
+use reqwest::{Request, Url};
 use serde::Serialize;
 
 use crate::{
-    Ask, Beside, Image, Length, Load, LoadError, OverloadPlan, OverloadReport, Plan, Raw, Report,
-    Step, Target, VanishPlan, VanishReport, overload, run, vanish,
+    Ask, Attack, Beside, HostilePlan, HostileReport, Image, Length, Load, LoadError, OverloadPlan,
+    OverloadReport, Plan, Raw, Report, Step, Target, VanishPlan, VanishReport,
+    drive::client,
+    hostile::{HostileOptions, hostile},
+    overload,
+    plan::named,
+    process, run, vanish,
 };
 
 /// What a command line says about a load.
@@ -85,6 +91,8 @@ pub struct LoadArgs {
     /// Clients of `vanish`
     #[arg(long, default_value_t = 1000, value_parser = count, value_name = "N")]
     clients: usize,
+    #[command(flatten)]
+    hostile: HostileOptions,
 }
 
 /// What is measured.
@@ -96,6 +104,33 @@ pub enum Scenario {
     Overload,
     /// Clients that close their connection at a random moment: is the server as before afterwards?
     Vanish,
+    /// Clients that open requests of HTTP/2 and send no body, or a byte now and then, beside a proper client
+    HeldStreams,
+    /// Clients that send heads of HTTP/1.1 and no body, beside a proper client
+    Heads,
+    /// Clients that open connections of HTTP/2 and fall silent, beside a proper client
+    IdleHttp2,
+    /// Clients that ask for large answers and never read, beside a proper client
+    StoppedReaders,
+    /// Clients that read /metrics in parallel, beside a proper client
+    Scrapes,
+    /// The five above, one after the other
+    Hostile,
+}
+
+impl Scenario {
+    /// What hostile clients do in it.
+    fn attacks(self) -> Vec<Attack> {
+        match self {
+            Self::Latency | Self::Overload | Self::Vanish => Vec::new(),
+            Self::HeldStreams => vec![Attack::HeldStreams],
+            Self::Heads => vec![Attack::Heads],
+            Self::IdleHttp2 => vec![Attack::IdleHttp2],
+            Self::StoppedReaders => vec![Attack::StoppedReaders],
+            Self::Scrapes => vec![Attack::Scrapes],
+            Self::Hostile => Attack::ALL.to_vec(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,6 +155,8 @@ pub enum Answer {
     Overload(OverloadReport),
     /// Of `vanish`.
     Vanish(VanishReport),
+    /// Of `hostile`, and of each scenario of hostile clients.
+    Hostile(HostileReport),
 }
 
 impl Answer {
@@ -129,6 +166,7 @@ impl Answer {
             Self::Latency(_) => &[],
             Self::Overload(report) => &report.failures,
             Self::Vanish(report) => &report.failures,
+            Self::Hostile(report) => &report.failures,
         }
     }
 }
@@ -139,6 +177,7 @@ impl fmt::Display for Answer {
             Self::Latency(report) => report.fmt(f),
             Self::Overload(report) => report.fmt(f),
             Self::Vanish(report) => report.fmt(f),
+            Self::Hostile(report) => report.fmt(f),
         }
     }
 }
@@ -150,11 +189,12 @@ const OVERLOAD: f64 = 10.0;
 const CALIBRATION: Duration = Duration::from_secs(10);
 
 impl LoadArgs {
-    /// Measures.
+    /// Measures, with as many open files as the system lets the process have.
     ///
     /// # Errors
     /// When a file cannot be read, and as [`run`].
     pub async fn run(&self, on_step: impl Fn(&Step)) -> Result<Answer, LoadError> {
+        process::raise_open_files();
         let ask = self.ask()?;
         let mut targets = Vec::new();
         for given in &self.targets {
@@ -201,7 +241,48 @@ impl LoadArgs {
                 };
                 Ok(Answer::Vanish(vanish(&plan).await?))
             }
+            Scenario::HeldStreams
+            | Scenario::Heads
+            | Scenario::IdleHttp2
+            | Scenario::StoppedReaders
+            | Scenario::Scrapes
+            | Scenario::Hostile => {
+                let target = one(targets)?;
+                let plan = HostilePlan {
+                    pid: self.pid,
+                    ..self.hostile.plan(
+                        self.scenario.attacks(),
+                        target,
+                        self.base()?,
+                        self.load(),
+                        self.unread().await?,
+                    )?
+                };
+                Ok(Answer::Hostile(hostile(&plan, on_step).await?))
+            }
         }
+    }
+
+    /// The address below which the first target's routes are: not its own path, where that is what is asked.
+    fn base(&self) -> Result<Url, LoadError> {
+        let given = self.targets.first().map(String::as_str);
+        let (_, mut base) = named(given.unwrap_or_default())?;
+        if self.request == Kind::Raw {
+            base.set_path("/");
+        }
+        base.set_query(None);
+        Ok(base)
+    }
+
+    /// An attack whose answer holds images, where there is an image to attack.
+    async fn unread(&self) -> Result<Option<Request>, LoadError> {
+        if self.image.is_none() {
+            return Ok(None);
+        }
+        let query = [("return".to_owned(), "image".to_owned())];
+        let attack = Ask::Attack(self.image(&query, self.images)?);
+        let request = attack.request(&client()?, &self.base()?).await?;
+        Ok(Some(request))
     }
 
     fn load(&self) -> Load {
@@ -266,14 +347,14 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-fn count(text: &str) -> Result<usize, String> {
+pub(crate) fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok();
     count
         .filter(|&count| count > 0)
         .ok_or_else(|| format!("`{text}` is no number: write a whole one from 1 on"))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok();
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -21,12 +21,12 @@ pub(crate) fn client() -> Result<Client, LoadError> {
     Ok(Client::builder().no_proxy().build()?)
 }
 
-/// One request that must succeed: a load of refusals measures nothing.
+/// One request that must succeed: a load of refusals measures nothing. Answers with the bytes of its answer's body.
 pub(crate) async fn check(
     client: &Client,
     request: &Request,
     timeout: Duration,
-) -> Result<(), LoadError> {
+) -> Result<usize, LoadError> {
     let url = request.url().to_string();
     let unreachable = |reason: String| LoadError::Unreachable {
         url: url.clone(),
@@ -51,7 +51,7 @@ pub(crate) async fn check(
             body: body.chars().take(300).collect(),
         });
     }
-    Ok(())
+    Ok(body.len())
 }
 
 fn with_causes(error: &reqwest::Error) -> String {

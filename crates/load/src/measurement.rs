@@ -60,6 +60,17 @@ impl Measurement {
     pub fn not_ok(&self) -> u64 {
         self.requests - self.ok
     }
+
+    /// What failed for a client all of whose requests have to succeed.
+    pub(crate) fn of_proper_client(&self, when: &str) -> Option<String> {
+        let failed = self.not_ok();
+        (failed > 0).then(|| {
+            format!(
+                "{when} {failed} of {} proper requests failed: {self}",
+                self.requests
+            )
+        })
+    }
 }
 
 /// What went otherwise than with a status from 200 to 299; nothing when nothing did.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Length, Load, LoadError, Measurement, Target, Usage,
     drive::{check, client, drive},
-    process::Watch,
+    process::{Rest, Watch},
 };
 
 /// Far more than a server can take.
@@ -69,17 +69,8 @@ pub async fn overload(plan: &OverloadPlan) -> Result<OverloadReport, LoadError> 
     let watch = plan.pid.map(Watch::start).transpose()?;
     // A client for each stretch of load: dropped, it closes its connections, which would else count as the server's.
     let overload = drive(&client()?, request, &flood, flood.length).await?;
-    let mut failures = Vec::new();
     let after = closed(request, &load, plan.calibration).await?;
-    let usage = match &watch {
-        Some(watch) => watch
-            .settled()
-            .await
-            .map_err(|error| failures.push(error.to_string()))
-            .ok(),
-        None => None,
-    };
-    failures.extend(of_overload(&overload));
+    let mut failures = of_overload(&overload);
     if after.ok == 0 || after.not_ok() > 0 {
         failures.push(format!(
             "afterwards {} of {} requests failed: {after}",
@@ -87,11 +78,10 @@ pub async fn overload(plan: &OverloadPlan) -> Result<OverloadReport, LoadError> 
             after.requests
         ));
     }
-    failures.extend(
-        usage
-            .filter(|usage| !usage.is_back())
-            .map(|usage| format!("the process does not come back to what it held: {usage}")),
-    );
+    let usage = match &watch {
+        Some(watch) => watch.settled(&Rest::DEFAULT, &mut failures).await,
+        None => None,
+    };
     Ok(OverloadReport {
         url: request.url().to_string(),
         meant_per_second: meant,

@@ -97,28 +97,10 @@ impl Target {
     /// # Errors
     /// When the address is none, or the server does not say what tensor its model wants.
     pub async fn new(given: &str, ask: &Ask, key: Option<&str>) -> Result<Self, LoadError> {
-        let broken = |reason: String| LoadError::Url {
-            given: given.to_owned(),
-            reason,
-        };
-        let (name, url) = match given.split_once('=') {
-            Some((name, url)) if !name.contains(['/', ':']) => (name, url),
-            _ => (given, given),
-        };
-        let url = Url::parse(url).map_err(|error| broken(error.to_string()))?;
-        if url.scheme() != "http" || !url.has_host() {
-            return Err(broken("only http:// is spoken here".to_owned()));
-        }
+        let (name, url) = named(given)?;
         let mut headers = HeaderMap::new();
         if let Some(key) = key {
-            let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
-                LoadError::Plan(
-                    "the key holds characters that no header may have: give it as it was issued"
-                        .to_owned(),
-                )
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, bearer(key)?);
         }
         let client = Client::builder()
             .no_proxy()
@@ -132,6 +114,34 @@ impl Target {
             beside: None,
         })
     }
+}
+
+/// A target's name and address.
+pub(crate) fn named(given: &str) -> Result<(&str, Url), LoadError> {
+    let broken = |reason: String| LoadError::Url {
+        given: given.to_owned(),
+        reason,
+    };
+    let (name, url) = match given.split_once('=') {
+        Some((name, url)) if !name.contains(['/', ':']) => (name, url),
+        _ => (given, given),
+    };
+    let url = Url::parse(url).map_err(|error| broken(error.to_string()))?;
+    if url.scheme() != "http" || !url.has_host() {
+        return Err(broken("only http:// is spoken here".to_owned()));
+    }
+    Ok((name, url))
+}
+
+/// A key as the value of `Authorization`.
+pub(crate) fn bearer(key: &str) -> Result<HeaderValue, LoadError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
+        LoadError::Plan(
+            "the key holds characters that no header may have: give it as it was issued".to_owned(),
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Load {

@@ -1,7 +1,6 @@
 use std::{fmt, io, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use reqwest::{Body, Request};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,7 +12,8 @@ use tokio::{
 use crate::{
     Length, Load, LoadError, Measurement, Target, Usage,
     drive::{Drive, check, client, drive},
-    process::Watch,
+    process::{Rest, Watch},
+    wire,
 };
 
 /// Clients that connect, ask and go.
@@ -86,7 +86,7 @@ pub async fn vanish(plan: &VanishPlan) -> Result<VanishReport, LoadError> {
     let watch = plan.pid.map(Watch::start).transpose()?;
     let beside = Drive::start(&client()?, request, &one, None)?;
     let mut ends = Ends::default();
-    let (address, bytes) = written(request)?;
+    let (address, bytes) = wire::whole(request)?;
     let mut random = StdRng::seed_from_u64(plan.seed);
     let mut clients = JoinSet::new();
     for index in 0..plan.clients {
@@ -109,31 +109,16 @@ pub async fn vanish(plan: &VanishPlan) -> Result<VanishReport, LoadError> {
     let beside = beside.stop().await?;
     let after = drive(&client()?, request, &one, one.length).await?;
     let mut failures = Vec::new();
-    let usage = match &watch {
-        Some(watch) => watch
-            .settled()
-            .await
-            .map_err(|error| failures.push(error.to_string()))
-            .ok(),
-        None => None,
-    };
     for (when, measured) in [("meanwhile", &beside), ("afterwards", &after)] {
-        if measured.not_ok() > 0 {
-            failures.push(format!(
-                "{when} {} of {} proper requests failed: {measured}",
-                measured.not_ok(),
-                measured.requests
-            ));
-        }
+        failures.extend(measured.of_proper_client(when));
     }
     if ends.refused > 0 {
         failures.push(format!("{} connections were refused or lost", ends.refused));
     }
-    failures.extend(
-        usage
-            .filter(|usage| !usage.is_back())
-            .map(|usage| format!("the process does not come back to what it held: {usage}")),
-    );
+    let usage = match &watch {
+        Some(watch) => watch.settled(&Rest::DEFAULT, &mut failures).await,
+        None => None,
+    };
     Ok(VanishReport {
         url: request.url().to_string(),
         amid_request: ends.amid_request,
@@ -199,37 +184,6 @@ async fn appear(
         Ok(read) => read.map(|_| End::Answered),
         Err(_) => Ok(End::AmidAnswer),
     }
-}
-
-/// The server's address, and the request as HTTP/1.1 has it on the wire.
-fn written(request: &Request) -> Result<(String, Vec<u8>), LoadError> {
-    let url = request.url();
-    let broken = || LoadError::Url {
-        given: url.to_string(),
-        reason: "it has no host".to_owned(),
-    };
-    let host = url.host_str().ok_or_else(broken)?;
-    let port = url.port_or_known_default().ok_or_else(broken)?;
-    let query = url
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    let target = format!("{}{query}", url.path());
-    let body = request.body().and_then(Body::as_bytes).unwrap_or_default();
-    let mut bytes = format!(
-        "{} {target} HTTP/1.1\r\nhost: {host}:{port}\r\n",
-        request.method()
-    )
-    .into_bytes();
-    for (name, value) in request.headers() {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(body);
-    Ok((format!("{host}:{port}"), bytes))
 }
 
 impl fmt::Display for VanishReport {

@@ -4,11 +4,13 @@ use metrics::Counter;
 use ndarray::{Array2, Array4};
 
 use super::Ticket;
+use crate::auth::Payment;
 
 /// A victim whose queries are noted on the attack's ticket and counted.
 pub(crate) struct Metered {
     pub victim: Attacker,
     pub ticket: Ticket,
+    pub payment: Payment,
     /// All that was ever asked of the model.
     pub evaluations: Counter,
 }
@@ -17,8 +19,9 @@ impl Metered {
     fn note(&self, images: &Array4<f32>) {
         let rows = images.shape().first().copied().unwrap_or(0);
         self.ticket.spend(rows);
-        self.evaluations
-            .increment(u64::try_from(rows).unwrap_or(u64::MAX));
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.payment.spend(rows);
+        self.evaluations.increment(rows);
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Key {
     /// Rows that its attacks may ask the models for in each minute, counted at the price of an attack: the most that it may ask.
     #[serde(default)]
     pub attack_evaluations_per_minute: Option<NonZero<u32>>,
+    /// Requests that may be worked on at the same time; half of the server's `max_requests` without it.
+    #[serde(default)]
+    pub max_requests: Option<NonZero<usize>>,
 }
 
 /// Without the hash: a key that somebody has chosen could be guessed from it.
@@ -55,6 +58,7 @@ impl fmt::Debug for Key {
                 "attack_evaluations_per_minute",
                 &self.attack_evaluations_per_minute,
             )
+            .field("max_requests", &self.max_requests)
             .finish_non_exhaustive()
     }
 }
@@ -98,6 +102,7 @@ impl Key {
             scopes: vec![Scope::Predict, Scope::Attack, Scope::Admin],
             requests_per_second: None,
             attack_evaluations_per_minute: None,
+            max_requests: None,
         }
     }
 

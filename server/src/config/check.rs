@@ -47,6 +47,17 @@ pub enum ConfigError {
         /// A sensible value.
         usual: u64,
     },
+    /// No body could be read.
+    #[error(
+        "`max_bytes_in_flight` is {in_flight}, less than the {body} bytes that one body may have (`max_body_bytes`): raise the first or \
+         lower the second"
+    )]
+    BodyOverAll {
+        /// The limit of all.
+        in_flight: usize,
+        /// That of one.
+        body: usize,
+    },
     /// Attacks could not be answered before the server is gone.
     #[error("`{setting}` is {} s, over the limit of {limit} s: choose less", .value.as_secs_f64())]
     TooLong {
@@ -90,6 +101,19 @@ impl Config {
             ("max_attacks", self.max_attacks as u64, 64, 1 << 20),
             ("max_requests", self.max_requests as u64, 512, 1 << 20),
             (
+                "max_bytes_in_flight",
+                self.max_bytes_in_flight as u64,
+                256 << 20,
+                1 << 40,
+            ),
+            (
+                "max_connections",
+                self.max_connections as u64,
+                4096,
+                1 << 20,
+            ),
+            ("max_streams", self.max_streams.into(), 100, 1 << 16),
+            (
                 "request_timeout",
                 self.request_timeout.as_nanos() as u64,
                 60,
@@ -98,6 +122,13 @@ impl Config {
             (
                 "header_timeout",
                 self.header_timeout.as_nanos() as u64,
+                10,
+                any,
+            ),
+            ("idle_timeout", self.idle_timeout.as_nanos() as u64, 75, any),
+            (
+                "stall_timeout",
+                self.stall_timeout.as_nanos() as u64,
                 10,
                 any,
             ),
@@ -143,9 +174,17 @@ impl Config {
                 _ => (),
             }
         }
+        if self.max_bytes_in_flight < self.max_body_bytes {
+            return Err(ConfigError::BodyOverAll {
+                in_flight: self.max_bytes_in_flight,
+                body: self.max_body_bytes,
+            });
+        }
         for (setting, value) in [
             ("request_timeout", self.request_timeout),
             ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("stall_timeout", self.stall_timeout),
             ("reload_interval", self.reload_interval),
             ("drain", self.drain),
             ("grace", self.grace),
@@ -208,6 +247,15 @@ mod tests {
             ("request_timeout = 0", vec!["request_timeout", "60"]),
             ("request_timeout = -1", vec!["-1", "seconds"]),
             ("grace = 1e9", vec!["grace", "604800"]),
+            ("idle_timeout = 0", vec!["idle_timeout", "75"]),
+            ("stall_timeout = 1e7", vec!["stall_timeout", "604800"]),
+            ("min_rate = 0", vec!["min_rate", "nonzero"]),
+            ("max_streams = 0", vec!["max_streams", "100"]),
+            ("max_connections = 0", vec!["max_connections", "4096"]),
+            (
+                "max_bytes_in_flight = 1000",
+                vec!["max_bytes_in_flight", "1000", "10485760"],
+            ),
             ("max_requests = 0", vec!["max_requests", "512"]),
             (
                 "max_body_bytes = 9223372036854775807",

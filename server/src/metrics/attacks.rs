@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use buckler_attack::{Attack, AttackKind, Epsilon, Status};
+use buckler_attack::{Attack, Epsilon};
 use metrics::{Counter, counter};
 
 use super::Metrics;
@@ -8,13 +8,6 @@ use crate::attacks::{Attacked, Job};
 
 /// An attack that ended without a report: it failed, ran out of time, or its client had left.
 const UNANSWERED: &str = "unanswered";
-
-const STATUSES: [Status; 4] = [
-    Status::AdversarialFound,
-    Status::NotFound,
-    Status::MisclassifiedClean,
-    Status::Incomplete,
-];
 
 /// Upper ends of the buckets for radii, in grey levels of 255.
 const RADII: [(f32, &str); 4] = [
@@ -78,18 +71,6 @@ impl Metrics {
     /// Rows that attacks on a model have asked for.
     pub fn evaluations(&self, model: &str) -> Counter {
         self.record(|| counter!("buckler_attack_evaluations_total", "model" => model.to_owned()))
-    }
-}
-
-pub(super) fn zeros(model: &str) {
-    let radii = RADII.iter().map(|(_, name)| *name).chain([LARGER]);
-    for radius in radii {
-        for attack in AttackKind::ALL {
-            let outcomes = STATUSES.iter().map(Status::to_string);
-            for outcome in outcomes.chain([UNANSWERED.to_owned()]) {
-                series(model, attack.name(), radius, outcome).absolute(0);
-            }
-        }
     }
 }
 

@@ -49,6 +49,7 @@ const REASONS: &[&str] = &[
     "rate_limited",
     "stopping",
     "too_late",
+    "too_many_at_once",
     "wrong_key",
 ];
 

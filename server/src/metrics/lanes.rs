@@ -23,16 +23,6 @@ fn note(batch: &Batch<'_>) {
     }
 }
 
-/// For the lanes that the server's models have.
-pub(super) fn zeros(model: &str) {
-    for lane in [Lane::Predict, Lane::Attack] {
-        let labels = labels(model, lane);
-        let _ = histogram!("buckler_batch_rows", &labels);
-        let _ = histogram!("buckler_compute_seconds", &labels);
-        let _ = histogram!("buckler_queue_seconds", &labels);
-    }
-}
-
 fn labels(model: &str, lane: Lane) -> [(&'static str, String); 2] {
     [("model", model.to_owned()), ("lane", lane.to_string())]
 }

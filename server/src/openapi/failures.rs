@@ -15,11 +15,27 @@ pub(super) type Failure = (u16, &'static str, &'static str);
 /// What any route may come to.
 pub(super) const ANY: &[Failure] = &[
     (400, "invalid_header", "`x-request-timeout-ms` is no time"),
+    (400, "invalid_host", "there is not one `Host` header"),
     (500, "internal", "a fault of the server"),
 ];
 
 /// Where requests take turns.
 pub(super) const TURN: &[Failure] = &[(503, "busy", "too many requests are under way")];
+
+/// Where a body is read.
+pub(super) const BODY: &[Failure] = &[
+    (
+        415,
+        "unknown_encoding",
+        "the body is compressed otherwise than by gzip or deflate",
+    ),
+    (408, "body_timeout", "the body did not come in time"),
+    (
+        429,
+        "too_many_at_once",
+        "the key or the connection has too much under way",
+    ),
+];
 
 /// Where a key is needed, if the server has keys.
 pub(super) const KEY: &[Failure] = &[
@@ -124,13 +140,6 @@ pub(super) const V2_BODY: &[Failure] = &[
     (413, "body_too_large", "the body is too long"),
 ];
 
-/// When a body may be compressed.
-pub(super) const ENCODING: &[Failure] = &[(
-    415,
-    "unknown_encoding",
-    "the body is compressed otherwise than by gzip or deflate",
-)];
-
 /// When a model is loaded or unloaded.
 pub(super) const LOAD: &[Failure] = &[
     (400, "not_loaded", "the model cannot be used"),
@@ -177,9 +186,9 @@ failures! {
     HealthFailures: ANY;
     AttacksFailures: ANY, TURN;
     ModelsFailures: ANY, TURN, KEY;
-    PredictFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME;
-    AttackFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION, ATTACK;
-    CertifyFailures: ANY, TURN, KEY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION;
+    PredictFailures: ANY, TURN, KEY, BODY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME;
+    AttackFailures: ANY, TURN, KEY, BODY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION, ATTACK;
+    CertifyFailures: ANY, TURN, KEY, BODY, READING, MODEL, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION;
 }
 
 failures! {
@@ -187,9 +196,9 @@ failures! {
     V2HealthFailures: ANY;
     V2Failures: ANY, TURN, KEY;
     V2ModelFailures: ANY, TURN, KEY, MODEL, VERSION;
-    InferFailures: ANY, TURN, KEY, V2_BODY, ENCODING, MODEL, VERSION, ANSWER, TIME;
-    V2IndexFailures: ANY, TURN, KEY, V2_BODY;
-    V2LoadFailures: ANY, TURN, KEY, EXPOSED, V2_BODY, LOAD, TIME;
+    InferFailures: ANY, TURN, KEY, BODY, V2_BODY, MODEL, VERSION, ANSWER, TIME;
+    V2IndexFailures: ANY, TURN, KEY, BODY, V2_BODY;
+    V2LoadFailures: ANY, TURN, KEY, BODY, EXPOSED, V2_BODY, LOAD, TIME;
 }
 
 /// One response for each status, with all codes that it may have.

@@ -1,22 +1,52 @@
-use axum::body::{Body, Bytes};
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{Extensions, HeaderMap},
+};
 use futures::StreamExt;
 
-use crate::error::ApiError;
+use crate::{app::App, auth::Tenant, content_encoding::Coding, error::ApiError, in_flight::Held};
 
 /// How much of a body beyond the limit is still read, in multiples of the limit, before the connection is given up.
 const PATIENCE: usize = 8;
 
-/// The whole body, up to `limit` bytes.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Bytes of memory that a body is given before more than its head has come.
+const FIRST: usize = 64 << 10;
+
+/// The whole body of a request with these headers and extensions, without its compression. The request then takes its place among those
+/// that are worked on.
+pub(crate) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    body: Body,
+) -> Result<Bytes, ApiError> {
+    let limit = app.config.max_body_bytes;
+    let unknown = || ApiError::Internal("nobody takes note of the request".to_owned());
+    let held = extensions.get::<Arc<Held>>().ok_or_else(unknown)?;
+    let share = extensions.get::<Tenant>().ok_or_else(unknown)?.share();
+    held.arrive();
+    let expected = body.size_hint().exact().unwrap_or(0);
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX).min(limit);
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(expected.min(FIRST));
     let mut length = 0usize;
-    while let Some(chunk) = stream.next().await {
-        // Chunks that are decompressed on the way are ready as soon as they are asked for.
-        tokio::task::consume_budget().await;
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            why = held.given_up() => return Err(why.into()),
+            chunk = stream.next() => chunk,
+        };
+        let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|error| ApiError::Body(error.to_string()))?;
         length = length.saturating_add(chunk.len());
+        let kept = if length <= limit { chunk.len() } else { 0 };
+        held.arrived(chunk.len(), kept, share)?;
         if length <= limit {
+            if bytes.capacity() < length && expected >= length {
+                bytes.reserve_exact(expected - bytes.len());
+            }
             bytes.extend_from_slice(&chunk);
         } else {
             bytes = Vec::new();
@@ -29,5 +59,12 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     if length > limit {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    Ok(bytes.into())
+    held.work(share)?;
+    // Last: a client that is still sending when it is refused may see a reset and never the answer.
+    let Some(coding) = Coding::of(headers)? else {
+        return Ok(bytes.into());
+    };
+    let plain = app.decoding(move || coding.undo(&bytes, limit)).await?;
+    held.arrived(0, plain.len().saturating_sub(length), share)?;
+    Ok(plain)
 }

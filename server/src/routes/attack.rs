@@ -91,8 +91,7 @@ async fn prepare(
     wish: Wish,
     request: Request,
 ) -> Result<(Accepted, Job), ApiError> {
-    let ImageRequest { images, parameters } =
-        ImageRequest::read(request, PARAMETERS, &app.config).await?;
+    let ImageRequest { images, parameters } = ImageRequest::read(request, PARAMETERS, app).await?;
     let mut chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let background = parameters.background()?;
     let classifier = chosen.classifier();
@@ -124,7 +123,7 @@ async fn prepare(
     }
     let ticket = app.admission.admit(work, caller.deadline.left())?;
     let images = app.decode(&mut chosen, images, background).await?;
-    caller.tenant.charge_attack(cost)?;
+    let payment = caller.tenant.charge_attack(cost)?;
     let accepted = Accepted {
         model: chosen.entry.name.clone(),
         version: chosen.entry.version.clone(),
@@ -139,6 +138,7 @@ async fn prepare(
                 .classifier()
                 .attacker(Arc::clone(&caller.tenant.name)),
             ticket,
+            payment,
             evaluations: app.metrics.evaluations(&chosen.entry.name),
         },
         frame: chosen.frame(wanted.image),

@@ -67,8 +67,7 @@ pub(crate) async fn certify(
     request: Request,
 ) -> Result<Json<Certificates>, ApiError> {
     let start = Instant::now();
-    let ImageRequest { images, parameters } =
-        ImageRequest::read(request, PARAMETERS, &app.config).await?;
+    let ImageRequest { images, parameters } = ImageRequest::read(request, PARAMETERS, &app).await?;
     let mut chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let background = parameters.background()?;
     let smoothing = smoothing(&parameters)?;
@@ -79,7 +78,7 @@ pub(crate) async fn certify(
     let queries = work.queries;
     let ticket = app.admission.admit(work, caller.deadline.left())?;
     let images = app.decode(&mut chosen, images, background).await?;
-    caller.tenant.charge_attack(queries)?;
+    let payment = caller.tenant.charge_attack(queries)?;
     // No label is known, and none is needed: a certificate is about whatever class is seen.
     let labels = vec![0; images.shape().first().copied().unwrap_or(0)];
     let samples = Samples::new(images, labels).with_content_ids();
@@ -88,6 +87,7 @@ pub(crate) async fn certify(
             .classifier()
             .attacker(Arc::clone(&caller.tenant.name)),
         ticket,
+        payment,
         evaluations: app.metrics.evaluations(&chosen.entry.name),
     };
     let drawn = smoothing.clone();

@@ -34,7 +34,7 @@ pub(crate) async fn predict(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<Predictions>, ApiError> {
-    let request = ImageRequest::read(request, PARAMETERS, &app.config).await?;
+    let request = ImageRequest::read(request, PARAMETERS, &app).await?;
     let mut chosen = app.choose(request.parameters.text("model").as_deref(), None)?;
     let top = match request.parameters.text("top_k") {
         None => None,

@@ -14,10 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use tower_http::{
-    compression::{CompressionLayer, DefaultPredicate, Predicate},
-    decompression::RequestDecompressionLayer,
-};
+use tower_http::compression::{CompressionLayer, DefaultPredicate, Predicate};
 
 use crate::app::App;
 
@@ -56,7 +53,5 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     // Clients read failures as they come, whatever compression they asked for.
     let success =
         |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
-    router
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(success)))
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+    router.layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(success)))
 }

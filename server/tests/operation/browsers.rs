@@ -1,7 +1,11 @@
 //! Pages in browsers: what they may ask for.
 
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     ALL, key, refused,
@@ -113,4 +117,68 @@ async fn a_name_that_was_led_to_this_machine_is_refused_unless_there_are_keys() 
     assert_eq!(code, "no_key");
     ok(models.bearer_auth("secret").send().await.unwrap()).await;
     with_keys.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_names_one_host() {
+    let server = Server::sound().await;
+    let address = server.base.strip_prefix("http://").unwrap();
+    for (head, status) in [
+        ("GET /health HTTP/1.1\r\nhost: localhost\r\n", "200"),
+        ("GET /health HTTP/1.0\r\n", "200"),
+        ("GET /health HTTP/1.1\r\n", "400"),
+        (
+            "GET /health HTTP/1.1\r\nhost: localhost\r\nhost: other\r\n",
+            "400",
+        ),
+        ("GET /v2 HTTP/1.0\r\nhost: a\r\nhost: a\r\n", "400"),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("{head}connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head}{answer}");
+        assert_eq!(answer.contains("`Host` headers"), status == "400");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_may_send_and_read_what_the_server_knows() {
+    let origin = "https://a.example";
+    let server = Server::sound_with(|config| config.cors_origins = vec![origin.to_owned()]).await;
+    let preflight = server
+        .client
+        .request(Method::OPTIONS, format!("{}/attack", server.base))
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "x-request-timeout-ms")
+        .header("access-control-request-private-network", "true");
+    let answer = preflight.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("access-control-allow-origin"), origin);
+    assert_eq!(header("access-control-allow-private-network"), "true");
+    let allowed = header("access-control-allow-headers");
+    for name in [
+        "authorization",
+        "x-request-timeout-ms",
+        "x-request-id",
+        "content-encoding",
+        "inference-header-content-length",
+    ] {
+        assert!(allowed.contains(name), "{allowed}");
+    }
+    let request = server
+        .post("/predict?model=nobody")
+        .header("origin", origin);
+    let answer = request.body(left(90)).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    assert_eq!(answer.headers()["access-control-allow-origin"], origin);
+    let exposed = &answer.headers()["access-control-expose-headers"];
+    for name in ["retry-after", "x-request-id", "x-buckler-outcome"] {
+        assert!(exposed.to_str().unwrap().contains(name), "{exposed:?}");
+    }
+    server.stop().await;
 }

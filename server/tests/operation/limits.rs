@@ -116,3 +116,21 @@ async fn a_request_that_cannot_be_answered_costs_nothing_of_the_budget() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_an_attack_does_not_ask_is_given_back() {
+    let server = Server::with(|config| {
+        config.keys = vec![Key {
+            attack_evaluations_per_minute: NonZero::new(100),
+            ..key("poor", ALL)
+        }];
+    })
+    .await;
+    for _ in 0..4 {
+        let path = "/attack?model=halves&eps=64/255&steps=50";
+        let request = server.post(path).body(left(20)).bearer_auth("poor");
+        let found = ok(request.send().await.unwrap()).await;
+        assert_eq!(found["outcome"], "adversarial_found");
+    }
+    server.stop().await;
+}

@@ -1,8 +1,10 @@
 use std::{
     io,
+    num::NonZero,
     sync::{Arc, Mutex},
 };
 
+use buckler_server::{Key, Scope};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
@@ -33,7 +35,7 @@ impl MakeWriter<'_> for Log {
 }
 
 #[tokio::test]
-async fn neither_keys_nor_their_hashes_are_logged() {
+async fn refusals_are_logged_with_who_and_why_and_neither_keys_nor_their_hashes_are() {
     let log = Log::default();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(
@@ -46,10 +48,15 @@ async fn neither_keys_nor_their_hashes_are_logged() {
     let hash = known.sha256.clone();
     let mut shown = String::new();
     let server = Server::with(|config| {
-        config.keys = vec![buckler_server::Key {
+        let ali = Key {
             name: "ali".to_owned(),
             ..known
-        }];
+        };
+        let hasty = Key {
+            requests_per_second: NonZero::new(1),
+            ..key("hasty", ALL)
+        };
+        config.keys = vec![ali, key("reader", &[Scope::Predict]), hasty];
         shown = format!("{config:?}");
     })
     .await;
@@ -59,9 +66,21 @@ async fn neither_keys_nor_their_hashes_are_logged() {
     };
     ok(ask("open-sesame").await.unwrap()).await;
     assert_eq!(ask("open-barley").await.unwrap().status(), 401);
+    assert_eq!(ask("reader").await.unwrap().status(), 403);
+    while ask("hasty").await.unwrap().status() != 429 {}
     server.stop().await;
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("/attack"), "{log}");
+    for parts in [
+        ["tenant=\"ali\"", "status=200"],
+        ["status=401", "code=\"wrong_key\""],
+        ["tenant=\"reader\"", "code=\"missing_scope\""],
+        ["tenant=\"hasty\"", "code=\"rate_limited\""],
+    ] {
+        let answered = |line: &&str| line.contains("answered") && line.contains("/attack");
+        let mut lines = log.lines().filter(answered);
+        let told = lines.any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(told, "{parts:?} in\n{log}");
+    }
     assert!(shown.contains("ali"), "{shown}");
     for secret in ["open-sesame", "open-barley", &hash[..16]] {
         assert!(!log.contains(secret), "the log has {secret}");

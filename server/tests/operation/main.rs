@@ -1,6 +1,8 @@
 //! What operators rely on: keys, limits and metrics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod browsers;
+mod connections;
+mod in_flight;
 mod keys;
 mod limits;
 mod logs;

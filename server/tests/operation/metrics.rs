@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use buckler_server::Scope;
 use reqwest::Method;
@@ -11,20 +14,19 @@ use crate::{
 };
 
 #[tokio::test]
-async fn every_series_is_there_from_the_start_at_zero() {
+async fn series_are_there_from_the_start_at_zero_but_for_those_of_batches_and_attacks() {
     let server = Server::start().await;
     let page = Page::of(&server).await;
     for name in [
         "buckler_attack_backlog_seconds",
+        "buckler_build_info",
         "buckler_attack_evaluations_total",
-        "buckler_attacks_total",
-        "buckler_batch_rows",
-        "buckler_compute_seconds",
+        "buckler_http_connections",
+        "buckler_http_connections_cut_total",
         "buckler_http_in_flight",
         "buckler_http_request_seconds",
         "buckler_http_requests_total",
         "buckler_model_ready",
-        "buckler_queue_seconds",
         "buckler_rejected_total",
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
@@ -35,7 +37,7 @@ async fn every_series_is_there_from_the_start_at_zero() {
         let expected = match name {
             name if name.starts_with("process_") => continue,
             // The request for this page.
-            "buckler_http_in_flight" => 1.0,
+            "buckler_http_in_flight" | "buckler_http_connections" | "buckler_build_info" => 1.0,
             "buckler_model_ready" if labels["model"] != "unreadable" => 1.0,
             _ => 0.0,
         };
@@ -48,6 +50,22 @@ async fn every_series_is_there_from_the_start_at_zero() {
     assert_eq!(models, ["colour", "halves", "rounded", "unreadable"]);
     page.check_histograms();
     server.stop().await;
+}
+
+/// The names with their labels in the table of `docs/operation.md`.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operation.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let table = text.split("\n## Metrics").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once("` | ").unwrap();
+        let labels = rest.split(" | ").next().unwrap();
+        let labels = labels.split('`').skip(1).step_by(2);
+        (name.to_owned(), labels.map(str::to_owned).collect())
+    })
+    .collect()
 }
 
 #[tokio::test]
@@ -117,9 +135,11 @@ async fn what_the_server_does_is_counted_where_it_was_done() {
     let ran = [("model", "halves"), ("lane", "attack")];
     assert_eq!(page.sum("buckler_batch_rows_sum", &ran), asked);
 
+    assert_eq!(page.families(), documented());
+
     let page = Page::of(&idle).await;
     assert_eq!(page.sum("buckler_http_requests_total", &[]), 0.0);
-    assert_eq!(page.sum("buckler_batch_rows_count", &[]), 0.0);
+    assert_eq!(page.count("buckler_batch_rows_count", &[]), 0.0);
     server.stop().await;
     idle.stop().await;
 }
@@ -203,7 +223,7 @@ async fn an_attack_whose_client_leaves_is_counted_as_unanswered() {
     let left = [("model", "colour"), ("outcome", "unanswered")];
     let mut page = Page::of(&server).await;
     for _ in 0..200 {
-        if page.sum("buckler_attacks_total", &left) == 1.0
+        if page.count("buckler_attacks_total", &left) == 1.0
             && page.sum("buckler_attack_backlog_seconds", &backlog) == 0.0
         {
             break;

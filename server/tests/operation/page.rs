@@ -63,6 +63,29 @@ impl Page {
         values.iter().sum()
     }
 
+    /// The sum over the series of a name that have these labels, of which there may be none yet.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.having(name, labels).map(|(_, value)| value).sum()
+    }
+
+    /// The server's own metrics with the labels of their series.
+    pub fn families(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let own = self
+            .types
+            .iter()
+            .filter(|(name, _)| !name.starts_with("process_"));
+        own.map(|(name, kind)| {
+            let counted = match kind.as_str() {
+                "histogram" => format!("{name}_count"),
+                _ => name.clone(),
+            };
+            let labels = self.having(&counted, &[]);
+            let labels = labels.flat_map(|(labels, _)| labels.keys().cloned());
+            (name.clone(), labels.collect())
+        })
+        .collect()
+    }
+
     pub fn having<'a>(
         &'a self,
         name: &'a str,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     HALVES, JSON_LENGTH, bytes, close, floats, logits, refused, request, sides,
-    support::{Server, ok},
+    support::{Server, left, ok},
 };
 
 fn compressed(encoding: &str, data: &[u8]) -> Vec<u8> {
@@ -57,6 +57,43 @@ async fn bodies_may_be_compressed_and_the_header_counts_them_before() {
             .body(compressed(encoding, &body));
         let answer = ok(request.send().await.unwrap()).await;
         close(&floats(&answer["outputs"][0]["data"]), &logits(0.75, 0.0));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn codings_are_told_as_the_standard_says() {
+    let server = Server::start().await;
+    let body = request(&sides(0.75, 0.0)).to_string().into_bytes();
+    let whole = compressed("gzip", &body);
+    let (start, end) = body.split_at(30);
+    let members = [compressed("gzip", start), compressed("gzip", end)].concat();
+    for (coding, body) in [
+        ("GZIP", &whole),
+        ("x-gzip", &whole),
+        ("X-GZip", &whole),
+        ("identity, gzip", &whole),
+        ("gzip", &members),
+        ("Identity", &body),
+    ] {
+        let request = server.post(HALVES).header(CONTENT_ENCODING, coding);
+        ok(request.body(body.clone()).send().await.unwrap()).await;
+    }
+    let image = compressed("gzip", &left(90));
+    let request = server.post("/predict?model=halves");
+    let request = request.header(CONTENT_ENCODING, "GZip").body(image);
+    ok(request.send().await.unwrap()).await;
+    let junk = [whole.as_slice(), b"something else"].concat();
+    let request = server.post(HALVES).header(CONTENT_ENCODING, "gzip");
+    assert!(
+        refused(request.body(junk), 400)
+            .await
+            .contains("could not be read")
+    );
+    for twice in ["gzip, gzip", "deflate, gzip", "zstd"] {
+        let request = server.post(HALVES).header(CONTENT_ENCODING, twice);
+        let message = refused(request.body(whole.clone()), 415).await;
+        assert!(message.contains(&format!("`{twice}`")), "{message}");
     }
     server.stop().await;
 }

@@ -88,7 +88,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     eprintln!("{}", invitation(args.port, &sample));
     let config = Config {
-        bind: ([127, 0, 0, 1], args.port).into(),
+        bind: format!("127.0.0.1:{}", args.port),
         default_model: Some("digits-he".to_owned()),
         ..Config::new(args.out.join("models"))
     };

@@ -1,13 +1,12 @@
 use std::env;
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use buckler_runtime::{Provider, cache_folder};
 use buckler_server::{Config, Tls};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::runtime::Runtime;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +31,7 @@ pub struct Args {
     models: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:8080]
     #[arg(long, env = "BUCKLER_BIND")]
-    bind: Option<SocketAddr>,
+    bind: Option<String>,
     /// Model that requests without one get [default: the first by name]
     #[arg(long, env = "BUCKLER_DEFAULT_MODEL")]
     default_model: Option<String>,
@@ -163,15 +162,31 @@ pub fn serve(runtime: &Runtime, config: Config) -> Result<()> {
         "{} is no folder: give one with NAME/VERSION/model.onnx in it with --models, or make one with `buckler demo` or `buckler export`",
         config.models.display()
     );
-    let address = config.bind;
+    let address = config.bind.clone();
+    raise_file_limit();
     runtime.block_on(async {
         let signals = Signals::new().context("cannot take note of signals")?;
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}: choose another with --bind"))?;
+        let listener = listen(&address).await.with_context(|| {
+            format!("cannot listen on `{address}`: choose another with --bind, such as `127.0.0.1:8080` or `localhost:8080`")
+        })?;
         buckler_server::run(listener, config, stop(signals)).await?;
         Ok(())
     })
+}
+
+/// Raises the number of files that the process may have open, of which each connection is one, as far as it may itself.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of open files is not raised");
+    }
+}
+
+/// Listens on the first address of a name that can be listened on; on one of IPv4 if there is one, as clients ask for it first.
+async fn listen(address: &str) -> Result<TcpListener> {
+    let mut addresses: Vec<_> = lookup_host(address).await?.collect();
+    addresses.sort_by_key(|address| address.is_ipv6());
+    Ok(TcpListener::bind(&*addresses).await?)
 }
 
 /// The exit status of a server that was asked to stop again while it did.

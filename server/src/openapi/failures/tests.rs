@@ -10,6 +10,7 @@ use crate::{
     attacks::Refused,
     auth::{Denied, OverBudget, Scope},
     error::ApiError,
+    in_flight::Full,
     v2::ProtocolError,
 };
 
@@ -22,9 +23,9 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
         E::NotServed(NotServed::Version { .. }) => Some(VERSION),
         E::Protocol(_) => Some(V2_BODY),
         E::NotLoaded(_) => Some(LOAD),
-        E::ContentEncoding(_) => Some(ENCODING),
-        E::Header { .. } => Some(ANY),
-        E::Busy(_) => Some(TURN),
+        E::Header { .. } | E::Host(_) => Some(ANY),
+        E::Full(Full::Requests(_) | Full::Bytes(_) | Full::GivenUp) => Some(TURN),
+        E::Full(_) | E::ContentEncoding(_) => Some(BODY),
         E::Denied(Denied::Exposed(_)) => Some(EXPOSED),
         E::OverBudget(_) | E::Stopping => Some(ADMISSION),
         E::Denied(_) => Some(KEY),
@@ -119,7 +120,16 @@ fn all() -> Vec<ApiError> {
             value: text(),
             expected: "",
         },
-        E::Busy(1),
+        E::Host(2),
+        E::Full(Full::Requests(1)),
+        E::Full(Full::KeyRequests {
+            key: "a".into(),
+            limit: 1,
+        }),
+        E::Full(Full::Stalled {
+            stall: Duration::from_secs(1),
+            rate: 1,
+        }),
         E::Stopping,
         E::Denied(Denied::NoKey),
         E::Denied(Denied::WrongKey),
@@ -247,8 +257,8 @@ fn sent(error: ApiError) -> (u16, String) {
 #[test]
 fn every_error_is_documented_where_it_can_come_and_nothing_else_is() {
     let mut documented: Vec<(u16, String)> = [
-        ANY, TURN, KEY, READING, MODEL, VERSION, IMAGES, ANSWER, LOGITS, TIME, EXPOSED, ADMISSION,
-        ATTACK, V2_BODY, ENCODING, LOAD,
+        ANY, TURN, KEY, BODY, READING, MODEL, VERSION, IMAGES, ANSWER, LOGITS, TIME, EXPOSED,
+        ADMISSION, ATTACK, V2_BODY, LOAD,
     ]
     .concat()
     .into_iter()

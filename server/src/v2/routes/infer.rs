@@ -6,10 +6,7 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{
-        HeaderMap, HeaderName,
-        header::{CONTENT_ENCODING, CONTENT_TYPE},
-    },
+    http::{Extensions, HeaderMap, HeaderName, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use buckler_runtime::{Classifier, OutputTensor};
@@ -56,21 +53,22 @@ pub(crate) async fn infer(
     State(app): State<Arc<App>>,
     Path(named): Path<Named>,
     headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    // First of all: a client that is still sending when it is refused may see a reset and never the answer.
-    let body = read_body(body, app.config.max_body_bytes).await?;
+    let body = read_body(&app, &headers, &extensions, body).await?;
     let chosen = app.choose(Some(&named.model), named.version.as_deref())?;
     let statistics = app.statistics.of(&chosen.entry.name, &chosen.entry.version);
     let attempt = Attempt::new(statistics, start);
-    check_encoding(&headers)?;
     let json_length = json_length(&headers)?;
     let limit = app.config.max_body_bytes;
     let classifier = chosen.classifier().clone();
 
     let read = Instant::now();
-    let query = blocking(move || Ok(Query::of(json_length, &body, limit, &classifier)?)).await?;
+    let query = app
+        .decoding(move || Ok(Query::of(json_length, &body, limit, &classifier)?))
+        .await?;
     let Query { id, wanted, .. } = query;
     let input = read.elapsed();
     let count = query.rows.shape().first().copied().unwrap_or(0);
@@ -95,17 +93,6 @@ pub(crate) async fn infer(
     let response = blocking(move || Ok(answer(&chosen, id.as_deref(), &wanted, tensors)?)).await?;
     attempt.succeed(count, timing, input, answered.elapsed());
     Ok(response)
-}
-
-/// The encodings that are supported are undone already, and the header is gone.
-fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes());
-            Err(ApiError::ContentEncoding(encoding.into_owned()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ProtocolError> {

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     body::Body,
     extract::{Path, State},
+    http::{Extensions, HeaderMap},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
@@ -62,9 +63,11 @@ pub(crate) struct LoadRequest {
 ))]
 pub(crate) async fn index(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Result<Json<Vec<Listed>>, ApiError> {
-    let request: IndexRequest = read(&app, body).await?;
+    let request: IndexRequest = read(&app, (&headers, &extensions), body).await?;
     let index = app.repository.index().into_iter();
     let wanted = index.filter(|listed| listed.ready || !request.ready);
     Ok(Json(
@@ -91,9 +94,11 @@ pub(crate) async fn index(
 pub(crate) async fn load(
     State(app): State<Arc<App>>,
     Path(Named { model, .. }): Path<Named>,
+    headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Result<Json<ModelReady>, ApiError> {
-    let request: LoadRequest = read(&app, body).await?;
+    let request: LoadRequest = read(&app, (&headers, &extensions), body).await?;
     // What would make another model of it than the directory holds.
     let mut names = request.parameters.into_keys();
     if let Some(name) = names.find(|name| name == "config" || name.starts_with("file:")) {
@@ -115,10 +120,12 @@ pub(crate) async fn load(
 pub(crate) async fn unload(
     State(app): State<Arc<App>>,
     Path(Named { model, .. }): Path<Named>,
+    headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Result<Json<ModelReady>, ApiError> {
     // No model depends on another: `unload_dependents` has nothing to do.
-    let _: LoadRequest = read(&app, body).await?;
+    let _: LoadRequest = read(&app, (&headers, &extensions), body).await?;
     let name = model.clone();
     blocking(move || Ok(app.repository.unload(&model)?)).await?;
     Ok(Json(ModelReady { name, ready: false }))
@@ -127,9 +134,10 @@ pub(crate) async fn unload(
 /// A body that may be left out, or be `null`.
 async fn read<T: Default + for<'de> Deserialize<'de>>(
     app: &App,
+    (headers, extensions): (&HeaderMap, &Extensions),
     body: Body,
 ) -> Result<T, ApiError> {
-    let body = read_body(body, app.config.max_body_bytes).await?;
+    let body = read_body(app, headers, extensions, body).await?;
     if body.is_empty() {
         return Ok(T::default());
     }

@@ -1,0 +1,407 @@
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Connection, Cut, Limits, STILL, held::GivenUp};
+
+/// Requests that arrive or are answered may be as many as this for each that is worked on.
+const WAITING: usize = 4;
+
+/// Why a request is not taken, or not read on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Full {
+    #[error(
+        "{0} requests are under way, as many as are allowed at a time (`max_requests`): try again in 1 s"
+    )]
+    Requests(usize),
+    #[error(
+        "the requests under way hold {0} bytes, as many as are allowed at a time (`max_bytes_in_flight`): try again in 1 s"
+    )]
+    Bytes(usize),
+    #[error(
+        "key `{key}` has {limit} requests under way, as many as it may have at a time: wait for their answers"
+    )]
+    KeyRequests { key: Arc<str>, limit: usize },
+    #[error(
+        "the requests of key `{key}` hold {limit} bytes, as many as they may at a time: wait for their answers"
+    )]
+    KeyBytes { key: Arc<str>, limit: usize },
+    #[error(
+        "the requests of this connection hold {0} bytes, as many as they may at a time: wait for their answers, or open another one"
+    )]
+    ConnectionBytes(usize),
+    #[error(
+        "the rest of the body did not come in time: send at least {rate} bytes per second, and pause for no more than {} s \
+         (`min_rate`, `stall_timeout`)",
+        .stall.as_secs_f64()
+    )]
+    Stalled { stall: Duration, rate: u32 },
+    #[error(
+        "others needed the place of this request, whose body did not come: send it without a pause"
+    )]
+    GivenUp,
+}
+
+/// What a key may have under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub key: Arc<str>,
+    pub requests: usize,
+    pub bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody waits for the client.
+    Work,
+    Arrive,
+    Send,
+}
+
+pub(super) struct Entry {
+    given_up: Arc<GivenUp>,
+    connection: Arc<Connection>,
+    phase: Phase,
+    /// The last progress of the client.
+    since: Instant,
+    /// When it will have fallen too far behind.
+    due: Instant,
+    bytes: usize,
+    /// Whether it has a place among the requests that are worked on.
+    placed: bool,
+    key: Option<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Used {
+    requests: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Table {
+    next: u64,
+    entries: HashMap<u64, Entry>,
+    used: Used,
+    keys: HashMap<Arc<str>, Used>,
+}
+
+impl Table {
+    /// Why there is no room for a further request.
+    pub fn full(&self, limits: &Limits) -> Option<Full> {
+        if self.entries.len() >= limits.requests.saturating_mul(WAITING) {
+            return Some(Full::Requests(limits.requests));
+        }
+        (self.used.bytes >= limits.bytes).then_some(Full::Bytes(limits.bytes))
+    }
+
+    pub fn insert(&mut self, connection: Arc<Connection>, given_up: Arc<GivenUp>) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let now = Instant::now();
+        self.entries.insert(
+            id,
+            Entry {
+                given_up,
+                connection,
+                phase: Phase::Work,
+                since: now,
+                due: now,
+                bytes: 0,
+                placed: false,
+                key: None,
+            },
+        );
+        id
+    }
+
+    pub fn remove(&mut self, id: u64) {
+        self.release(id);
+        self.entries.remove(&id);
+    }
+
+    /// Takes back whatever a request was given.
+    fn release(&mut self, id: u64) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let bytes = std::mem::take(&mut entry.bytes);
+        let requests = usize::from(std::mem::take(&mut entry.placed));
+        let key = entry.key.take();
+        entry.connection.release_bytes(bytes);
+        self.used.bytes = self.used.bytes.saturating_sub(bytes);
+        self.used.requests = self.used.requests.saturating_sub(requests);
+        let Some(key) = key else { return };
+        if let Some(used) = self.keys.get_mut(&key) {
+            used.bytes = used.bytes.saturating_sub(bytes);
+            used.requests = used.requests.saturating_sub(requests);
+        }
+    }
+
+    pub fn arrive(&mut self, id: u64, limits: &Limits) {
+        let now = Instant::now();
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Arrive;
+            entry.since = now;
+            entry.due = now + limits.stall;
+        }
+    }
+
+    /// So many bytes of a body have come, and some of them are kept.
+    pub fn arrived(
+        &mut self,
+        id: u64,
+        (came, kept): (usize, usize),
+        share: Option<&Share>,
+        limits: &Limits,
+    ) -> Result<(), Full> {
+        let now = Instant::now();
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Ok(());
+        };
+        entry.since = now;
+        // Who sends fast does not earn a long pause by it.
+        entry.due = (entry.due + limits.time(came)).min(now + limits.stall);
+        if entry.connection.bytes() + kept > limits.connection_bytes {
+            return Err(Full::ConnectionBytes(limits.connection_bytes));
+        }
+        if let Some(Share { key, bytes, .. }) = share {
+            let used = self.keys.get(key).map_or(0, |used| used.bytes);
+            if used + kept > *bytes {
+                return Err(Full::KeyBytes {
+                    key: Arc::clone(key),
+                    limit: *bytes,
+                });
+            }
+        }
+        while self.used.bytes + kept > limits.bytes {
+            if !self.give_up_the_stillest(now) {
+                return Err(Full::Bytes(limits.bytes));
+            }
+        }
+        self.take(id, share, 0, kept);
+        Ok(())
+    }
+
+    /// The body is there: a place among the requests that are worked on.
+    pub fn work(&mut self, id: u64, share: Option<&Share>, limits: &Limits) -> Result<(), Full> {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Work;
+        }
+        if let Some(Share { key, requests, .. }) = share {
+            let used = self.keys.get(key).map_or(0, |used| used.requests);
+            if used >= *requests {
+                return Err(Full::KeyRequests {
+                    key: Arc::clone(key),
+                    limit: *requests,
+                });
+            }
+        }
+        if self.used.requests >= limits.requests {
+            return Err(Full::Requests(limits.requests));
+        }
+        self.take(id, share, 1, 0);
+        Ok(())
+    }
+
+    fn take(&mut self, id: u64, share: Option<&Share>, requests: usize, bytes: usize) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.bytes += bytes;
+        entry.placed |= requests > 0;
+        entry.connection.take_bytes(bytes);
+        self.used.bytes += bytes;
+        self.used.requests += requests;
+        if let Some(Share { key, .. }) = share {
+            entry.key = Some(Arc::clone(key));
+            let used = self.keys.entry(Arc::clone(key)).or_default();
+            used.bytes += bytes;
+            used.requests += requests;
+        }
+    }
+
+    /// An answer is there. Its bytes are counted and never too many: they exist already. Where it is not known how many there will be,
+    /// the work goes on meanwhile.
+    pub fn send(&mut self, id: u64, bytes: Option<usize>, limits: &Limits) {
+        if let Some(bytes) = bytes {
+            self.release(id);
+            self.take(id, None, 0, bytes);
+        }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Send;
+            entry.since = Instant::now();
+            entry.due = entry.since + limits.stall;
+        }
+    }
+
+    /// The client took what was sent before, and so many bytes are sent next.
+    pub fn sent(&mut self, id: u64, bytes: usize, limits: &Limits) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Send;
+            entry.since = Instant::now();
+            entry.due = entry.since + limits.stall + limits.time(bytes);
+        }
+    }
+
+    /// There is nothing to send yet.
+    pub fn wait(&mut self, id: u64) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.phase = Phase::Work;
+        }
+    }
+
+    pub fn sweep(&mut self, now: Instant) {
+        let overdue = self.entries.iter();
+        let overdue: Vec<u64> = overdue
+            .filter(|(_, entry)| entry.phase != Phase::Work && entry.due < now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in overdue {
+            self.give_up(id, Cut::Stalled);
+        }
+    }
+
+    /// Gives up the request whose client has made no progress for longest. `false` if there is none.
+    pub fn give_up_the_stillest(&mut self, now: Instant) -> bool {
+        let stillest = self.stillest(now);
+        if let Some(id) = stillest {
+            self.give_up(id, Cut::Crowded);
+        }
+        stillest.is_some()
+    }
+
+    /// Closes the connection of that request.
+    pub fn cut_the_stillest(&mut self, now: Instant) {
+        if let Some(entry) = self.stillest(now).and_then(|id| self.entries.get(&id)) {
+            entry.connection.cut(Cut::Crowded);
+        }
+    }
+
+    fn stillest(&self, now: Instant) -> Option<u64> {
+        let waiting = self.entries.iter().filter(|(_, entry)| {
+            entry.phase != Phase::Work && now.saturating_duration_since(entry.since) >= STILL
+        });
+        let stillest = waiting.min_by_key(|(_, entry)| entry.since);
+        stillest.map(|(id, _)| *id)
+    }
+
+    /// Its memory is given to others at once: that it is freed is a matter of milliseconds.
+    fn give_up(&mut self, id: u64, cut: Cut) {
+        self.release(id);
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        match entry.phase {
+            Phase::Arrive => entry.given_up.because(cut),
+            Phase::Send => entry.connection.cut(cut),
+            Phase::Work => {}
+        }
+        entry.phase = Phase::Work;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    const LIMITS: Limits = Limits {
+        requests: 2,
+        bytes: 100,
+        connection_bytes: 100,
+        stall: Duration::from_secs(10),
+        rate: 10,
+    };
+
+    struct Client {
+        table: Table,
+        metrics: Arc<Metrics>,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            Self {
+                table: Table::default(),
+                metrics: Arc::new(Metrics::new().unwrap()),
+            }
+        }
+
+        fn request(&mut self) -> u64 {
+            let connection = Arc::new(Connection::new(Arc::clone(&self.metrics)));
+            let id = self.table.insert(connection, Arc::default());
+            self.table.arrive(id, &LIMITS);
+            id
+        }
+
+        fn arrived(&mut self, id: u64, bytes: usize) -> Result<(), Full> {
+            self.table.arrived(id, (bytes, bytes), None, &LIMITS)
+        }
+
+        fn entry(&mut self, id: u64) -> &mut Entry {
+            self.table.entries.get_mut(&id).unwrap()
+        }
+    }
+
+    #[test]
+    fn bytes_are_refused_while_all_make_progress_and_else_taken_from_who_makes_none() {
+        let mut client = Client::new();
+        let [first, second, third] = [(); 3].map(|()| client.request());
+        client.arrived(first, 60).unwrap();
+        client.arrived(second, 40).unwrap();
+        assert_eq!(client.arrived(third, 1), Err(Full::Bytes(100)));
+        client.entry(first).since -= STILL;
+        client.arrived(third, 50).unwrap();
+        assert_eq!(client.table.used.bytes, 90);
+        let given_up = Arc::clone(&client.entry(first).given_up);
+        assert_eq!(given_up.cut(), Some(Cut::Crowded));
+        // What is worked on is not given up.
+        client.table.work(second, None, &LIMITS).unwrap();
+        client.entry(second).since -= 5 * STILL;
+        assert_eq!(client.arrived(third, 20), Err(Full::Bytes(100)));
+        for id in [first, second, third] {
+            client.table.remove(id);
+        }
+        assert_eq!(
+            (client.table.used.bytes, client.table.used.requests),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn a_body_is_given_up_once_it_is_too_far_behind_however_fast_it_came_before() {
+        let mut client = Client::new();
+        let id = client.request();
+        let after = |client: &mut Client, seconds| {
+            client
+                .table
+                .sweep(Instant::now() + Duration::from_secs(seconds));
+            client.entry(id).given_up.cut()
+        };
+        for _ in 0..9 {
+            client.arrived(id, 10).unwrap();
+            assert_eq!(after(&mut client, 9), None);
+        }
+        assert_eq!(after(&mut client, 11), Some(Cut::Stalled));
+    }
+
+    #[test]
+    fn an_answer_frees_its_place_once_it_is_whole_and_counts_until_it_is_sent() {
+        let mut client = Client::new();
+        let [whole, stream, third] = [(); 3].map(|()| client.request());
+        for id in [whole, stream] {
+            client.table.work(id, None, &LIMITS).unwrap();
+        }
+        let full = Err(Full::Requests(2));
+        assert_eq!(client.table.work(third, None, &LIMITS), full);
+        client.table.send(stream, None, &LIMITS);
+        assert_eq!(client.table.work(third, None, &LIMITS), full);
+        client.table.send(whole, Some(1000), &LIMITS);
+        assert_eq!(client.table.used.bytes, 1000);
+        client.table.work(third, None, &LIMITS).unwrap();
+        client.table.remove(whole);
+        assert_eq!(client.table.used.bytes, 0);
+    }
+}
