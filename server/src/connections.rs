@@ -73,6 +73,8 @@ struct Open {
 pub(crate) struct Connection {
     cut: AtomicBool,
     task: AtomicWaker,
+    /// Requests whose answers are not all sent.
+    requests: AtomicUsize,
     use_: Mutex<Use>,
     /// What the bodies of its requests take.
     bytes: AtomicUsize,
@@ -81,8 +83,6 @@ pub(crate) struct Connection {
 
 /// What a connection is used for.
 struct Use {
-    /// Requests whose answers are not all sent.
-    requests: usize,
     /// When it was accepted, or the last request ended.
     since: Instant,
     /// When the first byte of the next head came.
@@ -154,8 +154,8 @@ impl Connection {
         Self {
             cut: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            requests: AtomicUsize::new(0),
             use_: Mutex::new(Use {
-                requests: 0,
                 since: Instant::now(),
                 heard: None,
                 version: None,
@@ -168,7 +168,7 @@ impl Connection {
     /// A head has come.
     pub fn begin(&self, version: Version) {
         let mut use_ = self.use_();
-        use_.requests += 1;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         use_.heard = None;
         use_.version = Some(version);
     }
@@ -176,10 +176,14 @@ impl Connection {
     /// The last byte of an answer is sent, or nobody waits for it any more.
     pub fn end(&self) {
         let mut use_ = self.use_();
-        use_.requests = use_.requests.saturating_sub(1);
-        if use_.requests == 0 {
+        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             use_.since = Instant::now();
         }
+    }
+
+    /// Requests whose answers are not all sent.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub fn bytes(&self) -> usize {
@@ -209,9 +213,8 @@ impl Connection {
 
     /// Bytes have come.
     fn heard(&self) {
-        let mut use_ = self.use_();
-        if use_.requests == 0 {
-            use_.heard.get_or_insert_with(Instant::now);
+        if self.requests() == 0 {
+            self.use_().heard.get_or_insert_with(Instant::now);
         }
     }
 
@@ -220,14 +223,14 @@ impl Connection {
         let use_ = self.use_();
         let idle = now.saturating_duration_since(use_.since);
         let never = use_.version.is_none() && idle > ARRIVING;
-        (use_.requests == 0 && !self.is_cut()).then_some((never, idle))
+        (self.requests() == 0 && !self.is_cut()).then_some((never, idle))
     }
 
     fn overdue(&self, now: Instant, patience: &Patience) -> Option<Cut> {
-        let use_ = self.use_();
-        if use_.requests > 0 {
+        if self.requests() > 0 {
             return None;
         }
+        let use_ = self.use_();
         let head = match use_.version {
             None => Some(use_.since),
             // Between two requests its frames need not be a head's: it may answer pings.

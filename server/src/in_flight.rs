@@ -71,15 +71,13 @@ impl InFlight {
         }
     }
 
-    /// Takes note of a request. Where too many wait for their clients, the one that has made no progress for longest gives way; where
-    /// there is none, this one is refused, unless it is `exempt`.
+    /// Takes note of a request, which is refused where there is no room for it, unless it is `exempt`.
     fn begin(self: &Arc<Self>, connection: Arc<Connection>, exempt: bool) -> Arc<Held> {
         let mut table = self.table();
-        let full = match exempt {
+        let refused = match exempt {
             true => None,
-            false => table.full(&self.limits),
+            false => table.admit(&connection, &self.limits).err(),
         };
-        let refused = full.filter(|_| !table.give_up_the_stillest(Instant::now()));
         Arc::new(Held::new(self, connection, refused, &mut table))
     }
 

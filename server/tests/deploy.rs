@@ -115,3 +115,22 @@ async fn the_probes_ask_for_what_the_server_answers() {
     assert!(probes >= 4, "{probes}");
     server.stop().await;
 }
+
+#[test]
+fn a_pod_has_the_memory_that_requests_may_take_and_as_much_for_the_process_and_its_models() {
+    let manifest = text("deploy/kubernetes.yaml");
+    let limits = manifest
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("limits: "))
+        .unwrap();
+    let number = |before: &str, after: char| -> usize {
+        let rest = limits.split(before).nth(1).unwrap();
+        rest.split(after).next().unwrap().parse().unwrap()
+    };
+    let processors = number("cpu: \"", '"');
+    let memory = number("memory: ", 'G') << 30;
+    let config = Config::default();
+    let decoding = usize::try_from(config.image.max_alloc).unwrap() * processors;
+    let requests = config.max_bytes_in_flight + config.load.queue_bytes + decoding;
+    assert!(2 * requests <= memory, "{requests} of {memory}");
+}

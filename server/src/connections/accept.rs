@@ -1,6 +1,7 @@
 use std::{future, io, sync::Arc};
 
 use axum_server::accept::Accept;
+use tokio::net::TcpStream;
 use tower_http::add_extension::AddExtension;
 
 use super::{Connection, stream::Stream};
@@ -10,12 +11,12 @@ use crate::app::App;
 #[derive(Clone)]
 pub(crate) struct Acceptor(pub Arc<App>);
 
-impl<S, T> Accept<S, T> for Acceptor {
-    type Stream = Stream<S>;
+impl<T> Accept<TcpStream, T> for Acceptor {
+    type Stream = Stream;
     type Service = AddExtension<T, Arc<Connection>>;
     type Future = future::Ready<io::Result<(Self::Stream, Self::Service)>>;
 
-    fn accept(&self, inner: S, service: T) -> Self::Future {
+    fn accept(&self, inner: TcpStream, service: T) -> Self::Future {
         let Self(app) = self;
         let place = app.connections.enter().or_else(|| {
             // All have requests: one whose client does nothing about them gives way.

@@ -4,29 +4,36 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 use super::Place;
 
 /// A stream that ends when its connection is cut.
-pub(crate) struct Stream<S> {
-    pub inner: S,
+pub(crate) struct Stream {
+    pub inner: TcpStream,
     pub place: Place,
 }
 
-impl<S> Stream<S> {
+impl Stream {
     /// Whether it is still to be used; wakes this task once it is not.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         let connection = &self.place.connection;
         connection.task.register(context.waker());
-        match connection.is_cut() {
-            true => Err(io::ErrorKind::ConnectionAborted.into()),
-            false => Ok(()),
+        if !connection.is_cut() {
+            return Ok(());
         }
+        if connection.requests() > 0 {
+            // Else the system would keep the answers that are not taken, and wait for a client that takes nothing.
+            self.inner.set_zero_linger()?;
+        }
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -42,7 +49,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

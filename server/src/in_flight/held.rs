@@ -50,7 +50,11 @@ impl Held {
     ) -> Self {
         let given_up = Arc::new(GivenUp::default());
         Self {
-            id: table.insert(Arc::clone(&connection), Arc::clone(&given_up)),
+            id: table.insert(
+                Arc::clone(&connection),
+                Arc::clone(&given_up),
+                refused.is_none(),
+            ),
             in_flight: Arc::clone(in_flight),
             connection,
             given_up,

@@ -71,6 +71,8 @@ pub(super) struct Entry {
     bytes: usize,
     /// Whether it has a place among the requests that are worked on.
     placed: bool,
+    /// Whether it counts among those that there may be; not if it is refused or given up, and answered at once.
+    counted: bool,
     key: Option<Arc<str>>,
 }
 
@@ -84,20 +86,52 @@ struct Used {
 pub(super) struct Table {
     next: u64,
     entries: HashMap<u64, Entry>,
+    /// Entries that count.
+    counted: usize,
     used: Used,
     keys: HashMap<Arc<str>, Used>,
 }
 
 impl Table {
-    /// Why there is no room for a further request.
-    pub fn full(&self, limits: &Limits) -> Option<Full> {
-        if self.entries.len() >= limits.requests.saturating_mul(WAITING) {
-            return Some(Full::Requests(limits.requests));
+    /// Makes room for a further request of a connection. Where there is none, a request that waits for its client gives way: one of the
+    /// connection that has most of them, if that has more than this one, or else one that has made no progress for a while.
+    pub fn admit(&mut self, connection: &Connection, limits: &Limits) -> Result<(), Full> {
+        let full = if self.counted >= limits.requests.saturating_mul(WAITING) {
+            Full::Requests(limits.requests)
+        } else if self.used.bytes >= limits.bytes {
+            Full::Bytes(limits.bytes)
+        } else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let waiting = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.counted && entry.phase != Phase::Work);
+        let most = waiting.max_by_key(|(_, entry)| {
+            (
+                entry.connection.requests(),
+                now.saturating_duration_since(entry.since),
+            )
+        });
+        let greedier =
+            most.filter(|(_, entry)| entry.connection.requests() > connection.requests());
+        let greedier = greedier.map(|(id, _)| *id);
+        match greedier {
+            Some(id) => self.give_up(id, Cut::Crowded),
+            None if self.give_up_the_stillest(now) => {}
+            None => return Err(full),
         }
-        (self.used.bytes >= limits.bytes).then_some(Full::Bytes(limits.bytes))
+        Ok(())
     }
 
-    pub fn insert(&mut self, connection: Arc<Connection>, given_up: Arc<GivenUp>) -> u64 {
+    pub fn insert(
+        &mut self,
+        connection: Arc<Connection>,
+        given_up: Arc<GivenUp>,
+        counted: bool,
+    ) -> u64 {
+        self.counted += usize::from(counted);
         let id = self.next;
         self.next += 1;
         let now = Instant::now();
@@ -111,6 +145,7 @@ impl Table {
                 due: now,
                 bytes: 0,
                 placed: false,
+                counted,
                 key: None,
             },
         );
@@ -119,7 +154,8 @@ impl Table {
 
     pub fn remove(&mut self, id: u64) {
         self.release(id);
-        self.entries.remove(&id);
+        let entry = self.entries.remove(&id);
+        self.counted -= usize::from(entry.is_some_and(|entry| entry.counted));
     }
 
     /// Takes back whatever a request was given.
@@ -294,6 +330,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
+        self.counted -= usize::from(std::mem::take(&mut entry.counted));
         match entry.phase {
             Phase::Arrive => entry.given_up.because(cut),
             Phase::Send => entry.connection.cut(cut),
@@ -305,6 +342,8 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Version;
+
     use super::*;
     use crate::metrics::Metrics;
 
@@ -331,7 +370,7 @@ mod tests {
 
         fn request(&mut self) -> u64 {
             let connection = Arc::new(Connection::new(Arc::clone(&self.metrics)));
-            let id = self.table.insert(connection, Arc::default());
+            let id = self.table.insert(connection, Arc::default(), true);
             self.table.arrive(id, &LIMITS);
             id
         }
@@ -368,6 +407,31 @@ mod tests {
             (client.table.used.bytes, client.table.used.requests),
             (0, 0)
         );
+    }
+
+    #[test]
+    fn a_further_request_takes_the_room_of_a_connection_that_has_more_of_them() {
+        let mut client = Client::new();
+        let [greedy, modest] =
+            [(); 2].map(|()| Arc::new(Connection::new(Arc::clone(&client.metrics))));
+        let mut ask = |connection: &Arc<Connection>| {
+            connection.begin(Version::HTTP_2);
+            let table = &mut client.table;
+            let admitted = table.admit(connection, &LIMITS);
+            let counted = admitted.is_ok();
+            let id = table.insert(Arc::clone(connection), Arc::default(), counted);
+            table.arrive(id, &LIMITS);
+            admitted
+        };
+        for _ in 0..LIMITS.requests * WAITING {
+            ask(&greedy).unwrap();
+        }
+        let full = Err(Full::Requests(LIMITS.requests));
+        assert_eq!(ask(&greedy), full);
+        ask(&modest).unwrap();
+        ask(&modest).unwrap();
+        assert_eq!(ask(&greedy), full);
+        assert_eq!(client.table.counted, LIMITS.requests * WAITING);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{app::App, auth::Tenant, content_encoding::Coding, error::ApiError, i
 /// How much of a body beyond the limit is still read, in multiples of the limit, before the connection is given up.
 const PATIENCE: usize = 8;
 
-/// Bytes of memory that a body is given before more than its head has come.
+/// Bytes that have come before a body is given the memory for all that it announces.
 const FIRST: usize = 64 << 10;
 
 /// The whole body of a request with these headers and extensions, without its compression. The request then takes its place among those
@@ -30,7 +30,7 @@ pub(crate) async fn read(
     let expected = body.size_hint().exact().unwrap_or(0);
     let expected = usize::try_from(expected).unwrap_or(usize::MAX).min(limit);
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::with_capacity(expected.min(FIRST));
+    let mut bytes = Vec::new();
     let mut length = 0usize;
     loop {
         let chunk = tokio::select! {
@@ -44,7 +44,7 @@ pub(crate) async fn read(
         let kept = if length <= limit { chunk.len() } else { 0 };
         held.arrived(chunk.len(), kept, share)?;
         if length <= limit {
-            if bytes.capacity() < length && expected >= length {
+            if bytes.capacity() < length && (FIRST..=expected).contains(&length) {
                 bytes.reserve_exact(expected - bytes.len());
             }
             bytes.extend_from_slice(&chunk);
