@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{LibraryError, Provider};
 
@@ -77,6 +77,27 @@ pub enum RuntimeError {
         /// The runtime's own words.
         source: ort::Error,
     },
+    /// Loading the model took too long.
+    #[error(
+        "loading it took longer than {} s (`load_timeout`) and was given up: look for loops and large computed constants in the model, \
+         simplify it, or allow it more time", .limit.as_secs_f64()
+    )]
+    LoadTimeout {
+        /// What was allowed.
+        limit: Duration,
+    },
+    /// As many models as may be are loaded beyond their deadline.
+    #[error(
+        "it is not loaded while {running} other models are loaded beyond their deadline (`load_timeout`): take those out of the folder, \
+         and start again if they do not end"
+    )]
+    TooManyLoads {
+        /// How many.
+        running: usize,
+    },
+    /// What was done for the model was cancelled.
+    #[error("loading it was cancelled")]
+    Cancelled,
     /// The operating system gives no thread.
     #[error("no thread can be started for the model: {0}")]
     Thread(io::Error),
