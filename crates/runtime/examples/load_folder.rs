@@ -1,13 +1,13 @@
 //! Measures what a directory of models takes: time until all are ready, memory and threads, then the first prediction and the first
-//! gradient of one model.
+//! gradient of one model, and with `attack` of all.
 //!
 //! ```sh
-//! cargo run -p buckler-runtime --example load_folder -- models
+//! cargo run -p buckler-runtime --example load_folder -- models [attack]
 //! ```
 use std::{env, error::Error, fs, path::PathBuf, time::Instant};
 
 use buckler_attack::{Objective, Victim};
-use buckler_runtime::{LoadOptions, Repository};
+use buckler_runtime::{Entry, LoadOptions, Repository};
 use ndarray::Array4;
 
 #[tokio::main]
@@ -46,17 +46,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Some(entry) = serving.last() else {
         return Ok(());
     };
-    let input = entry.classifier.input();
-    let images = Array4::zeros((1, input.channels, input.height, input.width));
-    let attacker = entry.classifier.attacker("measurement".into());
+    let images = |entry: &Entry| {
+        let input = entry.classifier.input();
+        Array4::zeros((1, input.channels, input.height, input.width))
+    };
+    let gradient = async |entry: &Entry| {
+        let attacker = entry.classifier.attacker("measurement".into());
+        let objectives = vec![Objective::Margin { label: 0 }];
+        attacker.gradient(images(entry), objectives).await
+    };
     for turn in ["first", "second"] {
         let start = Instant::now();
-        entry.classifier.logits(images.clone()).await?;
+        entry.classifier.logits(images(entry)).await?;
         println!("{turn} prediction: {:.1?}", start.elapsed());
         let start = Instant::now();
-        let objectives = vec![Objective::Margin { label: 0 }];
-        attacker.gradient(images.clone(), objectives).await?;
+        gradient(entry).await?;
         println!("{turn} gradient: {:.1?}, {}", start.elapsed(), usage());
+    }
+    if env::args().nth(2).as_deref() == Some("attack") {
+        let start = Instant::now();
+        for entry in &serving {
+            gradient(entry).await?;
+        }
+        println!("all attacked: {:.1?}, {}", start.elapsed(), usage());
     }
     Ok(())
 }

@@ -77,21 +77,25 @@ pub enum RuntimeError {
         /// The runtime's own words.
         source: ort::Error,
     },
-    /// Loading the model took too long.
+    /// Loading a model, or what its attacks need, took too long.
     #[error(
-        "loading it took longer than {} s (`load_timeout`) and was given up: look for loops and large computed constants in the model, \
+        "{what} took longer than {} s (`load_timeout`) and was given up: look for loops and large computed constants in the model, \
          simplify it, or allow it more time", .limit.as_secs_f64()
     )]
     LoadTimeout {
+        /// What was done.
+        what: &'static str,
         /// What was allowed.
         limit: Duration,
     },
-    /// As many models as may be are loaded beyond their deadline.
+    /// As much as may be is loading beyond its deadline.
     #[error(
-        "it is not loaded while {running} other models are loaded beyond their deadline (`load_timeout`): take those out of the folder, \
-         and start again if they do not end"
+        "{what} has to wait while {running} others go on beyond their deadline (`load_timeout`): take those models out of the folder, and \
+         start again if they do not end"
     )]
     TooManyLoads {
+        /// What was to be done.
+        what: &'static str,
         /// How many.
         running: usize,
     },

@@ -14,6 +14,7 @@
 mod background;
 mod batch;
 mod classifier;
+mod deadline;
 mod engine;
 mod error;
 mod library;

@@ -1,8 +1,8 @@
 //! A directory of models, kept in step with what is on disk.
 mod files;
 mod left_out;
-mod loading;
 mod model;
+mod places;
 
 use std::{
     collections::BTreeMap,
@@ -19,16 +19,20 @@ use std::{
 
 use self::{
     files::{Candidate, Found},
-    loading::{Limits, Loads},
     model::{Failed, Loading, Model},
+    places::{Place, Places},
 };
 pub use self::{left_out::LeftOut, model::Listed};
-use crate::{Classifier, LoadOptions, RuntimeError, library};
+use crate::{
+    Classifier, LoadOptions, RuntimeError,
+    deadline::{Runner, Step, Task},
+    library,
+};
 
 /// How long [`Repository::open`] waits for one model; a load that takes longer goes on by itself.
 const PATIENCE_AT_START: Duration = Duration::from_secs(60);
 
-/// How long [`Repository::refresh`] waits for one model.
+/// How long [`Repository::refresh`] waits for one model, and any load keeps others from loading.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A directory of models: `<root>/<name>/<version>/model.onnx`, where a version is a number.
@@ -56,7 +60,7 @@ struct Shared {
     changing: Mutex<()>,
     /// Told when a load has ended.
     ended: Condvar,
-    loads: Arc<Loads>,
+    places: Arc<Places>,
     numbers: AtomicU64,
 }
 
@@ -132,7 +136,7 @@ impl Repository {
             left_out: Mutex::default(),
             changing: Mutex::default(),
             ended: Condvar::new(),
-            loads: Loads::new(processors),
+            places: Places::new(processors),
             numbers: AtomicU64::new(1),
         });
         let jobs = shared.look()?.models.into_iter();
@@ -219,8 +223,8 @@ impl Repository {
         let highest = candidates.first().map(|highest| highest.version.clone());
         let job = shared.begin(name.to_owned(), candidates);
         drop(changing);
-        let place = shared.loads.place();
-        shared.bring(job, PATIENCE, move || drop(place));
+        let place = shared.places.wait();
+        shared.bring(job, place, PATIENCE, || ());
         let failure = shared.models().get(name).and_then(|model| {
             let mut failed = model.failed.iter();
             failed
@@ -340,13 +344,12 @@ impl Shared {
     fn load_all(self: &Arc<Self>, jobs: Vec<Job>, patience: Duration) {
         let (sender, ended) = mpsc::channel();
         for job in jobs {
-            let place = self.loads.place();
+            let place = self.places.wait();
             let (shared, sender) = (Arc::clone(self), sender.clone());
             let name = buckler_onnx::printable(&format!("loads {}", job.name)).into_owned();
-            // What it holds is dropped when it has ended, or when its patience has.
-            let waited = (place, sender);
             let (job_name, number) = (job.name.clone(), job.number);
-            let work = move || shared.bring(job, patience, move || drop(waited));
+            // The sender is dropped when it has ended, or when the patience has.
+            let work = move || shared.bring(job, place, patience, move || drop(sender));
             if let Err(error) = thread::Builder::new().name(name).spawn(work) {
                 let error = RuntimeError::Thread(error);
                 tracing::error!(name = job_name, %error, "model not loaded");
@@ -360,16 +363,12 @@ impl Shared {
 
     /// Serves the first of a job's candidates that loads. `done` is called when it has ended, or when one candidate takes longer than
     /// `patience`.
-    fn bring(&self, job: Job, patience: Duration, done: impl FnOnce()) {
+    fn bring(&self, job: Job, mut place: Place, patience: Duration, done: impl FnOnce()) {
         let Job {
             name,
             candidates,
             number,
         } = job;
-        let limits = Limits {
-            patience,
-            deadline: self.options.load_timeout,
-        };
         let mut done = Some(done);
         let mut failed = Vec::new();
         let mut fresh = None;
@@ -391,18 +390,24 @@ impl Shared {
             if serves && !failed.is_empty() {
                 break;
             }
+            let task = Task {
+                name: &format!("load {name}"),
+                what: "loading it",
+                deadline: self.options.load_timeout,
+            };
             let slow = || {
                 tracing::warn!(
                     name,
                     version = candidate.version,
                     "the model takes long to load"
                 );
-                if let Some(done) = done.take() {
-                    done();
-                }
+                place.give_up();
             };
+            let leave = || done.take().map_or((), |done| done());
+            let steps: Vec<Step<'_>> =
+                vec![(PATIENCE, Box::new(slow)), (patience, Box::new(leave))];
             let load = self.loader(&name, &candidate);
-            match self.loads.run(&name, limits, slow, load) {
+            match Runner::of_process().run(task, steps, load) {
                 Ok(classifier) => {
                     tracing::info!(name, version = candidate.version, "model ready");
                     fresh = Some(Arc::new(Entry {

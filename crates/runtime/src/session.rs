@@ -192,7 +192,11 @@ impl Graph {
             }
             None => calibrate::sizes(|batch| graph.run_batch(batch), &sample, max_batch)?,
         };
-        graph.shrink(&sample(graph.sizes.first().copied().unwrap_or(1)))?;
+        let smallest = sample(graph.sizes.first().copied().unwrap_or(1));
+        // Where there is no such arena, there is nothing to give back.
+        if let Err(error) = graph.shrink(&smallest) {
+            tracing::debug!(%error, "the memory of the batches tried out is kept");
+        }
         Ok(graph)
     }
 

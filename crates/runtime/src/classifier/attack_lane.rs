@@ -6,6 +6,7 @@ use std::{
 
 use buckler_attack::VictimError;
 use buckler_onnx::Model;
+use tokio::sync::watch;
 
 use super::{
     LoadOptions,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     RuntimeError,
+    deadline::{Runner, Task},
     engine::{Engine, Lane, Settings},
-    panics,
     session::Graph,
 };
 
@@ -29,9 +30,10 @@ pub(super) const GRADIENT_PER_FORWARD: f64 = 3.0;
 pub(super) struct AttackLane {
     expected: Result<Expected, NoGradient>,
     made: OnceLock<Made>,
-    /// Locked while the graphs are made, and empty after.
+    /// Taken by whoever makes the graphs.
     recipe: Mutex<Option<Recipe<'static>>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Whether they are made.
+    done: watch::Sender<bool>,
 }
 
 /// What the graph of a model tells of its gradients before they are made.
@@ -93,7 +95,7 @@ impl AttackLane {
             expected,
             made,
             recipe: Mutex::new(recipe),
-            turn: tokio::sync::Mutex::new(()),
+            done: watch::Sender::new(false),
         })
     }
 
@@ -110,35 +112,39 @@ impl AttackLane {
         }
     }
 
-    /// The graphs, made if they are not. What all callers wait for is made once, on a thread that may block, and goes on where they
-    /// have gone.
+    /// The graphs, made if they are not: once for all who wait, on a thread that may block, and to the end where they have gone.
     pub async fn ready(self: &Arc<Self>) -> Result<&Made, VictimError> {
         if self.get().is_none() {
-            // One caller blocks a thread; the others wait here.
-            let _turn = self.turn.lock().await;
-            if self.get().is_none() {
+            let mut done = self.done.subscribe();
+            let recipe = self
+                .recipe
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(recipe) = recipe {
                 let own = Arc::clone(self);
-                let making = tokio::task::spawn_blocking(move || own.make());
-                making.await.map_err(|_| VictimError::Closed)?;
+                tokio::task::spawn_blocking(move || own.make(recipe));
             }
+            let made = done.wait_for(|done| *done).await;
+            made.map_err(|_| VictimError::Closed)?;
         }
         self.get().ok_or(VictimError::Closed)
     }
 
-    fn make(&self) {
-        let mut recipe = self.recipe.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever came first may have gone while it was made.
-        let Some(recipe) = recipe.take() else { return };
-        let start = std::time::Instant::now();
-        let name = recipe.name.clone();
-        let assumptions = recipe.assumptions.clone();
-        let made = panics::caught("making its gradients", || recipe.make(None));
-        let made = made.unwrap_or_else(|reason| Made::without(reason, assumptions));
+    fn make(&self, recipe: Recipe<'static>) {
+        let (name, assumptions) = (recipe.name.clone(), recipe.assumptions.clone());
+        let task = Task {
+            name: &format!("load {name}"),
+            what: "making its gradients",
+            deadline: recipe.options.load_timeout,
+        };
+        let made = Runner::of_process().run(task, Vec::new(), || recipe.make(None));
+        let made = made.unwrap_or_else(|failure| Made::without(failure.reason, assumptions));
         if let Err(error) = &made.terms {
             warn(&name, error);
         }
-        tracing::debug!(model = name, elapsed = ?start.elapsed(), "graphs of attacks made");
         let _ = self.made.set(made);
+        self.done.send_replace(true);
     }
 }
 

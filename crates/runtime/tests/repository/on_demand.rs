@@ -162,7 +162,7 @@ async fn a_stored_gradient_graph_that_lies_is_found_out_when_it_is_needed() {
 
 /// Names of this process's threads.
 #[cfg(target_os = "linux")]
-fn threads() -> Vec<String> {
+pub fn threads() -> Vec<String> {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).ok();
     let names = threads.filter_map(|thread| name(thread.ok()?));

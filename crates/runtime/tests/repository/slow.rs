@@ -1,32 +1,37 @@
 //! Models that take too long to load.
 use std::{fs, path::Path, time::Duration};
 
-use buckler_onnx::{Model, proto::*};
+use buckler_attack::{Objective, Victim, VictimError};
+use buckler_onnx::{Model, differentiate, proto::*};
 use buckler_runtime::{LoadOptions, NotServed, Repository};
+use ndarray::Array4;
 
 use crate::{
     INPUT, classes,
-    models::{Batch, Builder, named, numbers},
+    models::{Batch, linear, named, numbers},
     reason, store,
 };
 
-/// A linear model whose logits go through a loop without an end worth waiting for.
-fn endless() -> Model {
-    let mut builder = Builder::new(INPUT, Batch::Any);
-    builder.floats("W", &[4, 3], &numbers(12, 1));
-    builder.floats("b", &[3], &[0.0; 3]);
-    builder.ints("times", &[i64::MAX]);
-    builder.node("Flatten", &["image"], "flat", &[]);
-    builder.node("Gemm", &["flat", "W", "b"], "z", &[]);
-    builder.node("Loop", &["times", "", "z"], "logits", &[]);
-    let mut model = builder.finish(&[3]).to_proto();
+/// Puts a loop without an end worth waiting for before an output of a graph, `axes` its shape.
+fn with_loop(model: &Model, output: &str, axes: &[&str]) -> Model {
+    let mut proto = model.to_proto();
+    let graph = proto.graph.as_mut().unwrap();
+    for tensor in graph
+        .node
+        .iter_mut()
+        .flat_map(|node| node.input.iter_mut().chain(&mut node.output))
+    {
+        if tensor == output {
+            *tensor = "before-the-loop".into();
+        }
+    }
     let node = |operator: &str, input: &str, output: &str| NodeProto {
         op_type: operator.into(),
         input: vec![input.into()],
         output: vec![output.into()],
         ..NodeProto::default()
     };
-    let scores = |name: &str| named(name, DataType::Float, &["batch", "3"]);
+    let values = |name: &str| named(name, DataType::Float, axes);
     let body = GraphProto {
         name: "body".into(),
         node: vec![
@@ -36,19 +41,36 @@ fn endless() -> Model {
         input: vec![
             named("turn", DataType::Int64, &[]),
             named("go", DataType::Bool, &[]),
-            scores("before"),
+            values("before"),
         ],
-        output: vec![named("go-on", DataType::Bool, &[]), scores("after")],
+        output: vec![named("go-on", DataType::Bool, &[]), values("after")],
         ..GraphProto::default()
     };
-    let graph = model.graph.as_mut().unwrap();
-    graph.node.last_mut().unwrap().attribute = vec![AttributeProto {
-        name: "body".into(),
-        r#type: AttributeType::Graph as i32,
-        g: Some(body),
-        ..AttributeProto::default()
-    }];
-    Model::from_proto(model).unwrap()
+    graph.initializer.push(TensorProto {
+        name: "times".into(),
+        dims: vec![1],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![i64::MAX],
+        ..TensorProto::default()
+    });
+    graph.node.push(NodeProto {
+        op_type: "Loop".into(),
+        input: vec!["times".into(), String::new(), "before-the-loop".into()],
+        output: vec![output.into()],
+        attribute: vec![AttributeProto {
+            name: "body".into(),
+            r#type: AttributeType::Graph as i32,
+            g: Some(body),
+            ..AttributeProto::default()
+        }],
+        ..NodeProto::default()
+    });
+    Model::from_proto(proto).unwrap()
+}
+
+fn endless() -> Model {
+    let model = linear(INPUT, &numbers(12, 1), &[0.0; 3], Batch::Any);
+    with_loop(&model, "logits", &["batch", "3"])
 }
 
 fn write(root: &Path, name: &str, model: &Model) {
@@ -98,6 +120,17 @@ fn a_model_that_does_not_end_loading_is_given_up_and_the_others_are_served() {
     assert_eq!(classes(&repository, "a-slow"), 5);
     assert_eq!(classes(&repository, "e"), 3);
     assert!(reason(&repository, "d").contains("`load_timeout`"));
+    // What was given up is cancelled.
+    #[cfg(target_os = "linux")]
+    {
+        let started = std::time::Instant::now();
+        let slow =
+            |name: &String| ["load a-slow", "load b-newer", "load d"].contains(&name.as_str());
+        while crate::on_demand::threads().iter().any(slow) {
+            assert!(started.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 #[test]
@@ -127,4 +160,46 @@ fn a_model_is_unloaded_and_removed_while_it_is_loading() {
         assert!(loading.join().unwrap().is_err());
     });
     assert!(reason(&repository, "m").contains("unloaded"));
+}
+
+#[tokio::test]
+async fn gradients_that_do_not_end_being_made_are_given_up_and_predictions_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let model = linear(INPUT, &numbers(12, 1), &[0.0; 3], Batch::Any);
+    write(root.path(), "m/1", &model);
+    let gradient = with_loop(
+        &differentiate(&model).unwrap(),
+        "gradient",
+        &["batch", "1", "2", "2"],
+    );
+    gradient
+        .write(root.path().join("m/1/gradient.onnx"))
+        .unwrap();
+    let options = LoadOptions {
+        load_timeout: Duration::from_millis(500),
+        separate_attacks: true,
+        ..LoadOptions::default()
+    };
+    let repository = Repository::open(root.path(), &options).unwrap();
+    let entry = repository.get("m", None).unwrap();
+    let image = || Array4::zeros((1, 1, 2, 2));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let attacker = entry.classifier.attacker("someone".into());
+        asking.spawn(async move {
+            let objectives = vec![Objective::Margin { label: 1 }];
+            attacker.gradient(image(), objectives).await
+        });
+    }
+    entry.classifier.logits(image()).await.unwrap();
+    for answer in asking.join_all().await {
+        assert!(
+            matches!(&answer, Err(VictimError::NoGradient(reason)) if reason.contains("making its gradients took longer")),
+            "{answer:?}"
+        );
+    }
+    assert!(entry.classifier.can_attack().is_err());
+    let attacker = entry.classifier.attacker("someone".into());
+    let logits = attacker.logits(image()).await.unwrap();
+    assert_eq!(logits, entry.classifier.logits(image()).await.unwrap());
 }
