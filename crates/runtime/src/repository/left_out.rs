@@ -36,7 +36,8 @@ impl List {
     pub fn has_below(&self, folder: &Path) -> bool {
         let folder = printable(&folder.to_string_lossy()).into_owned();
         let below = |left: &LeftOut| left.path.strip_prefix(&folder)?.chars().next();
-        self.0.iter().any(|left| below(left).is_some())
+        let mut below = self.0.iter().filter_map(below);
+        below.any(std::path::is_separator)
     }
 
     pub fn sorted(mut self) -> Vec<LeftOut> {

@@ -198,6 +198,8 @@ async fn a_model_that_nobody_asks_has_no_thread() {
         .await
         .unwrap();
     let mut found = own(threads());
+    // The one that has made the graphs ends after it has told so.
+    found.retain(|name| !name.starts_with("load"));
     found.sort();
     assert_eq!(found, ["attack q3", "predict q3"]);
 }
