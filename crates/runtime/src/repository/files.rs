@@ -12,6 +12,9 @@ use buckler_onnx::printable;
 use super::left_out::{self, LeftOut, List};
 use crate::RuntimeError;
 
+/// What is read of a version by name.
+const FILES: [&str; 3] = ["model.onnx", "gradient.onnx", "card.json"];
+
 /// Folders below a version's in which files are watched: a model may have its weights there.
 const MAX_DEPTH: usize = 4;
 
@@ -49,14 +52,20 @@ impl Trouble {
 }
 
 impl Candidate {
-    /// Refuses a version whose folder cannot be read.
+    /// Refuses a version whose folder cannot be read, or with a pipe, a socket or a device for a file: reading that may not end.
     pub fn check_readable(&self) -> Result<(), RuntimeError> {
-        match &self.trouble {
-            None => Ok(()),
-            Some(Trouble { path, kind, text }) => {
-                Err(unreadable(path, io::Error::new(*kind, text.clone())))
+        if let Some(Trouble { path, kind, text }) = &self.trouble {
+            return Err(unreadable(path, io::Error::new(*kind, text.clone())));
+        }
+        for file in FILES {
+            let path = self.directory.join(file);
+            let special = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+            if fs::metadata(&path).is_ok_and(special) {
+                let reason = "it is a pipe, a socket or a device: put a file there";
+                return Err(unreadable(&path, io::Error::other(reason)));
             }
         }
+        Ok(())
     }
 
     pub fn model(&self) -> PathBuf {
@@ -70,7 +79,7 @@ impl Candidate {
                 .map_err(|source| unreadable(path, source))
         };
         let root = resolved(root)?;
-        for file in ["model.onnx", "gradient.onnx", "card.json"] {
+        for file in FILES {
             let path = self.directory.join(file);
             if !self.files.iter().any(|(own, ..)| *own == path) {
                 continue;

@@ -205,3 +205,35 @@ async fn gradients_that_do_not_end_being_made_are_given_up_and_predictions_go_on
     let logits = attacker.logits(image()).await.unwrap();
     assert_eq!(logits, entry.classifier.logits(image()).await.unwrap());
 }
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_place_of_a_file_is_not_read() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, file) in [
+        ("a", "model.onnx"),
+        ("b", "card.json"),
+        ("c", "gradient.onnx"),
+    ] {
+        let directory = root.path().join(name).join("1");
+        fs::create_dir_all(&directory).unwrap();
+        if file != "model.onnx" {
+            store(root.path(), &format!("{name}/1"), 2);
+        }
+        let made = std::process::Command::new("mkfifo")
+            .arg(directory.join(file))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    store(root.path(), "d/1", 3);
+    let repository = Repository::open(root.path(), &LoadOptions::default()).unwrap();
+    assert_eq!(classes(&repository, "d"), 3);
+    for (name, file) in [
+        ("a", "model.onnx"),
+        ("b", "card.json"),
+        ("c", "gradient.onnx"),
+    ] {
+        let why = reason(&repository, name);
+        assert!(why.contains(file) && why.contains("a pipe"), "{why}");
+    }
+}
