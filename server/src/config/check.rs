@@ -152,10 +152,10 @@ impl Config {
         for (setting, value) in [
             ("request_timeout", self.request_timeout),
             ("header_timeout", self.header_timeout),
-            ("engine.load_timeout", self.load.load_timeout),
             ("reload_interval", self.reload_interval),
             ("drain", self.drain),
             ("grace", self.grace),
+            ("engine.load_timeout", self.load.load_timeout),
         ] {
             if value > Duration::from_secs(LONGEST) {
                 return Err(ConfigError::TooLong {
