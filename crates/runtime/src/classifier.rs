@@ -1,138 +1,52 @@
 //! A model that answers: for images with logits, for objectives with gradients.
 mod adapt;
 mod assumptions;
+mod attack_lane;
 mod attacker;
 mod cache;
 mod certifier;
+mod decisions;
 mod differentiate;
+mod find_gradient;
 mod form;
 mod forward;
 mod gradient;
 mod load;
 mod look;
 mod opened;
+mod options;
 mod outputs;
 mod preprocessing;
 mod probe;
 mod terms;
 mod verification;
 
-use std::{
-    num::NonZero,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-};
+use std::{path::Path, sync::Arc};
 
 use buckler_attack::{InputSpec, VictimError};
 use buckler_data::{Prepared, Preprocessing};
-use buckler_onnx::{Card, ChannelOrder, Interface, Layout, Normalization, Obstacle};
+use buckler_onnx::{Card, Interface, Layout, Obstacle};
 use ndarray::{Array4, ArrayD};
-use serde::Deserialize;
 
 pub use self::attacker::Attacker;
 pub use self::certifier::Certifier;
 pub use self::differentiate::{
     Differentiated, differentiate, differentiate_file, differentiate_unverified, differentiate_with,
 };
+pub use self::options::LoadOptions;
 pub use self::outputs::{OutputPort, OutputTensor};
 pub use self::verification::Verification;
 use self::{
+    attack_lane::{AttackLane, GRADIENT_PER_FORWARD},
     attacker::{expected, nobody},
     form::Form,
-    load::NoGradient,
     outputs::Outputs,
-    terms::Terms,
 };
 use crate::{
     ImageError, ImageLimits, RuntimeError,
     batch::Column,
-    engine::{Engine, Lane, Timing, Watch},
-    session::{Placement, Provider},
+    engine::{Engine, Timing},
 };
-
-/// How a classifier is run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoadOptions {
-    /// What the model is called in logs and by [`LoadOptions::watch`]; the name on its card where this is `None`.
-    #[serde(skip)]
-    pub name: Option<String>,
-    /// Where the model is run.
-    pub provider: Provider,
-    /// Threads for one run; predictions and attacks have their own.
-    pub threads: usize,
-    /// Rows in one batch at most; rounded down to a power of two.
-    pub max_batch: usize,
-    /// Memory for the rows that wait in each of the two queues, in bytes. More is answered with
-    /// [`VictimError::Overloaded`].
-    pub queue_bytes: usize,
-    /// A [`Repository`](crate::Repository) serves models whose files are links out of its directory.
-    pub follow_links: bool,
-    /// What the graph expects of pixels in `[0, 1]`, instead of what its card says.
-    #[serde(skip)]
-    pub normalization: Option<Normalization>,
-    /// Name of the output with the logits or probabilities, instead of the card's.
-    #[serde(skip)]
-    pub output: Option<String>,
-    /// Height and width of images, instead of the card's; graphs that state them must agree.
-    #[serde(skip)]
-    pub size: Option<(usize, usize)>,
-    /// Order of the channels that the graph takes, instead of the card's. Images, gradients, `mean` and `std` are in the order RGB all the
-    /// same: pixels are normalised first, and then brought to the graph's order.
-    #[serde(skip)]
-    pub channel_order: Option<ChannelOrder>,
-    /// Keeps what [`Classifier::infer`] needs for outputs other than the one with the logits: the bytes of the model, and a session once
-    /// one is asked for.
-    #[serde(skip)]
-    pub all_outputs: bool,
-    /// Makes the gradient graph from the model, whatever graph is stored beside it.
-    #[serde(skip)]
-    pub make_gradient: bool,
-    /// Where gradient graphs that had to be made at load are kept for the next time; nowhere without it.
-    #[serde(skip)]
-    pub gradient_cache: Option<PathBuf>,
-    /// Attacks ask nothing of the session that predicts: they have a second one for their forward passes, and leave the
-    /// processors to predictions where both want them. This takes the memory of one more session.
-    #[serde(skip)]
-    pub separate_attacks: bool,
-    /// Is told of every batch.
-    #[serde(skip)]
-    pub watch: Option<Watch>,
-}
-
-impl LoadOptions {
-    fn placement(&self, lane: Lane) -> Placement {
-        Placement {
-            provider: self.provider,
-            threads: self.threads,
-            background: self.separate_attacks && lane == Lane::Attack,
-        }
-    }
-}
-
-impl Default for LoadOptions {
-    /// As many threads as this process may use, batches of up to 16 rows, 256 MiB.
-    fn default() -> Self {
-        Self {
-            name: None,
-            provider: Provider::default(),
-            threads: thread::available_parallelism().map_or(1, NonZero::get),
-            max_batch: 16,
-            queue_bytes: 256 << 20,
-            follow_links: false,
-            normalization: None,
-            output: None,
-            size: None,
-            channel_order: None,
-            all_outputs: false,
-            make_gradient: false,
-            gradient_cache: None,
-            separate_attacks: false,
-            watch: None,
-        }
-    }
-}
 
 /// A loaded model. Clones share it; when the last one is dropped, its threads end and whatever they were asked is
 /// answered with [`VictimError::Closed`].
@@ -153,16 +67,7 @@ struct Inner {
     assumptions: Vec<String>,
     depends_on_batch: bool,
     predict: Engine,
-    attack: Option<AttackLane>,
-    /// What gradients can be asked for; without them, the reason.
-    terms: Result<Terms, NoGradient>,
-}
-
-/// The lane of attacks. There is none where a model has no gradients and its forward passes are all asked of the other lane.
-struct AttackLane {
-    engine: Engine,
-    forward: Option<usize>,
-    gradient: Option<usize>,
+    attacks: Arc<AttackLane>,
 }
 
 impl Classifier {
@@ -218,8 +123,10 @@ impl Classifier {
     }
 
     /// What was decided and assumed about the model beyond what it says itself, one sentence each, to be stated with every answer.
+    /// Those about gradients are among them once the lane of attacks is made: see [`Classifier::prepare_attacks`].
     pub fn assumptions(&self) -> &[String] {
-        &self.0.assumptions
+        let made = self.0.attacks.get();
+        made.map_or(&self.0.assumptions, |made| &made.assumptions)
     }
 
     /// Says which of the model's outputs [`Classifier::infer`] does not give, and why; `None` where it gives all.
@@ -232,18 +139,33 @@ impl Classifier {
         self.0.depends_on_batch
     }
 
-    /// Whether gradients can be asked for.
+    /// Whether gradients can be asked for. With [`LoadOptions::attacks_on_demand`], the graph tells; once the lane of attacks is made,
+    /// what was seen of it.
     ///
     /// # Errors
     /// The reason why not.
     pub fn can_attack(&self) -> Result<(), &str> {
-        let terms = self.0.terms.as_ref();
-        terms.map(|_| ()).map_err(|error| error.reason.as_str())
+        let features = self.0.attacks.features();
+        features.map(|_| ()).map_err(|error| error.reason.as_str())
+    }
+
+    /// Makes the lane of attacks, where it is not made yet ([`LoadOptions::attacks_on_demand`]): an attack waits for this by itself.
+    /// Whoever needs [`Classifier::assumptions`] or [`Classifier::seconds_per_row`] of gradients waits for it first. It is made once,
+    /// for all who wait, on a thread that may block.
+    ///
+    /// # Errors
+    /// [`VictimError::Closed`] when the runtime of the caller ends. Where gradients cannot be made, [`Classifier::can_attack`] tells
+    /// the reason from then on.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, where the lane is not made yet.
+    pub async fn prepare_attacks(&self) -> Result<(), VictimError> {
+        self.0.attacks.ready().await.map(|_| ())
     }
 
     /// The operators that stand in the way of gradients; none where there are gradients.
     pub fn obstacles(&self) -> &[Obstacle] {
-        match &self.0.terms {
+        match self.0.attacks.features() {
             Ok(_) => &[],
             Err(error) => &error.obstacles,
         }
@@ -335,16 +257,18 @@ impl Classifier {
     }
 
     /// What the forward pass and the gradient of one row take in the lane of attacks, in seconds: the mean of the
-    /// latest runs. Gradients take 0 where there are none.
+    /// latest runs, and an estimate from the lane of predictions before there are any. Gradients take 0 where there are none.
     pub fn seconds_per_row(&self) -> (f64, f64) {
-        let at = |graph: fn(&AttackLane) -> Option<usize>| {
-            let lane = self.0.attack.as_ref()?;
-            Some(lane.engine.seconds_per_row(graph(lane)?))
+        let predicted = self.0.predict.seconds_per_row(0);
+        let Some(made) = self.0.attacks.get() else {
+            let gradient = self.can_attack().map(|()| GRADIENT_PER_FORWARD * predicted);
+            return (predicted, gradient.unwrap_or(0.0));
         };
-        let forward = at(|lane| lane.forward);
+        let seconds =
+            |at: Option<(&Engine, usize)>| at.map(|(engine, graph)| engine.seconds_per_row(graph));
         (
-            forward.unwrap_or_else(|| self.0.predict.seconds_per_row(0)),
-            at(|lane| lane.gradient).unwrap_or(0.0),
+            seconds(made.forward()).unwrap_or(predicted),
+            seconds(made.gradient()).unwrap_or(0.0),
         )
     }
 

@@ -1,14 +1,14 @@
-//! A lane: a thread that owns the graphs of a model and answers queries from a queue, merging their rows.
+//! A lane: the graphs of a model and a queue, from which a thread answers queries, merging their rows.
 mod fair;
 mod queue;
+mod starter;
 mod watch;
 
 use std::{
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -16,11 +16,14 @@ use buckler_attack::VictimError;
 use ndarray::ArrayD;
 use tokio::sync::oneshot;
 
-use self::queue::{Capacity, Part, Query, Shared};
 pub(crate) use self::{fair::Flow, queue::Answered};
 pub use self::{
     queue::Timing,
     watch::{Batch, Lane, Watch},
+};
+use self::{
+    queue::{Capacity, Part, Query, Shared},
+    starter::Job,
 };
 use crate::{
     RuntimeError,
@@ -31,12 +34,20 @@ use crate::{
 
 /// A model at work: whenever it becomes free, it takes rows that wait, in fair turns and up to one batch, and answers them.
 ///
-/// Dropping it ends the run in progress, answers what waits with [`VictimError::Closed`] and joins the thread.
+/// It has a thread while there is something to do and for a while after, see [`queue::IDLE`]. Dropping it ends the run in progress,
+/// answers what waits with [`VictimError::Closed`] and waits for the thread.
 pub(crate) struct Engine {
-    shared: Arc<Shared>,
+    worker: Arc<Worker>,
     terminators: Vec<Terminator>,
-    paces: Arc<[AtomicU64]>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// What callers and the thread share.
+struct Worker {
+    shared: Shared,
+    /// Locked by the thread for as long as it runs.
+    graphs: Mutex<Vec<Graph>>,
+    paces: Vec<AtomicU64>,
+    settings: Settings,
 }
 
 /// How a lane is run.
@@ -57,25 +68,17 @@ pub(crate) struct Settings {
 struct RunError(String);
 
 impl Engine {
-    pub fn start(mut graphs: Vec<Graph>, settings: Settings) -> Result<Self, RuntimeError> {
-        let shared = Arc::new(Shared::new(settings.queue_bytes));
-        let terminators = graphs.iter().map(Graph::terminator).collect();
-        let paces: Arc<[AtomicU64]> = graphs
-            .iter()
-            .map(|graph| AtomicU64::new(graph.seconds_per_row().to_bits()))
-            .collect();
-        let name = format!("{} {}", settings.lane, settings.model);
-        // A name with a NUL would be refused by a panic.
-        let name = buckler_onnx::printable(&name).into_owned();
-        let thread = std::thread::Builder::new().name(name).spawn({
-            let (shared, paces) = (Arc::clone(&shared), Arc::clone(&paces));
-            move || serve(&shared, &mut graphs, &paces, &settings)
-        });
+    pub fn start(graphs: Vec<Graph>, settings: Settings) -> Result<Self, RuntimeError> {
+        starter::open().map_err(RuntimeError::Thread)?;
+        let pace = |graph: &Graph| AtomicU64::new(graph.seconds_per_row().to_bits());
         Ok(Self {
-            shared,
-            terminators,
-            paces,
-            thread: Some(thread.map_err(RuntimeError::Thread)?),
+            terminators: graphs.iter().map(Graph::terminator).collect(),
+            worker: Arc::new(Worker {
+                shared: Shared::new(settings.queue_bytes),
+                paces: graphs.iter().map(pace).collect(),
+                graphs: Mutex::new(graphs),
+                settings,
+            }),
         })
     }
 
@@ -89,54 +92,77 @@ impl Engine {
     ) -> Result<Answered, VictimError> {
         let (reply, answer) = oneshot::channel();
         let query = Query::new(flow.clone(), graph, inputs, reply);
-        self.shared.push(query)?;
+        if self.worker.shared.push(query)? {
+            Worker::start(&self.worker);
+        }
         // The sender is gone without an answer only if the thread is.
         answer.await.unwrap_or(Err(VictimError::Closed))
     }
 
     /// What a row of a graph takes, in a batch of the size usual of late.
     pub fn seconds_per_row(&self, graph: usize) -> f64 {
-        let pace = self.paces.get(graph);
+        let pace = self.worker.paces.get(graph);
         pace.map_or(0.0, |pace| f64::from_bits(pace.load(Ordering::Relaxed)))
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.close();
+        self.worker.shared.close();
         self.terminators.iter().for_each(Terminator::terminate);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a model's thread had panicked");
-        }
+        self.worker.shared.wait_until_idle();
+        unpoisoned(self.worker.graphs.lock()).clear();
     }
 }
 
-fn serve(shared: &Shared, graphs: &mut [Graph], paces: &[AtomicU64], settings: &Settings) {
-    // Also when unwinding: queries must not wait for a thread that is gone.
-    let _closing = Closing(shared);
-    if settings.background {
-        in_background();
+impl Worker {
+    /// Starts the thread.
+    fn start(worker: &Arc<Self>) {
+        let name = format!("{} {}", worker.settings.lane, worker.settings.model);
+        let (serving, refusing) = (Arc::clone(worker), Arc::clone(worker));
+        let job = Job {
+            // A name with a NUL would be refused by a panic.
+            name: buckler_onnx::printable(&name).into_owned(),
+            work: Box::new(move || serving.serve()),
+            refused: Box::new(move |error| {
+                tracing::error!(%error, "a lane's thread cannot be started");
+                let reason = RuntimeError::Thread(error).to_string();
+                let failed = || VictimError::Runtime(Box::new(RunError(reason.clone())));
+                refusing.shared.fail_all(failed);
+            }),
+        };
+        let sent = starter::open().map(|jobs| jobs.send(job));
+        if !matches!(sent, Ok(Ok(()))) {
+            worker.shared.fail_all(|| VictimError::Closed);
+        }
     }
-    loop {
-        let capacities: Vec<Capacity> = graphs
-            .iter()
-            .map(|graph| Capacity {
-                max_rows: graph.max_batch(),
-                cost_of_row: graph.seconds_per_row(),
-            })
-            .collect();
-        let Some(parts) = shared.next(&capacities) else {
-            return;
-        };
-        let asked = parts.first().map_or(0, |part| part.query.graph);
-        let Some(graph) = graphs.get_mut(asked) else {
-            return;
-        };
-        answer(shared, graph, parts, settings);
-        if let Some(pace) = paces.get(asked) {
-            pace.store(graph.seconds_per_row().to_bits(), Ordering::Relaxed);
+
+    fn serve(&self) {
+        // Also when unwinding: queries must not wait for a thread that is gone.
+        let _closing = Closing(&self.shared);
+        let mut graphs = unpoisoned(self.graphs.lock());
+        if self.settings.background {
+            in_background();
+        }
+        loop {
+            let capacities: Vec<Capacity> = graphs
+                .iter()
+                .map(|graph| Capacity {
+                    max_rows: graph.max_batch(),
+                    cost_of_row: graph.seconds_per_row(),
+                })
+                .collect();
+            let Some(parts) = self.shared.next(&capacities) else {
+                return;
+            };
+            let asked = parts.first().map_or(0, |part| part.query.graph);
+            let Some(graph) = graphs.get_mut(asked) else {
+                continue;
+            };
+            answer(&self.shared, graph, parts, &self.settings);
+            if let Some(pace) = self.paces.get(asked) {
+                pace.store(graph.seconds_per_row().to_bits(), Ordering::Relaxed);
+            }
         }
     }
 }
@@ -181,11 +207,16 @@ impl Settings {
     }
 }
 
+/// Closes the queue where its thread panics.
 struct Closing<'a>(&'a Shared);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close();
+        if std::thread::panicking() {
+            tracing::error!("a model's thread has panicked");
+            self.0.close();
+            self.0.end();
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{LibraryError, Provider};
 
@@ -77,6 +77,31 @@ pub enum RuntimeError {
         /// The runtime's own words.
         source: ort::Error,
     },
+    /// Loading a model, or what its attacks need, took too long.
+    #[error(
+        "{what} took longer than {} s (`load_timeout`) and was given up: look for loops and large computed constants in the model, \
+         simplify it, or allow it more time", .limit.as_secs_f64()
+    )]
+    LoadTimeout {
+        /// What was done.
+        what: &'static str,
+        /// What was allowed.
+        limit: Duration,
+    },
+    /// As much as may be is loading beyond its deadline.
+    #[error(
+        "{what} has to wait while {running} others go on beyond their deadline (`load_timeout`): take those models out of the folder, and \
+         start again if they do not end"
+    )]
+    TooManyLoads {
+        /// What was to be done.
+        what: &'static str,
+        /// How many.
+        running: usize,
+    },
+    /// What was done for the model was cancelled.
+    #[error("loading it was cancelled")]
+    Cancelled,
     /// The operating system gives no thread.
     #[error("no thread can be started for the model: {0}")]
     Thread(io::Error),

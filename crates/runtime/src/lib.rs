@@ -14,9 +14,11 @@
 mod background;
 mod batch;
 mod classifier;
+mod deadline;
 mod engine;
 mod error;
 mod library;
+mod panics;
 mod repository;
 mod session;
 
@@ -30,5 +32,5 @@ pub use classifier::{
 pub use engine::{Batch, Lane, Timing, Watch};
 pub use error::RuntimeError;
 pub use library::{LibraryError, LibraryInfo, Source, Version, cache_folder, init};
-pub use repository::{Entry, Listed, NotServed, Repository};
+pub use repository::{Entry, LeftOut, Listed, NotServed, Repository};
 pub use session::{ParseProviderError, Provider};

@@ -4,11 +4,13 @@ mod find;
 mod version;
 
 use std::{
+    num::NonZero,
     path::PathBuf,
     sync::{Mutex, OnceLock, PoisonError},
+    thread,
 };
 
-use ort::environment::Environment;
+use ort::environment::{Environment, GlobalThreadPoolOptions};
 
 use self::{
     find::{Candidate, Surroundings},
@@ -62,6 +64,7 @@ pub enum LibraryError {
 struct Loaded {
     info: LibraryInfo,
     environment: Environment,
+    shared_threads: usize,
 }
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
@@ -77,14 +80,28 @@ static LOADING: Mutex<()> = Mutex::new(());
 /// # Errors
 /// When no library fits and none can be fetched; the message names the ways to provide one.
 pub fn init() -> Result<&'static LibraryInfo, RuntimeError> {
-    Ok(&loaded()?.info)
+    init_for(default_threads())
+}
+
+/// As [`init`], with the number of threads that all sessions share that want as many ([`shared_threads`]); the first caller's counts.
+pub(crate) fn init_for(threads: usize) -> Result<&'static LibraryInfo, RuntimeError> {
+    Ok(&loaded(threads)?.info)
 }
 
 pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
-    Ok(&loaded()?.environment)
+    Ok(&loaded(default_threads())?.environment)
 }
 
-fn loaded() -> Result<&'static Loaded, RuntimeError> {
+/// The size of the pool of threads that sessions share. Sessions that want another have a pool of their own.
+pub(crate) fn shared_threads() -> Result<usize, RuntimeError> {
+    Ok(loaded(default_threads())?.shared_threads)
+}
+
+fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn loaded(threads: usize) -> Result<&'static Loaded, RuntimeError> {
     if let Some(loaded) = LOADED.get() {
         return Ok(loaded);
     }
@@ -92,7 +109,7 @@ fn loaded() -> Result<&'static Loaded, RuntimeError> {
     if let Some(loaded) = LOADED.get() {
         return Ok(loaded);
     }
-    let fresh = load_any(&Surroundings::of_this_process())?;
+    let fresh = load_any(&Surroundings::of_this_process(), threads)?;
     tracing::info!(
         path = %fresh.info.path.display(),
         source = %fresh.info.source,
@@ -102,13 +119,13 @@ fn loaded() -> Result<&'static Loaded, RuntimeError> {
     Ok(LOADED.get_or_init(|| fresh))
 }
 
-fn load_any(surroundings: &Surroundings) -> Result<Loaded, RuntimeError> {
+fn load_any(surroundings: &Surroundings, threads: usize) -> Result<Loaded, RuntimeError> {
     let mut rejected = Vec::new();
     for source in Source::SEARCHED {
         let Some(candidate) = surroundings.look(source) else {
             continue;
         };
-        match load(&candidate) {
+        match load(&candidate, threads) {
             Ok(loaded) => return Ok(loaded),
             Err(why) if source == Source::Configured => {
                 let path = candidate.path;
@@ -131,11 +148,11 @@ fn load_any(surroundings: &Surroundings) -> Result<Loaded, RuntimeError> {
     let path = fetch::fetch(surroundings.cache.as_deref())
         .map_err(|error| not_found(error.to_string()))?;
     let candidate = Candidate::new(path, Source::Fetched);
-    Ok(load(&candidate).map_err(not_found)?)
+    Ok(load(&candidate, threads).map_err(not_found)?)
 }
 
 /// The error is a predicate: it follows the candidate's path in a sentence.
-fn load(candidate: &Candidate) -> Result<Loaded, String> {
+fn load(candidate: &Candidate, threads: usize) -> Result<Loaded, String> {
     if !candidate.path.is_file() {
         return Err("is not a file".to_owned());
     }
@@ -151,11 +168,20 @@ fn load(candidate: &Candidate) -> Result<Loaded, String> {
     // Creating the environment has set up the reporter by then, with a small database in the user's cache directory;
     // only ORT_DISABLE_TELEMETRY=1 in the process's environment prevents that, and a process with threads cannot safely
     // change its own, so that is up to whoever starts it.
+    let starts_not = |error: ort::Error| format!("does not start: {error}");
+    let pool = GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)
+        // Nothing runs operators beside each other.
+        .and_then(|pool| pool.with_inter_threads(1))
+        // Idle threads that spin halve the work done per CPU second in a server.
+        .and_then(|pool| pool.with_spin_control(false))
+        .map_err(starts_not)?;
     let environment = builder
         .with_name("buckler")
         .with_telemetry(false)
+        .with_global_thread_pool(pool)
         .build()
-        .map_err(|error| format!("does not start: {error}"))?;
+        .map_err(starts_not)?;
     let version = candidate.version.or_else(|| Version::in_text(ort::info()));
     Ok(Loaded {
         info: LibraryInfo {
@@ -164,5 +190,6 @@ fn load(candidate: &Candidate) -> Result<Loaded, String> {
             source: candidate.source,
         },
         environment,
+        shared_threads: threads,
     })
 }

@@ -1,5 +1,6 @@
 //! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
 mod calibrate;
+mod cancellation;
 mod provider;
 
 use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
@@ -15,6 +16,7 @@ use ort::{
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
+pub(crate) use self::cancellation::Cancellation;
 pub use self::provider::{ParseProviderError, Provider};
 use crate::{
     RuntimeError,
@@ -73,7 +75,12 @@ pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, Runtim
             .with_thread_manager(Background)
             .map_err(RuntimeError::runtime(setup))?;
     }
-    builder
+    if background || threads != library::shared_threads()? {
+        builder = builder
+            .with_independent_thread_pool()
+            .map_err(RuntimeError::runtime(setup))?;
+    }
+    let mut builder = builder
         .with_intra_threads(threads)
         .map_err(RuntimeError::runtime(setup))?
         // Idle threads that spin halve the work done per CPU second in a server.
@@ -82,15 +89,22 @@ pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, Runtim
         // A memory pattern is planned for one batch size; here the size changes from run to run.
         .with_memory_pattern(false)
         .map_err(RuntimeError::runtime(setup))?
+        // Weights in the arena would keep it from giving memory back.
+        .with_device_allocated_initializers()
+        .map_err(RuntimeError::runtime(setup))?;
+    cancellation::opening(&builder)?;
+    builder
         .commit_from_memory(model)
         .map_err(RuntimeError::runtime("load the model"))
 }
 
 /// Writes the model as the runtime's basic optimisation leaves it.
 pub(crate) fn simplify(model: &[u8], to: &Path) -> Result<(), RuntimeError> {
-    builder(GraphOptimizationLevel::Level1)?
+    let mut builder = builder(GraphOptimizationLevel::Level1)?
         .with_optimized_model_path(to)
-        .map_err(RuntimeError::runtime("set up a session"))?
+        .map_err(RuntimeError::runtime("set up a session"))?;
+    cancellation::opening(&builder)?;
+    builder
         .commit_from_memory(model)
         .map_err(RuntimeError::runtime("simplify the model"))?;
     Ok(())
@@ -166,6 +180,7 @@ impl Graph {
             alone,
             pace: None,
         };
+        cancellation::running(&graph.terminator());
         graph.sizes = match fixed {
             Some(size) => {
                 graph.run_batch(&sample(size))?;
@@ -175,8 +190,13 @@ impl Graph {
                 graph.run_batch(&sample(1))?;
                 vec![1]
             }
-            None => calibrate::sizes(|batch| graph.run_batch(batch), sample, max_batch)?,
+            None => calibrate::sizes(|batch| graph.run_batch(batch), &sample, max_batch)?,
         };
+        let smallest = sample(graph.sizes.first().copied().unwrap_or(1));
+        // Where there is no such arena, there is nothing to give back.
+        if let Err(error) = graph.shrink(&smallest) {
+            tracing::debug!(%error, "the memory of the batches tried out is kept");
+        }
         Ok(graph)
     }
 
@@ -188,7 +208,7 @@ impl Graph {
         options
             .set_log_level(LogLevel::Fatal)
             .map_err(RuntimeError::runtime(setup))?;
-        Ok(Self {
+        let graph = Self {
             inputs: inputs.map(|input| input.name().to_owned()).collect(),
             outputs: vec![output.to_owned()],
             session,
@@ -196,7 +216,9 @@ impl Graph {
             sizes: Vec::new(),
             alone: false,
             pace: None,
-        })
+        };
+        cancellation::running(&graph.terminator());
+        Ok(graph)
     }
 
     /// The session alone.
@@ -224,6 +246,20 @@ impl Graph {
     /// What a row takes: the mean of the runs so far, the latest weighing most. 0 before the first.
     pub fn seconds_per_row(&self) -> f64 {
         self.pace.unwrap_or(0.0)
+    }
+
+    /// Gives back the memory of the batches that were tried out: a model may never be asked for so many rows.
+    fn shrink(&mut self, sample: &[Column]) -> Result<(), RuntimeError> {
+        let setup = "set up a run";
+        let mut options = RunOptions::new().map_err(RuntimeError::runtime(setup))?;
+        options
+            .set("memory.enable_memory_arena_shrinkage", "cpu:0")
+            .map_err(RuntimeError::runtime(setup))?;
+        let usual = std::mem::replace(&mut self.options, Arc::new(options));
+        let pace = self.pace;
+        let shrunk = self.run_batch(sample);
+        (self.options, self.pace) = (usual, pace);
+        shrunk.map(|_| ())
     }
 
     /// Runs any number of rows, in as many batches as that takes.

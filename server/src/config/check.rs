@@ -135,6 +135,12 @@ impl Config {
             ("engine.threads", self.load.threads as u64, 1, 1024),
             ("engine.max_batch", self.load.max_batch as u64, 16, 4096),
             (
+                "engine.load_timeout",
+                self.load.load_timeout.as_nanos() as u64,
+                300,
+                any,
+            ),
+            (
                 "engine.queue_bytes",
                 self.load.queue_bytes as u64,
                 256 << 20,
@@ -188,6 +194,7 @@ impl Config {
             ("reload_interval", self.reload_interval),
             ("drain", self.drain),
             ("grace", self.grace),
+            ("engine.load_timeout", self.load.load_timeout),
         ] {
             if value > Duration::from_secs(LONGEST) {
                 return Err(ConfigError::TooLong {

@@ -7,7 +7,7 @@ use std::sync::{
 use buckler_attack::{Gradient, InputSpec, Objective, Victim, VictimError};
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis};
 
-use super::{AttackLane, Classifier, load::NoGradient, terms::Terms};
+use super::{Classifier, find_gradient::NoGradient, terms::Terms};
 use crate::{
     batch::{self, Column},
     engine::{Engine, Flow},
@@ -59,9 +59,9 @@ impl<'a> Asked<'a> {
     }
 
     /// The forward graph of the lane of attacks, where that has one.
-    fn forward(classifier: &'a Classifier, flow: &'a Flow) -> Self {
-        let lane = classifier.0.attack.as_ref();
-        match lane.and_then(|lane| Some((&lane.engine, lane.forward?))) {
+    async fn forward(classifier: &'a Classifier, flow: &'a Flow) -> Result<Self, VictimError> {
+        let made = classifier.0.attacks.ready().await?;
+        Ok(match made.forward() {
             Some((engine, graph)) => Self {
                 classifier,
                 flow,
@@ -69,18 +69,19 @@ impl<'a> Asked<'a> {
                 graph,
             },
             None => Self::prediction(classifier, flow),
-        }
+        })
     }
 
-    fn gradient(
+    async fn gradient(
         classifier: &'a Classifier,
         flow: &'a Flow,
     ) -> Result<(Self, &'a Terms), VictimError> {
         let none = |error: &NoGradient| VictimError::NoGradient(error.reason.clone());
-        let terms = classifier.0.terms.as_ref().map_err(none)?;
-        let lane = classifier.0.attack.as_ref();
-        let graph = |lane: &'a AttackLane| Some((&lane.engine, lane.gradient?));
-        let (engine, graph) = lane.and_then(graph).ok_or(VictimError::Closed)?;
+        // What the graph tells already need not be tried.
+        classifier.0.attacks.features().map_err(none)?;
+        let made = classifier.0.attacks.ready().await?;
+        let terms = made.terms.as_ref().map_err(none)?;
+        let (engine, graph) = made.gradient().ok_or(VictimError::Closed)?;
         let asked = Self {
             classifier,
             flow,
@@ -128,7 +129,7 @@ async fn gradient(
     images: Array4<f32>,
     objectives: Vec<Objective>,
 ) -> Result<Gradient, VictimError> {
-    let (asked, terms) = Asked::gradient(classifier, flow)?;
+    let (asked, terms) = Asked::gradient(classifier, flow).await?;
     classifier.check_images(&images)?;
     if images.len_of(Axis(0)) != objectives.len() {
         return Err(VictimError::Query {
@@ -159,7 +160,7 @@ async fn features(
     flow: &Flow,
     images: Array4<f32>,
 ) -> Result<Array2<f32>, VictimError> {
-    let (asked, terms) = Asked::gradient(classifier, flow)?;
+    let (asked, terms) = Asked::gradient(classifier, flow).await?;
     if terms.features == 0 {
         return Err(VictimError::NoFeatures);
     }
@@ -199,8 +200,8 @@ impl Victim for Classifier {
     }
 
     fn features(&self) -> Option<usize> {
-        let terms = self.0.terms.as_ref().ok()?;
-        Some(terms.features).filter(|&features| features > 0)
+        let features = self.0.attacks.features().ok()?;
+        Some(features).filter(|&features| features > 0)
     }
 
     async fn features_of(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
@@ -218,9 +219,8 @@ impl Victim for Attacker {
     }
 
     async fn logits(&self, images: Array4<f32>) -> Result<Array2<f32>, VictimError> {
-        Asked::forward(&self.classifier, &self.flow)
-            .logits(images)
-            .await
+        let asked = Asked::forward(&self.classifier, &self.flow).await?;
+        asked.logits(images).await
     }
 
     async fn gradient(

@@ -4,7 +4,9 @@ use std::path::Path;
 use buckler_onnx::{Card, Error, GradientInfo, Model};
 
 use super::{
-    LoadOptions, forward, gradient, load, opened,
+    LoadOptions,
+    decisions::Decisions,
+    find_gradient, forward, gradient, opened,
     verification::{self, Verification},
 };
 use crate::{RuntimeError, engine::Lane};
@@ -50,14 +52,19 @@ pub fn differentiate_with(
         ..options.clone()
     };
     let opened = opened::open(model, card, options)?;
-    let gradient = load::make_gradient(&opened.runs, &opened.origin)?;
-    let mut forward = forward::open(&opened, &opened.runs.to_bytes(), options, Lane::Predict)?;
+    let gradient = find_gradient::make(&opened.runs, &opened.origin)?;
+    let decisions = Decisions::of(&opened);
+    let mut forward = forward::open(&decisions, &opened.runs.to_bytes(), options, Lane::Predict)?;
     let info = GradientInfo::of(&gradient)?;
     let info =
         info.ok_or_else(|| Error::Interface("the gradient graph lost its metadata".into()))?;
-    let mut backward = gradient::open(&gradient.to_bytes(), &info, &opened, options)?;
-    let verification =
-        verification::verify(&opened, &mut forward, &mut backward, verification::THOROUGH)?;
+    let mut backward = gradient::open(&gradient.to_bytes(), &info, &decisions, options)?;
+    let verification = verification::verify(
+        &decisions,
+        &mut forward,
+        &mut backward,
+        verification::THOROUGH,
+    )?;
     Ok(Differentiated {
         gradient,
         assumptions: opened.assumptions,
@@ -74,7 +81,7 @@ pub fn differentiate_unverified(
     options: &LoadOptions,
 ) -> Result<Model, RuntimeError> {
     let opened = opened::open(model, None, options)?;
-    Ok(load::make_gradient(&opened.runs, &opened.origin)?)
+    Ok(find_gradient::make(&opened.runs, &opened.origin)?)
 }
 
 /// As [`differentiate`], for a file with the `card.json` beside it.

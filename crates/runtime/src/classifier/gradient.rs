@@ -3,7 +3,7 @@ use buckler_attack::Objective;
 use buckler_onnx::GradientInfo;
 use ndarray::ArrayD;
 
-use super::{LoadOptions, opened::Opened, probe, terms::Terms};
+use super::{LoadOptions, decisions::Decisions, probe, terms::Terms};
 use crate::{
     RuntimeError,
     batch::Column,
@@ -39,10 +39,10 @@ impl Gradient {
 pub(super) fn open(
     model: &[u8],
     info: &GradientInfo,
-    opened: &Opened,
+    decisions: &Decisions,
     options: &LoadOptions,
 ) -> Result<Gradient, RuntimeError> {
-    let (form, classes) = (&opened.form, opened.classes());
+    let (form, classes) = (&decisions.form, decisions.classes);
     if info.classes != classes {
         return Err(RuntimeError::Unsupported {
             what: "gradient graph",
@@ -87,7 +87,7 @@ pub(super) fn open(
         outputs.map(str::to_owned).collect(),
         sample,
         fixed,
-        opened.alone,
+        decisions.alone,
         options.max_batch,
     )?;
     let answer = graph.run(&sample(1))?;
@@ -120,9 +120,9 @@ fn fixed_batch(image_shape: &[i64]) -> Option<usize> {
 pub(super) fn not_finite(
     gradient: &mut Gradient,
     forward: &mut Graph,
-    opened: &Opened,
+    decisions: &Decisions,
 ) -> Result<(usize, usize), RuntimeError> {
-    let form = &opened.form;
+    let form = &decisions.form;
     let images = probe::varied(form.spec);
     let images = images.select(ndarray::Axis(0), &[0, probe::VARIED - 1]);
     let logits = forward.run(&[form.column(images.clone())])?;

@@ -3,7 +3,7 @@ use buckler_attack::Objective;
 use ndarray::{Array4, ArrayD, Axis};
 use serde::Serialize;
 
-use super::{adapt, form::Form, gradient::Gradient, opened::Opened, probe};
+use super::{adapt, decisions::Decisions, form::Form, gradient::Gradient, probe};
 use crate::{RuntimeError, session::Graph};
 
 /// Images at which a gradient graph is verified.
@@ -50,14 +50,14 @@ pub struct Verification {
 /// # Errors
 /// When it contradicts the model, and when one of the two does not run.
 pub(super) fn verify(
-    opened: &Opened,
+    decisions: &Decisions,
     forward: &mut Graph,
     backward: &mut Gradient,
     effort: Effort,
 ) -> Result<Verification, RuntimeError> {
-    let form = &opened.form;
+    let form = &decisions.form;
     let images = probe::images(IMAGES, form.spec);
-    let cotangents = signs(&[IMAGES, opened.classes()], 1);
+    let cotangents = signs(&[IMAGES, decisions.classes], 1);
     let objectives: Vec<Objective> = cotangents
         .axis_iter(Axis(0))
         .map(|row| Objective::Cotangent(row.iter().copied().collect()))

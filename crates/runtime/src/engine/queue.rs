@@ -1,7 +1,7 @@
 //! The queue between callers and a lane's thread.
 use std::{
     ops::Range,
-    sync::{Condvar, Mutex},
+    sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,6 +14,9 @@ use super::{
     unpoisoned,
 };
 use crate::batch::{self, Column};
+
+/// How long a lane's thread waits for the next query before it ends.
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 
 type Answer = Result<Answered, VictimError>;
 
@@ -147,6 +150,8 @@ struct Queue {
     /// Of the waiting queries' inputs.
     bytes: usize,
     closed: bool,
+    /// Whether there is a thread that calls [`Shared::next`], or one is being started.
+    served: bool,
 }
 
 impl Shared {
@@ -156,14 +161,16 @@ impl Shared {
                 waiting: Fair::new(),
                 bytes: 0,
                 closed: false,
+                served: false,
             }),
             ready: Condvar::new(),
             max_bytes,
         }
     }
 
-    /// A query larger than the whole queue is taken while the queue is empty: its memory exists already.
-    pub fn push(&self, query: Query) -> Result<(), VictimError> {
+    /// Whether a thread has to be started. A query larger than the whole queue is taken while the queue is empty: its memory exists
+    /// already.
+    pub fn push(&self, query: Query) -> Result<bool, VictimError> {
         let mut queue = unpoisoned(self.queue.lock());
         if queue.closed {
             return Err(VictimError::Closed);
@@ -181,24 +188,69 @@ impl Shared {
         queue.bytes += bytes;
         let flow = query.flow.clone();
         queue.waiting.push(&flow, query);
+        let served = std::mem::replace(&mut queue.served, true);
         drop(queue);
         self.ready.notify_one();
-        Ok(())
+        Ok(!served)
     }
 
-    /// Waits for queries and takes rows of them for one batch of one graph, in fair turns. `None` once closed.
+    /// Waits for queries and takes rows of them for one batch of one graph, in fair turns. `None` once closed, and where none comes for
+    /// [`IDLE`]: the thread is to end, and the next query is told so.
     pub fn next(&self, capacities: &[Capacity]) -> Option<Vec<Part>> {
+        self.next_within(capacities, IDLE)
+    }
+
+    fn next_within(&self, capacities: &[Capacity], idle: Duration) -> Option<Vec<Part>> {
         let mut queue = unpoisoned(self.queue.lock());
+        let since = Instant::now();
         loop {
-            if queue.closed {
-                return None;
-            }
-            let parts = queue.take(capacities);
+            let parts = match queue.closed {
+                true => Vec::new(),
+                false => queue.take(capacities),
+            };
             if !parts.is_empty() {
                 return Some(parts);
             }
+            let left = idle.saturating_sub(since.elapsed());
+            if queue.closed || left.is_zero() {
+                // Under the lock that found nothing: a query that comes later finds no thread.
+                queue.served = false;
+                drop(queue);
+                self.ready.notify_all();
+                return None;
+            }
+            queue = self
+                .ready
+                .wait_timeout(queue, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Tells that there is no thread any more.
+    pub fn end(&self) {
+        unpoisoned(self.queue.lock()).served = false;
+        self.ready.notify_all();
+    }
+
+    /// Waits until there is no thread any more; the queue has to be closed.
+    pub fn wait_until_idle(&self) {
+        let mut queue = unpoisoned(self.queue.lock());
+        while queue.served {
             queue = unpoisoned(self.ready.wait(queue));
         }
+    }
+
+    /// Answers what waits with an error, where no thread can be started.
+    pub fn fail_all(&self, error: impl Fn() -> VictimError) {
+        let mut queue = unpoisoned(self.queue.lock());
+        queue.served = false;
+        queue.bytes = 0;
+        for query in queue.waiting.drain() {
+            let _ = query.reply.send(Err(error()));
+        }
+        drop(queue);
+        self.ready.notify_all();
     }
 
     /// Hands out the outputs of the parts' rows. A query with rows left goes back to its flow.

@@ -1,12 +1,19 @@
 //! What a directory of models holds.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map},
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
+use buckler_onnx::printable;
+
+use super::left_out::{self, LeftOut, List};
 use crate::RuntimeError;
+
+/// What is read of a version by name.
+const FILES: [&str; 3] = ["model.onnx", "gradient.onnx", "card.json"];
 
 /// Folders below a version's in which files are watched: a model may have its weights there.
 const MAX_DEPTH: usize = 4;
@@ -22,11 +29,45 @@ pub(super) struct Candidate {
     directory: PathBuf,
     /// Name, length and time of the last change of every file, those of folders below among them.
     files: Vec<(PathBuf, u64, Option<SystemTime>)>,
-    /// Why it cannot be read.
-    pub trouble: Option<String>,
+    /// What could not be read, and why.
+    trouble: Option<Trouble>,
+}
+
+/// What could not be read; comparable, so that a change is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    path: PathBuf,
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl Trouble {
+    fn new(path: &Path, error: &io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            kind: error.kind(),
+            text: error.to_string(),
+        }
+    }
 }
 
 impl Candidate {
+    /// Refuses a version whose folder cannot be read, or with a pipe, a socket or a device for a file: reading that may not end.
+    pub fn check_readable(&self) -> Result<(), RuntimeError> {
+        if let Some(Trouble { path, kind, text }) = &self.trouble {
+            return Err(unreadable(path, io::Error::new(*kind, text.clone())));
+        }
+        for file in FILES {
+            let path = self.directory.join(file);
+            let special = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+            if fs::metadata(&path).is_ok_and(special) {
+                let reason = "it is a pipe, a socket or a device: put a file there";
+                return Err(unreadable(&path, io::Error::other(reason)));
+            }
+        }
+        Ok(())
+    }
+
     pub fn model(&self) -> PathBuf {
         self.directory.join("model.onnx")
     }
@@ -38,7 +79,7 @@ impl Candidate {
                 .map_err(|source| unreadable(path, source))
         };
         let root = resolved(root)?;
-        for file in ["model.onnx", "gradient.onnx", "card.json"] {
+        for file in FILES {
             let path = self.directory.join(file);
             if !self.files.iter().any(|(own, ..)| *own == path) {
                 continue;
@@ -59,7 +100,7 @@ impl Candidate {
             trouble: None,
         };
         if let Err(source) = candidate.watch(&directory, 0) {
-            candidate.trouble = Some(unreadable(&directory, source).to_string());
+            candidate.trouble = Some(Trouble::new(&directory, &source));
         }
         candidate.files.sort();
         candidate
@@ -89,36 +130,106 @@ impl Candidate {
     }
 }
 
-/// The versions of every model, highest first. Directories without a version are no models.
-pub(super) fn models(root: &Path) -> Result<BTreeMap<String, Vec<Candidate>>, RuntimeError> {
+/// What a look at the directory found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The versions of every model, highest first.
+    pub models: BTreeMap<String, Vec<Candidate>>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Looks at the directory.
+pub(super) fn look(root: &Path) -> Result<Found, RuntimeError> {
     let mut models = BTreeMap::new();
-    for name in directories(root).map_err(|source| unreadable(root, source))? {
-        let candidates = versions(root, &name);
+    let mut left_out = List::default();
+    for entry in entries(root).map_err(|source| unreadable(root, source))? {
+        let name = entry.as_os_str();
+        if !is_there(root, &entry, &mut left_out) {
+            continue;
+        }
+        if !root.join(&entry).is_dir() {
+            let stem = entry.with_extension("");
+            let place = format!("{}/1", printable(&stem.to_string_lossy()));
+            if let Some(reason) = left_out::refuses_file(name, &place) {
+                left_out.push(&entry, reason);
+            }
+            continue;
+        }
+        if let Some(reason) = left_out::refuses_model(name) {
+            left_out.push(&entry, reason);
+            continue;
+        }
+        let candidates = versions(root, &entry, &mut left_out);
         if !candidates.is_empty() {
-            models.insert(name, candidates);
+            models.insert(name.to_string_lossy().into_owned(), candidates);
+        } else if !left_out.has_below(&entry) {
+            let reason = "it holds no version: put the model into a folder named by a number, such as `1/model.onnx`";
+            left_out.push(&entry, reason);
         }
     }
-    Ok(models)
+    Ok(Found {
+        models,
+        left_out: left_out.sorted(),
+    })
 }
 
 /// The versions of one model, highest first; one without a number where they cannot be read.
-fn versions(root: &Path, name: &str) -> Vec<Candidate> {
-    let directory = root.join(name);
-    let mut versions = match directories(&directory) {
-        Ok(versions) => versions,
+fn versions(root: &Path, model: &Path, left_out: &mut List) -> Vec<Candidate> {
+    let directory = root.join(model);
+    let mut entries = match entries(&directory) {
+        Ok(entries) => entries,
         Err(source) => {
             return vec![Candidate {
                 version: String::new(),
                 files: Vec::new(),
-                trouble: Some(unreadable(&directory, source).to_string()),
+                trouble: Some(Trouble::new(&directory, &source)),
                 directory,
             }];
         }
     };
-    versions.retain(|version| number(version).is_some());
-    versions.sort_by_key(|version| std::cmp::Reverse(number(version)));
+    // `1` goes before `01`.
+    entries.sort_by_key(|entry| entry.as_os_str().len());
+    let mut versions = BTreeMap::<u64, String>::new();
+    for entry in entries {
+        let path = model.join(&entry);
+        if !is_there(root, &path, left_out) {
+            continue;
+        }
+        if !root.join(&path).is_dir() {
+            let place = format!("{}/1", printable(&model.to_string_lossy()));
+            if let Some(reason) = left_out::refuses_file(entry.as_os_str(), &place) {
+                left_out.push(&path, reason);
+            }
+            continue;
+        }
+        match left_out::version(entry.as_os_str()) {
+            Err(reason) => left_out.push(&path, reason),
+            Ok(number) => match versions.entry(number) {
+                btree_map::Entry::Vacant(vacant) => {
+                    vacant.insert(entry.to_string_lossy().into_owned());
+                }
+                btree_map::Entry::Occupied(other) => left_out.push(
+                    &path,
+                    format!("`{}` is version {number} too: keep one", other.get()),
+                ),
+            },
+        }
+    }
     let read = |version: String| Candidate::read(directory.join(&version), version);
-    versions.into_iter().map(read).collect()
+    versions.into_values().rev().map(read).collect()
+}
+
+/// Whether there is something under a path below the directory of models; a link that leads nowhere is left out.
+fn is_there(root: &Path, path: &Path, left_out: &mut List) -> bool {
+    match fs::metadata(root.join(path)) {
+        Ok(_) => true,
+        // Gone since it was listed.
+        Err(_) if fs::symlink_metadata(root.join(path)).is_err() => false,
+        Err(error) => {
+            left_out.push(path, format!("it cannot be read: {error}"));
+            false
+        }
+    }
 }
 
 /// A version as a number.
@@ -127,18 +238,13 @@ pub(super) fn number(version: &str) -> Option<u64> {
     digits.then(|| version.parse().ok())?
 }
 
-fn directories(path: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if let Ok(name) = entry.file_name().into_string()
-            && entry.path().is_dir()
-            && !name.starts_with('.')
-        {
-            names.push(name);
-        }
-    }
-    Ok(names)
+/// The names in a directory, in order, without those that are passed over.
+fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<OsString>>>()?;
+    names.retain(|name| !left_out::is_ignored(name));
+    names.sort();
+    Ok(names.into_iter().map(PathBuf::from).collect())
 }
 
 fn unreadable(path: &Path, source: io::Error) -> RuntimeError {

@@ -127,6 +127,15 @@ async fn threads_of_attacks_run_only_when_no_other_thread_wants_their_processor(
         .gradient(images(1, RGB, 4), objectives)
         .await
         .unwrap();
+    // The thread of predictions is started from one in the background.
+    let predicting = classifier.clone();
+    let asking = std::thread::spawn(|| {
+        buckler_runtime::in_background();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap();
+        runtime.block_on(async move { predicting.logits(images(1, RGB, 4)).await })
+    });
+    asking.join().unwrap().unwrap();
     // A thread puts itself in the background as soon as it runs.
     let started = Instant::now();
     loop {

@@ -149,3 +149,60 @@ fn closing_answers_what_waits_and_what_comes() {
     ));
     assert!(shared.next(&[]).is_none());
 }
+
+#[test]
+fn a_thread_is_started_for_the_first_query_and_again_once_it_has_ended() {
+    let shared = Shared::new(1000);
+    let (first, first_answer) = query(0, 1);
+    let (second, _second_answer) = query(10, 1);
+    assert!(shared.push(first).unwrap());
+    assert!(!shared.push(second).unwrap(), "it is being started");
+    assert_eq!(work(&shared, 8), [0, 10]);
+    assert_eq!(answered(first_answer), [0.0]);
+    let capacity = Capacity {
+        max_rows: 8,
+        cost_of_row: 1.0,
+    };
+    let (third, _third_answer) = query(20, 1);
+    assert!(!shared.push(third).unwrap(), "it waits for the next");
+    assert_eq!(work(&shared, 8), [20]);
+    assert!(shared.next_within(&[capacity], Duration::ZERO).is_none());
+    shared.wait_until_idle();
+    let (fourth, _fourth_answer) = query(30, 1);
+    assert!(shared.push(fourth).unwrap());
+    assert_eq!(work(&shared, 8), [30]);
+}
+
+#[test]
+fn where_no_thread_can_be_started_those_who_wait_are_told_and_the_next_query_tries_again() {
+    let shared = Shared::new(1000);
+    let (first, mut answer) = query(0, 1);
+    assert!(shared.push(first).unwrap());
+    shared.fail_all(|| VictimError::NoFeatures);
+    assert!(matches!(
+        answer.try_recv().unwrap(),
+        Err(VictimError::NoFeatures)
+    ));
+    let (second, _second_answer) = query(10, 1);
+    assert!(shared.push(second).unwrap());
+    assert_eq!(work(&shared, 8), [10]);
+}
+
+#[test]
+fn closing_ends_the_thread_that_waits() {
+    let shared = Shared::new(1000);
+    let (first, _answer) = query(0, 1);
+    assert!(shared.push(first).unwrap());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let capacity = Capacity {
+                max_rows: 8,
+                cost_of_row: 1.0,
+            };
+            while shared.next(&[capacity]).is_some() {}
+        });
+        shared.close();
+        shared.wait_until_idle();
+        waiting.join().unwrap();
+    });
+}

@@ -1,6 +1,10 @@
 //! Model repositories on disk.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod left_out;
+#[path = "../models/mod.rs"]
 mod models;
+mod on_demand;
+mod slow;
 
 use std::{fs, path::Path};
 
