@@ -58,6 +58,18 @@ impl Chosen {
         &self.entry.classifier
     }
 
+    /// Waits until the model's lane of attacks is made, and adds what was found out about its gradients.
+    pub async fn prepare_attacks(&mut self) -> Result<(), ApiError> {
+        let entry = Arc::clone(&self.entry);
+        entry.classifier.prepare_attacks().await?;
+        for found in entry.classifier.assumptions() {
+            if !self.assumptions.contains(found) {
+                self.assumptions.push(found.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// What all reports of an attack on it have in common.
     pub fn frame(self, images: bool) -> Frame {
         Frame {

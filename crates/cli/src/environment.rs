@@ -64,10 +64,12 @@ fn settings(training: bool) -> Vec<(&'static str, &'static str)> {
         // state moves to the device of the training with the next step.
         settings.push(("BURN_DEVICE", "flex"));
     }
-    if training {
-        // The allocator keeps the tensors of one step for the next instead of giving them back to the system.
-        settings.push(("MIMALLOC_PURGE_DELAY", "-1"));
-    }
+    // The allocator keeps the tensors of one training step for the next; else it gives back what nobody used for some seconds.
+    let allocator = match training {
+        true => "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0",
+        false => "background_thread:true",
+    };
+    settings.push(("MALLOC_CONF", allocator));
     settings
 }
 

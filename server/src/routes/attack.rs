@@ -9,6 +9,7 @@ use axum::{
     },
 };
 use buckler_onnx::printable_json;
+use buckler_runtime::Classifier;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -101,11 +102,16 @@ async fn prepare(
         return Err(ApiError::OnePicture);
     }
     let cost = wanted.price(images.len(), classifier.classes(), app.config.max_cost)?;
-    if let Err(reason) = classifier.can_attack()
-        && wanted.needs_gradients
-    {
-        return Err(ApiError::NoGradient(reason.to_owned()));
-    }
+    let needs_gradients = wanted.needs_gradients;
+    let refused = |classifier: &Classifier| match classifier.can_attack() {
+        Err(reason) if needs_gradients => Err(ApiError::NoGradient(reason.to_owned())),
+        _ => Ok(()),
+    };
+    // As far as the graph tells, and then as it was seen.
+    refused(classifier)?;
+    chosen.prepare_attacks().await?;
+    let classifier = chosen.classifier();
+    refused(classifier)?;
     let (forward, gradient) = classifier.seconds_per_row();
     let row = classifier.input().values() * size_of::<f32>();
     let work = Work {

@@ -71,6 +71,7 @@ pub(crate) async fn certify(
     let mut chosen = app.choose(parameters.text("model").as_deref(), None)?;
     let background = parameters.background()?;
     let smoothing = smoothing(&parameters)?;
+    chosen.prepare_attacks().await?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
     if app.is_stopping() {
         return Err(ApiError::Stopping);

@@ -37,7 +37,10 @@ struct Count {
 pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
     let listed = app.repository.index();
     let ready = listed.iter().filter(|listed| listed.ready).count();
-    let failed = listed.len() - ready;
+    let failed = listed
+        .iter()
+        .filter(|listed| !listed.ready && !listed.loading)
+        .count();
     let (code, status) = match (ready, app.is_stopping()) {
         (0, _) => (StatusCode::SERVICE_UNAVAILABLE, Word::NoModels),
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, Word::Stopping),

@@ -18,6 +18,16 @@ pub(crate) struct Models<'a> {
     /// The model for requests that name none.
     default: Option<String>,
     models: Vec<Model<'a>>,
+    /// What lies in the folder of models and is not one; absent where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
+}
+
+/// A file or folder that is not a model, because of its name or its place.
+#[derive(Serialize, ToSchema)]
+struct LeftOut {
+    path: String,
+    reason: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -49,6 +59,7 @@ enum Availability<'a> {
     Failed {
         reason: String,
     },
+    Loading,
 }
 
 /// `GET /models`
@@ -72,14 +83,24 @@ pub(crate) async fn models(State(app): State<Arc<App>>) -> Response {
     models.extend(failed.into_iter().map(|listed| Model {
         name: listed.name.into(),
         version: listed.version.into(),
-        availability: Availability::Failed {
-            reason: listed.reason,
+        availability: match listed.loading {
+            true => Availability::Loading,
+            false => Availability::Failed {
+                reason: listed.reason,
+            },
         },
     }));
     models.sort_by(|a, b| a.name.cmp(&b.name));
+    let left_out = app.repository.left_out().into_iter();
     Json(Models {
         default: app.default_model(),
         models,
+        left_out: left_out
+            .map(|left| LeftOut {
+                path: left.path,
+                reason: left.reason,
+            })
+            .collect(),
     })
     .into_response()
 }

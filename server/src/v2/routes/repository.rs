@@ -26,6 +26,7 @@ use crate::{
 #[schema(as = IndexState)]
 enum Availability {
     Ready,
+    Loading,
     Unavailable,
 }
 
@@ -70,19 +71,27 @@ pub(crate) async fn index(
     let request: IndexRequest = read(&app, (&headers, &extensions), body).await?;
     let index = app.repository.index().into_iter();
     let wanted = index.filter(|listed| listed.ready || !request.ready);
-    Ok(Json(
-        wanted
-            .map(|listed| Listed {
-                state: match listed.ready {
-                    true => Availability::Ready,
-                    false => Availability::Unavailable,
-                },
-                name: listed.name,
-                version: listed.version,
-                reason: listed.reason,
-            })
-            .collect(),
-    ))
+    let mut all: Vec<Listed> = wanted
+        .map(|listed| Listed {
+            state: match (listed.ready, listed.loading) {
+                (true, _) => Availability::Ready,
+                (false, true) => Availability::Loading,
+                (false, false) => Availability::Unavailable,
+            },
+            name: listed.name,
+            version: listed.version,
+            reason: listed.reason,
+        })
+        .collect();
+    // What is not a model because of its name or its place, with its path for a name.
+    let left_out = app.repository.left_out().into_iter();
+    all.extend(left_out.filter(|_| !request.ready).map(|left| Listed {
+        name: left.path,
+        version: String::new(),
+        state: Availability::Unavailable,
+        reason: left.reason,
+    }));
+    Ok(Json(all))
 }
 
 /// `POST /v2/repository/models/{model}/load`: the highest version on disk, anew if it is loaded already.
