@@ -1,8 +1,14 @@
 //! One model in ONNX Runtime: the graph, what goes in, what comes out, and the batch sizes at which it is asked.
 mod calibrate;
 mod provider;
+mod time_limit;
 
-use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ndarray::ArrayD;
 use ort::{
@@ -73,7 +79,7 @@ pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, Runtim
             .with_thread_manager(Background)
             .map_err(RuntimeError::runtime(setup))?;
     }
-    builder
+    let mut builder = builder
         .with_intra_threads(threads)
         .map_err(RuntimeError::runtime(setup))?
         // Idle threads that spin halve the work done per CPU second in a server.
@@ -81,19 +87,44 @@ pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, Runtim
         .map_err(RuntimeError::runtime(setup))?
         // A memory pattern is planned for one batch size; here the size changes from run to run.
         .with_memory_pattern(false)
-        .map_err(RuntimeError::runtime(setup))?
-        .commit_from_memory(model)
-        .map_err(RuntimeError::runtime("load the model"))
+        .map_err(RuntimeError::runtime(setup))?;
+    commit(&mut builder, model, "load the model")
+}
+
+/// Opens the session, if that does not take too long.
+fn commit(
+    builder: &mut SessionBuilder,
+    model: &[u8],
+    what: &'static str,
+) -> Result<Session, RuntimeError> {
+    let canceler = builder.canceler();
+    let stop = move || {
+        if let Err(error) = canceler.cancel() {
+            tracing::debug!(%error, "a session cannot be given up; it is waited for");
+        }
+    };
+    let opened = time_limit::within(time_limit::OPENING, stop, || {
+        builder.commit_from_memory(model)
+    });
+    match opened {
+        (Err(_), true) => Err(slow(what, time_limit::OPENING)),
+        (session, _) => session.map_err(RuntimeError::runtime(what)),
+    }
+}
+
+fn slow(what: &'static str, limit: Duration) -> RuntimeError {
+    RuntimeError::Slow {
+        what,
+        seconds: limit.as_secs(),
+    }
 }
 
 /// Writes the model as the runtime's basic optimisation leaves it.
 pub(crate) fn simplify(model: &[u8], to: &Path) -> Result<(), RuntimeError> {
-    builder(GraphOptimizationLevel::Level1)?
+    let mut builder = builder(GraphOptimizationLevel::Level1)?
         .with_optimized_model_path(to)
-        .map_err(RuntimeError::runtime("set up a session"))?
-        .commit_from_memory(model)
-        .map_err(RuntimeError::runtime("simplify the model"))?;
-    Ok(())
+        .map_err(RuntimeError::runtime("set up a session"))?;
+    commit(&mut builder, model, "simplify the model").map(|_| ())
 }
 
 fn builder(level: GraphOptimizationLevel) -> Result<SessionBuilder, RuntimeError> {
@@ -129,6 +160,8 @@ pub(crate) struct Graph {
     /// A row's answer depends on the others of its batch, which are therefore copies of it.
     alone: bool,
     pace: Option<f64>,
+    /// What a run may take as long as the graph is tried out.
+    limit: Option<Duration>,
 }
 
 /// Makes a graph's current run, and every later one, fail at once.
@@ -165,6 +198,7 @@ impl Graph {
             sizes: Vec::new(),
             alone,
             pace: None,
+            limit: Some(time_limit::TRIAL),
         };
         graph.sizes = match fixed {
             Some(size) => {
@@ -177,6 +211,7 @@ impl Graph {
             }
             None => calibrate::sizes(|batch| graph.run_batch(batch), sample, max_batch)?,
         };
+        graph.limit = None;
         Ok(graph)
     }
 
@@ -196,6 +231,7 @@ impl Graph {
             sizes: Vec::new(),
             alone: false,
             pace: None,
+            limit: Some(time_limit::TRIAL),
         })
     }
 
@@ -269,10 +305,29 @@ impl Graph {
             ));
         }
         let start = Instant::now();
-        let results = self
-            .session
-            .run_with_options(values, &*self.options)
-            .map_err(RuntimeError::runtime(what))?;
+        let (session, options) = (&mut self.session, &*self.options);
+        let run = move || session.run_with_options(values, options);
+        let results = match self.limit {
+            None => run(),
+            Some(limit) => {
+                let stop = || {
+                    if let Err(error) = options.terminate() {
+                        tracing::debug!(%error, "a run cannot be stopped; it is waited for");
+                    }
+                };
+                let (results, late) = time_limit::within(limit, stop, run);
+                if late {
+                    // The next run is not stopped with it.
+                    let again = options.unterminate();
+                    again.map_err(RuntimeError::runtime("set up a run"))?;
+                    if results.is_err() {
+                        return Err(slow(what, limit));
+                    }
+                }
+                results
+            }
+        };
+        let results = results.map_err(RuntimeError::runtime(what))?;
         let seconds = start.elapsed().as_secs_f64() / rows.max(1) as f64;
         let pace = self.pace.unwrap_or(seconds);
         self.pace = Some(pace + PACE_WEIGHT * (seconds - pace));

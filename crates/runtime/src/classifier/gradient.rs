@@ -1,9 +1,14 @@
 //! The gradient graph.
 use buckler_attack::Objective;
-use buckler_onnx::GradientInfo;
+use buckler_onnx::{GradientInfo, Model};
 use ndarray::ArrayD;
 
-use super::{LoadOptions, opened::Opened, probe, terms::Terms};
+use super::{
+    LoadOptions,
+    opened::{Opened, max_rows},
+    probe,
+    terms::Terms,
+};
 use crate::{
     RuntimeError,
     batch::Column,
@@ -50,6 +55,8 @@ pub(super) fn open(
             got: format!("for {}", info.classes),
         });
     }
+    // It keeps what the model computes on the way, and takes more memory.
+    let rows = max_rows(&Model::from_bytes(model)?)?;
     let session = session::open(model, options.placement(Lane::Attack))?;
     let shape = |name: &str| {
         let mut inputs = session.inputs().iter();
@@ -88,7 +95,7 @@ pub(super) fn open(
         sample,
         fixed,
         opened.alone,
-        options.max_batch,
+        opened.max_batch.min(rows),
     )?;
     let answer = graph.run(&sample(1))?;
     let image = match sample(1).first() {
@@ -123,8 +130,7 @@ pub(super) fn not_finite(
     opened: &Opened,
 ) -> Result<(usize, usize), RuntimeError> {
     let form = &opened.form;
-    let images = probe::varied(form.spec);
-    let images = images.select(ndarray::Axis(0), &[0, probe::VARIED - 1]);
+    let images = probe::varied(&[0, probe::VARIED - 1], form.spec);
     let logits = forward.run(&[form.column(images.clone())])?;
     // Other outputs of the model may follow.
     let objectives: Vec<Objective> = logits

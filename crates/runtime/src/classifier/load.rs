@@ -1,12 +1,10 @@
 //! From a model file and what lies beside it to a classifier.
-use std::{
-    borrow::Cow,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{borrow::Cow, io, path::Path, sync::Arc};
 
-use buckler_onnx::{Card, Error, GradientInfo, Model, Obstacle, Origin, differentiate_for};
+use buckler_onnx::{
+    Card, Error, GradientInfo, Model, Obstacle, Origin, differentiate_for, proto::Bytes,
+    read_model_file,
+};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -24,10 +22,7 @@ use crate::{
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let model = fs::read(path).map_err(|source| RuntimeError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let model = read_model_file(path).map_err(unread)?;
     let card = Card::beside(path)?;
     let foreign = foreign(card.as_ref(), path, &model);
     let gradient = match options.make_gradient {
@@ -35,7 +30,7 @@ pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier
         false => read(&directory.join("gradient.onnx"))?,
     };
     tracing::debug!(model = %path.display(), "loading");
-    match Model::from_bytes(&model) {
+    match Model::from_shared(model.clone()) {
         // Weights in files beside the model are taken in: the runtime is given one piece.
         Err(Error::External { .. }) => {
             let whole = Model::read(path)?;
@@ -279,13 +274,17 @@ fn info_of(gradient: &Model) -> Result<GradientInfo, String> {
         .ok_or_else(|| "it does not say that it is a gradient graph".to_owned())
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {
-    match fs::read(path) {
+fn read(path: &Path) -> Result<Option<Bytes>, RuntimeError> {
+    match read_model_file(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(RuntimeError::Read {
-            path: PathBuf::from(path),
-            source,
-        }),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unread(error)),
+    }
+}
+
+fn unread(error: Error) -> RuntimeError {
+    match error {
+        Error::Io { path, source } => RuntimeError::Read { path, source },
+        error => error.into(),
     }
 }
