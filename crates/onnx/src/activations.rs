@@ -18,6 +18,10 @@ use crate::{
 /// The most memory that the tensors of one run may take together: 8 GiB.
 pub const MAX_ACTIVATION_BYTES: u64 = 8 << 30;
 
+/// The most memory that tensors may take together which depend on no input: 2 GiB. A runtime computes them while it opens the graph,
+/// once for each of its sessions, and keeps them.
+const MAX_CONSTANT_BYTES: u64 = 2 << 30;
+
 /// Bytes of an element: types are not followed, and almost all are of 32 bits.
 const ELEMENT: u64 = 4;
 
@@ -27,7 +31,7 @@ const ELEMENT: u64 = 4;
 /// Tensors whose sizes are not known count as nothing, so that this is a lower bound; those of subgraphs are counted.
 ///
 /// # Errors
-/// When a run takes more than [`MAX_ACTIVATION_BYTES`], or the pixels of an image decide how large a tensor is: such a model could
+/// When a run takes more than [`MAX_ACTIVATION_BYTES`], or constants more than 2 GiB, or the pixels of an image decide how large a tensor is: such a model could
 /// take any memory.
 pub fn activation_bytes(model: &Model, rows: u64) -> Result<u64, Error> {
     let mut graph = model.graph().clone();
@@ -40,7 +44,8 @@ pub fn activation_bytes(model: &Model, rows: u64) -> Result<u64, Error> {
     sized::check_steps(&graph, &facts)?;
     let readers = last_readers(&graph);
     let constants = constants(&graph);
-    let (mut live, mut held) = (HashMap::new(), Total::default());
+    let mut live = HashMap::new();
+    let (mut held, mut kept) = (Total::default(), Total::default());
     for (index, node) in graph.node.iter().enumerate() {
         for output in node.output.iter().filter(|output| !output.is_empty()) {
             let Some(shape) = shape_of(node, output, &facts) else {
@@ -48,18 +53,24 @@ pub fn activation_bytes(model: &Model, rows: u64) -> Result<u64, Error> {
             };
             let bytes = bytes(&shape);
             held.add(bytes);
-            if held.now > MAX_ACTIVATION_BYTES {
+            let is_constant = constants.contains(output.as_str());
+            if is_constant {
+                kept.add(bytes);
+            }
+            let (total, limit) = match kept.now > MAX_CONSTANT_BYTES {
+                true => (kept.now, MAX_CONSTANT_BYTES),
+                false => (held.now, MAX_ACTIVATION_BYTES),
+            };
+            if total > limit {
                 return Err(Error::Memory {
                     node: printable(&shortened(order::label(node))).into_owned(),
                     operator: printable(&shortened(&node.op_type)).into_owned(),
                     shape: shape::display(&shape),
-                    bytes: held.now,
-                    limit: MAX_ACTIVATION_BYTES,
+                    bytes: total,
+                    limit,
                 });
             }
-            if !constants.contains(output.as_str())
-                && let Some(other) = live.insert(output.as_str(), bytes)
-            {
+            if !is_constant && let Some(other) = live.insert(output.as_str(), bytes) {
                 held.now = held.now.saturating_sub(other);
             }
         }

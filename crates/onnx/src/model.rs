@@ -39,6 +39,7 @@ impl Model {
         let path = path.as_ref();
         let mut header = decode(read_model_file(path)?)?;
         if let Some(graph) = &mut header.graph {
+            limits::check(graph)?;
             external::load(graph, path)?;
         }
         Self::from_proto(header)
