@@ -39,7 +39,8 @@ fn one() -> TensorProto {
 #[test]
 fn operators_that_make_much_of_little_are_refused_by_name_before_they_run() {
     let many = 10_000_000_000;
-    let cases: Vec<(&str, Vec<&str>, Vec<AttributeProto>, Vec<TensorProto>)> = vec![
+    type Inputs = Vec<&'static str>;
+    let cases: Vec<(&str, Inputs, Vec<AttributeProto>, Vec<TensorProto>)> = vec![
         (
             "ConstantOfShape",
             vec!["s"],
