@@ -37,6 +37,62 @@ pub enum Error {
         /// The limit of the format.
         limit: usize,
     },
+    /// More memory for what a file describes than for the file.
+    #[error(
+        "the nodes, tensors, names and numbers of the model take more than {limit} bytes of memory beyond those of the file: no network \
+         has so many small parts; export the model again"
+    )]
+    TooManyParts {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// More of something than any network has.
+    #[error(
+        "{whose} has {count} {what}; at most {limit} are possible: export the model again, or use a smaller network"
+    )]
+    TooMany {
+        /// What has it, with its name.
+        whose: String,
+        /// What it has.
+        what: &'static str,
+        /// How many.
+        count: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Functions that the model defines for itself and that no runtime could put in place.
+    #[error(
+        "{0}; export the model with its functions inlined (Python: `onnx.inliner.inline_local_functions`)"
+    )]
+    Functions(String),
+    /// The tensors of one run take too much memory.
+    #[error(
+        "one run of the model takes at least {bytes} bytes of memory, with node `{node}` ({operator}), whose output has the shape {shape}; at \
+         most {limit} are possible: use smaller images, a smaller fixed batch or a smaller network"
+    )]
+    Memory {
+        /// The node's name, or its first output where it has none.
+        node: String,
+        /// The node's operator.
+        operator: String,
+        /// The shape of its output.
+        shape: String,
+        /// The memory of all tensors at that node, in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A tensor is as large as the pixels of an image say.
+    #[error(
+        "the values of the image decide how large the output of node `{node}` ({operator}) is, so that its memory has no bound; export the \
+         model with sizes that depend on shapes alone"
+    )]
+    DataDependent {
+        /// The node's name, or its first output where it has none.
+        node: String,
+        /// The node's operator.
+        operator: String,
+    },
     /// A stored tensor contradicts itself.
     #[error(
         "tensor `{name}`: {reason}; the file is damaged or its exporter is wrong: export the model again"

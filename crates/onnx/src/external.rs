@@ -11,12 +11,16 @@ use prost::bytes::Bytes;
 
 use crate::{
     Error,
+    model::LARGEST,
     proto::{GraphProto, SparseTensorProto, TensorProto},
     validate,
 };
 
 /// What `data_location` says of a tensor that lies in another file.
 const EXTERNAL: i32 = 1;
+
+/// Bytes of all tensors that lie in other files: with them the model has to fit into one protocol buffer, as which a runtime gets it.
+const MAX_BYTES: u64 = LARGEST as u64;
 
 /// How to be rid of the second file.
 const REMEDY: &str = "put the model's files as their exporter wrote them into one directory, or save the model in one file where \
@@ -48,6 +52,7 @@ pub(crate) fn load(graph: &mut GraphProto, model: &Path) -> Result<(), Error> {
         model,
         directories: Vec::new(),
         files: HashMap::new(),
+        read: 0,
     };
     files.graph(graph)
 }
@@ -58,6 +63,8 @@ struct Files<'a> {
     directories: Vec<PathBuf>,
     /// By path, without symbolic links.
     files: HashMap<PathBuf, Part>,
+    /// Bytes that were read.
+    read: u64,
 }
 
 /// A file, and what has been read of it.
@@ -153,6 +160,13 @@ impl Files<'_> {
         }
         if part.size - part.read < length {
             return Err("its tensors overlap; export the model again".into());
+        }
+        self.read = self.read.saturating_add(length);
+        if self.read > MAX_BYTES {
+            return Err(format!(
+                "the tensors of the model outside of its file have more than {MAX_BYTES} bytes together, which one protocol buffer cannot \
+                 hold; use a smaller network"
+            ));
         }
         let elements = read(&path, offset, length).map_err(unreadable)?;
         part.read += length;

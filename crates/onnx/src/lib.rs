@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate self as buckler_onnx;
 
+mod activations;
 mod atomic;
 mod attribute;
 mod bound;
@@ -24,8 +25,10 @@ mod external;
 mod flops;
 mod follow;
 mod free_batch;
+mod functions;
 mod gradient_info;
 mod interface;
+mod limits;
 mod lock;
 mod model;
 mod node;
@@ -36,6 +39,7 @@ mod other_format;
 mod prepare;
 mod printable;
 pub mod proto;
+mod read_file;
 mod rename;
 mod reshape;
 mod shape;
@@ -43,11 +47,13 @@ mod summary;
 mod tensor;
 mod upgrade;
 mod validate;
+mod wire;
 
 #[cfg(test)]
 #[path = "../tests/reference/mod.rs"]
 mod reference;
 
+pub use activations::{MAX_ACTIVATION_BYTES, activation_bytes};
 pub use atomic::write_atomic;
 pub use bound::{BoundInfo, Bounding, ParseBoundingError, bound, bound_for};
 pub use card::{
@@ -68,5 +74,6 @@ pub use model::Model;
 pub use ops::operators;
 pub use prepare::classifier_graph;
 pub use printable::{printable, printable_json, printable_lines};
+pub use read_file::read_model_file;
 pub use shape::Dim;
 pub use summary::{Port, Summary};

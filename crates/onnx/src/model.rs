@@ -1,16 +1,16 @@
-use std::{fs, path::Path};
+use std::path::Path;
 
 use prost::{Message, bytes::Bytes};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Card, Error, attribute, external, order, other_format,
+    Card, Error, attribute, external, functions, limits, order, other_format,
     proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto},
-    upgrade, validate, write_atomic,
+    read_model_file, upgrade, validate, wire, write_atomic,
 };
 
 /// Largest protocol buffer that every implementation reads.
-const LARGEST: usize = i32::MAX as usize;
+pub(crate) const LARGEST: usize = i32::MAX as usize;
 
 /// Oldest IR version that goes with the emitted operator set.
 const IR_VERSION: i64 = 8;
@@ -37,12 +37,9 @@ impl Model {
     /// When a file cannot be read, or is not below these directories, and as [`Model::from_bytes`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| Error::Io {
-            path: path.into(),
-            source,
-        })?;
-        let mut header = decode(Bytes::from(bytes))?;
+        let mut header = decode(read_model_file(path)?)?;
         if let Some(graph) = &mut header.graph {
+            limits::check(graph)?;
             external::load(graph, path)?;
         }
         Self::from_proto(header)
@@ -54,7 +51,17 @@ impl Model {
     /// Names what is wrong: no protocol buffer, no graph, a tensor or attribute that contradicts itself, a tensor that lies in
     /// another file ([`Model::read`] finds it), a tensor that is defined twice or not at all, a cycle.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_proto(decode(Bytes::copy_from_slice(bytes))?)
+        // What no model begins with is not copied.
+        check_format(bytes)?;
+        Self::from_proto(parse(Bytes::copy_from_slice(bytes))?)
+    }
+
+    /// As [`Model::from_bytes`], of bytes that the stored tensors share: nothing large is copied.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`].
+    pub fn from_shared(bytes: Bytes) -> Result<Self, Error> {
+        Self::from_proto(decode(bytes)?)
     }
 
     /// Checks a model that was put together in memory.
@@ -64,6 +71,9 @@ impl Model {
     pub fn from_proto(mut header: ModelProto) -> Result<Self, Error> {
         let mut graph = header.graph.take().ok_or(Error::NoGraph)?;
         attribute::restore_zeros(&mut graph);
+        limits::check_header(&header)?;
+        limits::check(&graph)?;
+        functions::check(&header.functions, &graph)?;
         validate::graph(&graph)?;
         order::sort(&mut graph)?;
         Ok(Self { header, graph })
@@ -191,10 +201,19 @@ impl Model {
     }
 }
 
-fn decode(bytes: Bytes) -> Result<ModelProto, Error> {
-    if let Some(format) = other_format::of(&bytes) {
-        return Err(Error::OtherFormat(format));
+fn check_format(bytes: &[u8]) -> Result<(), Error> {
+    match other_format::of(bytes) {
+        Some(format) => Err(Error::OtherFormat(format)),
+        None => wire::check(bytes),
     }
+}
+
+fn decode(bytes: Bytes) -> Result<ModelProto, Error> {
+    check_format(&bytes)?;
+    parse(bytes)
+}
+
+fn parse(bytes: Bytes) -> Result<ModelProto, Error> {
     ModelProto::decode(bytes).map_err(Error::NotOnnx)
 }
 

@@ -52,6 +52,15 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// At most 80 characters of a text, with dots where more follow: errors name what stands in a file, whatever its length.
+pub(crate) fn shortened(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Whether a character is shown as itself.
 pub(crate) fn is_printable(c: char) -> bool {
     if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() {

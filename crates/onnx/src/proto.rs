@@ -3,7 +3,8 @@
 //! Written by hand so that no protobuf compiler is needed. Parts that nothing here looks into (functions,
 //! training information, device placement) are kept as raw bytes and survive a round trip unchanged.
 
-use prost::bytes::Bytes;
+/// Bytes that are shared, as a file's are by the tensors in it.
+pub use prost::bytes::Bytes;
 
 /// A model: a graph, the operator sets it is written in, and its metadata.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::{
-    Error, external, order,
+    Error, external,
+    model::LARGEST,
+    order,
     proto::{AttributeProto, DataType, GraphProto, SparseTensorProto, TensorProto},
 };
 
@@ -45,6 +47,26 @@ fn attribute(attribute: &AttributeProto) -> Result<(), Error> {
 }
 
 fn sparse(sparse: &SparseTensorProto) -> Result<(), Error> {
+    let refused = |reason| {
+        let values = sparse.values.as_ref();
+        Error::Tensor {
+            name: values.map_or_else(String::new, |values| values.name.clone()),
+            reason,
+        }
+    };
+    // A runtime fills the whole tensor in.
+    let whole = TensorProto {
+        dims: sparse.dims.clone(),
+        data_type: sparse.values.as_ref().map_or(0, |values| values.data_type),
+        ..TensorProto::default()
+    };
+    let bytes = byte_size(&whole).map_err(refused)?;
+    if bytes > LARGEST as u128 {
+        return Err(refused(format!(
+            "shape {:?} takes {bytes} bytes with its zeros, and at most {LARGEST} are possible",
+            sparse.dims
+        )));
+    }
     sparse
         .values
         .iter()

@@ -66,6 +66,16 @@ pub enum RuntimeError {
         /// The runtime's own words.
         source: ort::Error,
     },
+    /// ONNX Runtime takes longer than any model of use does.
+    #[error(
+        "ONNX Runtime did not {what} within {seconds} s: use a smaller network or smaller images, and no loops in the graph"
+    )]
+    Slow {
+        /// What was tried.
+        what: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
     /// The model cannot be run where it was wanted.
     #[error(
         "ONNX Runtime cannot run models on `{provider}` ({source}): use an ONNX Runtime built for it, such as that of the Python package \

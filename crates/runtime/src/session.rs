@@ -2,8 +2,14 @@
 mod calibrate;
 mod cancellation;
 mod provider;
+mod time_limit;
 
-use std::{borrow::Cow, path::Path, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ndarray::ArrayD;
 use ort::{
@@ -92,10 +98,36 @@ pub(crate) fn open(model: &[u8], placement: Placement) -> Result<Session, Runtim
         // Weights in the arena would keep it from giving memory back.
         .with_device_allocated_initializers()
         .map_err(RuntimeError::runtime(setup))?;
-    cancellation::opening(&builder)?;
-    builder
-        .commit_from_memory(model)
-        .map_err(RuntimeError::runtime("load the model"))
+    commit(&mut builder, model, "load the model")
+}
+
+/// Opens the session, if that does not take too long.
+fn commit(
+    builder: &mut SessionBuilder,
+    model: &[u8],
+    what: &'static str,
+) -> Result<Session, RuntimeError> {
+    cancellation::opening(builder)?;
+    let canceler = builder.canceler();
+    let stop = move || {
+        if let Err(error) = canceler.cancel() {
+            tracing::debug!(%error, "a session cannot be given up; it is waited for");
+        }
+    };
+    let opened = time_limit::within(time_limit::OPENING, stop, || {
+        builder.commit_from_memory(model)
+    });
+    match opened {
+        (Err(_), true) => Err(slow(what, time_limit::OPENING)),
+        (session, _) => session.map_err(RuntimeError::runtime(what)),
+    }
+}
+
+fn slow(what: &'static str, limit: Duration) -> RuntimeError {
+    RuntimeError::Slow {
+        what,
+        seconds: limit.as_secs(),
+    }
 }
 
 /// Writes the model as the runtime's basic optimisation leaves it.
@@ -103,11 +135,7 @@ pub(crate) fn simplify(model: &[u8], to: &Path) -> Result<(), RuntimeError> {
     let mut builder = builder(GraphOptimizationLevel::Level1)?
         .with_optimized_model_path(to)
         .map_err(RuntimeError::runtime("set up a session"))?;
-    cancellation::opening(&builder)?;
-    builder
-        .commit_from_memory(model)
-        .map_err(RuntimeError::runtime("simplify the model"))?;
-    Ok(())
+    commit(&mut builder, model, "simplify the model").map(|_| ())
 }
 
 fn builder(level: GraphOptimizationLevel) -> Result<SessionBuilder, RuntimeError> {
@@ -143,6 +171,8 @@ pub(crate) struct Graph {
     /// A row's answer depends on the others of its batch, which are therefore copies of it.
     alone: bool,
     pace: Option<f64>,
+    /// What a run may take as long as the graph is tried out.
+    limit: Option<Duration>,
 }
 
 /// Makes a graph's current run, and every later one, fail at once.
@@ -179,6 +209,7 @@ impl Graph {
             sizes: Vec::new(),
             alone,
             pace: None,
+            limit: Some(time_limit::TRIAL),
         };
         cancellation::running(&graph.terminator());
         graph.sizes = match fixed {
@@ -197,6 +228,7 @@ impl Graph {
         if let Err(error) = graph.shrink(&smallest) {
             tracing::debug!(%error, "the memory of the batches tried out is kept");
         }
+        graph.limit = None;
         Ok(graph)
     }
 
@@ -216,6 +248,7 @@ impl Graph {
             sizes: Vec::new(),
             alone: false,
             pace: None,
+            limit: Some(time_limit::TRIAL),
         };
         cancellation::running(&graph.terminator());
         Ok(graph)
@@ -305,10 +338,29 @@ impl Graph {
             ));
         }
         let start = Instant::now();
-        let results = self
-            .session
-            .run_with_options(values, &*self.options)
-            .map_err(RuntimeError::runtime(what))?;
+        let (session, options) = (&mut self.session, &*self.options);
+        let run = move || session.run_with_options(values, options);
+        let results = match self.limit {
+            None => run(),
+            Some(limit) => {
+                let stop = || {
+                    if let Err(error) = options.terminate() {
+                        tracing::debug!(%error, "a run cannot be stopped; it is waited for");
+                    }
+                };
+                let (results, late) = time_limit::within(limit, stop, run);
+                if late {
+                    // The next run is not stopped with it.
+                    let again = options.unterminate();
+                    again.map_err(RuntimeError::runtime("set up a run"))?;
+                    if results.is_err() {
+                        return Err(slow(what, limit));
+                    }
+                }
+                results
+            }
+        };
+        let results = results.map_err(RuntimeError::runtime(what))?;
         let seconds = start.elapsed().as_secs_f64() / rows.max(1) as f64;
         let pace = self.pace.unwrap_or(seconds);
         self.pace = Some(pace + PACE_WEIGHT * (seconds - pace));

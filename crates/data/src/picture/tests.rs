@@ -331,3 +331,24 @@ fn the_orientation_of_a_png_is_found_before_and_after_the_pixels() {
         assert_eq!(pixels[[1, 0, 0]], 3.0 / 255.0);
     }
 }
+
+#[test]
+fn of_texts_with_the_orientation_the_first_few_are_looked_at() {
+    let whole = png(RgbImage::from_pixel(6, 4, Rgb([1, 2, 3])));
+    let (header, rest) = whole.split_at(33);
+    let text = |hexadecimal: &str| {
+        let text = format!("Raw profile type exif\0\nexif\n26\n{hexadecimal}\n");
+        chunk(b"tEXt", text.as_bytes())
+    };
+    // As above, in hexadecimal.
+    let oriented = text("49492a0008000000010012010300010000000600000000000000");
+    let shape = |unusable: usize| {
+        let before = text("no digits").repeat(unusable);
+        let file = [header, &before, &oriented, rest].concat();
+        let picture = decode(&file, &ImageLimits::default()).unwrap();
+        (picture.width(), picture.height())
+    };
+    assert_eq!(shape(0), (4, 6));
+    assert_eq!(shape(3), (4, 6));
+    assert_eq!(shape(5000), (6, 4));
+}

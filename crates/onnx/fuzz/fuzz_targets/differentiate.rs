@@ -4,8 +4,8 @@
 mod mutation;
 
 use buckler_onnx::{
-    CleanNames, GradientInfo, Model, Summary, Wanted, check, clean, classifier_graph, differentiate,
-    fix_image_size, free_batch, inspect,
+    CleanNames, GradientInfo, Model, Summary, Wanted, check, classifier_graph, clean,
+    differentiate, fix_image_size, free_batch, inspect,
 };
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 

@@ -13,8 +13,8 @@ const MAX_CLASSES: usize = 1 << 20;
 /// The largest height and width of an image that a card or a command may name.
 pub const MAX_SIDE: usize = 1 << 16;
 
-/// Values of one image: 256 MiB as 32-bit numbers.
-const MAX_VALUES: usize = 1 << 26;
+/// Values of one image: 128 MiB as 32-bit numbers.
+const MAX_VALUES: usize = 1 << 25;
 
 /// Problems that are looked for: a card may have any number.
 const MAX_PROBLEMS: usize = 100;

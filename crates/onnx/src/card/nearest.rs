@@ -2,6 +2,7 @@
 
 use super::keys::{self, KEYS, Key};
 use crate::printable;
+pub(super) use crate::printable::shortened;
 
 /// Keys of other tools (timm, Hugging Face, MMPretrain, torchvision, Keras) without case and signs, and what a card has instead.
 pub(super) const FOREIGN: &[(&[&str], &str)] = &[
@@ -273,15 +274,6 @@ pub(super) fn shown(level: &str, name: &str) -> String {
         level => format!("{level}.{name}"),
     };
     format!("`{}`", printable(&shortened(&path)))
-}
-
-/// Not longer than a line.
-pub(super) fn shortened(text: &str) -> String {
-    const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

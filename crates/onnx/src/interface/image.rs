@@ -28,10 +28,10 @@ const MAX_STEPS: usize = 16;
 const ELEMENTWISE: &[&str] = &["Add", "Cast", "Clip", "Div", "Identity", "Mul", "Sub"];
 
 /// Values of one image.
-const MAX_VALUES: usize = 1 << 26;
+const MAX_VALUES: usize = 1 << 25;
 
 /// Values of a batch that a file fixes.
-const MAX_BATCH_VALUES: usize = 1 << 28;
+const MAX_BATCH_VALUES: usize = 1 << 27;
 
 /// Images in one batch that a file fixes.
 const MAX_FIXED_BATCH: u64 = 4096;

@@ -106,8 +106,13 @@ fn reflect(place: i64, size: i64) -> Option<i64> {
     (0..size).contains(&mirrored).then_some(mirrored)
 }
 
-/// For each axis the cells before and behind.
+/// For each axis the cells before and behind, within bounds in which sums do not overflow.
 fn pads(node: &Node<'_>, rank: usize) -> Option<Vec<[i64; 2]>> {
+    pads_within(node, rank, i32::MAX as u64)
+}
+
+/// As [`pads`], of up to `most` cells.
+fn pads_within(node: &Node<'_>, rank: usize, most: u64) -> Option<Vec<[i64; 2]>> {
     let given = node.integers(1)?;
     let axes = match node.input(3) {
         Some(_) => {
@@ -124,8 +129,7 @@ fn pads(node: &Node<'_>, rank: usize) -> Option<Vec<[i64; 2]>> {
     let (before, behind) = given.split_at_checked(axes.len())?;
     let mut pads = vec![[0, 0]; rank];
     for (axis, (before, behind)) in axes.into_iter().zip(before.iter().zip(behind)) {
-        // Within bounds in which sums do not overflow.
-        let small = |pad: &i64| i32::try_from(*pad).ok().map(i64::from);
+        let small = |pad: &i64| Some(*pad).filter(|pad| pad.unsigned_abs() <= most);
         *pads.get_mut(axis)? = [small(before)?, small(behind)?];
     }
     Some(pads)
@@ -133,7 +137,7 @@ fn pads(node: &Node<'_>, rank: usize) -> Option<Vec<[i64; 2]>> {
 
 fn infer(node: &Node<'_>) -> Option<Vec<Dim>> {
     let input = node.shape(0)?;
-    let pads = pads(node, input.len());
+    let pads = pads_within(node, input.len(), u64::MAX);
     let dims = input.iter().enumerate().map(|(axis, dim)| {
         let pads = pads.as_ref().and_then(|pads| pads.get(axis));
         match (pads, dim.known()) {

@@ -65,3 +65,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_seeds_of_the_fuzzer_are_cards_or_errors() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/card");
+    let mut cards = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        match Card::parse(&text, "seed") {
+            Ok(card) => {
+                card.check("seed").unwrap();
+                cards += 1;
+            }
+            Err(error) => assert!(error.to_string().starts_with("seed: "), "{error}"),
+        }
+    }
+    assert!(cards > 3, "{cards}");
+}

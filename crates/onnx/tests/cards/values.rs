@@ -240,7 +240,7 @@ fn sizes_are_bounded_before_anything_is_made_of_them() {
         ),
     ]);
     assert_eq!(
-        card(r#"{"input": {"channels": 1, "height": 1024, "width": 65536}}"#)
+        card(r#"{"input": {"channels": 1, "height": 512, "width": 65536}}"#)
             .input
             .width,
         65536

@@ -4,8 +4,10 @@
 
 mod bytes;
 mod contradictions;
+mod memory;
 mod names;
 mod operators;
+mod parts;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod seeds;

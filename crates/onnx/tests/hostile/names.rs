@@ -8,8 +8,8 @@ use buckler_onnx::{
 use crate::{chain, encode, node, reference::net::info, said, survive::survive};
 
 #[test]
-fn a_name_of_a_megabyte_is_a_name() {
-    let long = "ü".repeat(1 << 19);
+fn a_name_of_four_kilobytes_is_a_name() {
+    let long = "ü".repeat(2000);
     let mut graph = chain(3, "Relu");
     for node in &mut graph.node {
         node.name.clone_from(&long);

@@ -16,17 +16,26 @@ const TOLERANCE: f32 = 1e-4;
 const ROWS: usize = 3;
 
 /// Frees a fixed batch where rows run together give in one output what they give alone; says what was done. The file may have
-/// `left_open` what only one size is true of.
+/// `left_open` what only one size is true of. No more than `max_rows` are run at once.
 pub(super) fn open_batch(
     model: Model,
     output: &str,
     threads: usize,
     left_open: bool,
+    max_rows: usize,
 ) -> (Model, Option<String>) {
     let Some((free, size)) = free_batch(&model) else {
         return (model, None);
     };
-    match agree(&model, size, &free, output, threads) {
+    let agreed = match size.saturating_mul(ROWS) <= max_rows {
+        true => agree(&model, size, &free, output, threads),
+        false => Err(RuntimeError::Unsupported {
+            what: "batch",
+            expected: format!("at most {} images", max_rows / ROWS),
+            got: size.to_string(),
+        }),
+    };
+    match agreed {
         Ok(()) => (
             free,
             Some(format!(

@@ -78,6 +78,7 @@ impl Certifier {
             expected: "saying so in its metadata".to_owned(),
             got: "one that does not".to_owned(),
         })?;
+        let rows = opened::max_rows(&bounds)?.min(opened.max_batch);
         let session = session::open(&bounds.to_bytes(), options.placement(Lane::Certify))?;
         let name = opened.name(options);
         let (form, mut assumptions) = (opened.form, opened.assumptions);
@@ -89,7 +90,7 @@ impl Certifier {
             vec![images.clone(), images, labels]
         };
         let max_batch = match method {
-            Bounding::Ibp | Bounding::CrownIbp => options.max_batch,
+            Bounding::Ibp | Bounding::CrownIbp => rows,
             Bounding::Crown => 1,
         };
         let graph = Graph::new(

@@ -15,6 +15,8 @@ pub(super) struct Decisions {
     pub alone: bool,
     /// Number of classes.
     pub classes: usize,
+    /// The most rows of a batch, by what is set and by what the model's activations take.
+    pub max_batch: usize,
 }
 
 impl Decisions {
@@ -26,6 +28,7 @@ impl Decisions {
             fixed: opened.fixed,
             alone: opened.alone,
             classes: opened.classes(),
+            max_batch: opened.max_batch,
         }
     }
 }

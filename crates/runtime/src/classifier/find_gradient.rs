@@ -1,13 +1,16 @@
 //! Which gradient graph a model has: the one that came with it, the one kept from the last time, or one made now.
-use std::{borrow::Cow, fs, io, path::PathBuf};
+use std::{borrow::Cow, io, path::PathBuf};
 
-use buckler_onnx::{GradientInfo, Model, Obstacle, Origin, differentiate_for, proto::*};
+use buckler_onnx::{
+    Error, GradientInfo, Model, Obstacle, Origin, differentiate_for, proto::*, read_model_file,
+};
 
 use super::{
     adapt,
     attack_lane::{Expected, Recipe},
     cache,
     gradient::{self, Gradient},
+    load::unread,
     opened::Opened,
     verification,
 };
@@ -26,13 +29,12 @@ impl Stored<'_> {
     pub fn read(&self) -> Result<Option<Cow<'_, [u8]>>, RuntimeError> {
         match self {
             Self::Bytes(bytes) => Ok(Some(bytes.as_ref().into())),
-            Self::File(path) => match fs::read(path) {
-                Ok(bytes) => Ok(Some(bytes.into())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(RuntimeError::Read {
-                    path: path.clone(),
-                    source,
-                }),
+            Self::File(path) => match read_model_file(path) {
+                Ok(bytes) => Ok(Some(Vec::from(bytes).into())),
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    Ok(None)
+                }
+                Err(error) => Err(unread(error)),
             },
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn calibrated(
         sample,
         decisions.fixed,
         decisions.alone,
-        options.max_batch,
+        decisions.max_batch,
     )?;
     let answer = graph.run(&sample(1))?;
     let shape = answer.first().map(ndarray::ArrayD::shape);

@@ -1,9 +1,9 @@
 //! The gradient graph.
 use buckler_attack::Objective;
-use buckler_onnx::GradientInfo;
+use buckler_onnx::{GradientInfo, Model};
 use ndarray::ArrayD;
 
-use super::{LoadOptions, decisions::Decisions, probe, terms::Terms};
+use super::{LoadOptions, decisions::Decisions, opened::max_rows, probe, terms::Terms};
 use crate::{
     RuntimeError,
     batch::Column,
@@ -50,6 +50,8 @@ pub(super) fn open(
             got: format!("for {}", info.classes),
         });
     }
+    // It keeps what the model computes on the way, and takes more memory.
+    let rows = max_rows(&Model::from_bytes(model)?)?;
     let session = session::open(model, options.placement(Lane::Attack))?;
     let shape = |name: &str| {
         let mut inputs = session.inputs().iter();
@@ -88,7 +90,7 @@ pub(super) fn open(
         sample,
         fixed,
         decisions.alone,
-        options.max_batch,
+        decisions.max_batch.min(rows),
     )?;
     let answer = graph.run(&sample(1))?;
     let image = match sample(1).first() {
@@ -123,8 +125,7 @@ pub(super) fn not_finite(
     decisions: &Decisions,
 ) -> Result<(usize, usize), RuntimeError> {
     let form = &decisions.form;
-    let images = probe::varied(form.spec);
-    let images = images.select(ndarray::Axis(0), &[0, probe::VARIED - 1]);
+    let images = probe::varied(&[0, probe::VARIED - 1], form.spec);
     let logits = forward.run(&[form.column(images.clone())])?;
     // Other outputs of the model may follow.
     let objectives: Vec<Objective> = logits

@@ -1,7 +1,7 @@
 //! From a model file and what lies beside it to a classifier.
-use std::{borrow::Cow, fs, path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
-use buckler_onnx::{Card, Error, Model};
+use buckler_onnx::{Card, Error, Model, read_model_file};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -19,16 +19,13 @@ use crate::{
 
 pub(super) fn from_file(path: &Path, options: &LoadOptions) -> Result<Classifier, RuntimeError> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let model = fs::read(path).map_err(|source| RuntimeError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let model = read_model_file(path).map_err(unread)?;
     let card = Card::beside(path)?;
     let foreign = foreign(card.as_ref(), path, &model);
     let stored = Stored::File(directory.join("gradient.onnx"));
     let stored = Some(stored).filter(|_| !options.make_gradient);
     tracing::debug!(model = %path.display(), "loading");
-    match Model::from_bytes(&model) {
+    match Model::from_shared(model.clone()) {
         // Weights in files beside the model are taken in: the runtime is given one piece.
         Err(Error::External { .. }) => {
             let whole = Model::read(path)?;
@@ -118,4 +115,11 @@ fn from_model(
         card: opened.card.unwrap_or_default(),
         interface: opened.interface,
     })))
+}
+
+pub(super) fn unread(error: Error) -> RuntimeError {
+    match error {
+        Error::Io { path, source } => RuntimeError::Read { path, source },
+        error => error.into(),
+    }
 }

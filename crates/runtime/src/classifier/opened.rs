@@ -1,7 +1,7 @@
 //! A model with everything that is decided about it before it is run: the one place for predictions, gradients and certificates.
 use buckler_onnx::{
-    Card, ChannelOrder, Error, ImageInput, Interface, Model, Origin, Reading, Wanted,
-    classifier_graph, fix_batch, fix_image_size, inspect,
+    Card, ChannelOrder, Error, ImageInput, Interface, MAX_ACTIVATION_BYTES, Model, Origin, Reading,
+    Wanted, activation_bytes, classifier_graph, fix_batch, fix_image_size, inspect,
 };
 use ort::session::Session;
 
@@ -11,6 +11,12 @@ use crate::{
     engine::Lane,
     session::{self, Graph},
 };
+
+/// Values of the images of one batch: 512 MiB.
+const MAX_INPUT_VALUES: usize = 1 << 27;
+
+/// Nodes of a graph: with many more a session takes minutes to open, and its gradient graph has three times as many.
+const MAX_NODES: usize = 1 << 15;
 
 /// Outputs made from the logits that are looked at.
 const MAX_DERIVED: usize = 4;
@@ -31,6 +37,8 @@ pub(super) struct Opened {
     pub fixed: Option<usize>,
     /// Whether a row's answer depends on the others of its batch.
     pub alone: bool,
+    /// Rows that are run together at most, as far as memory is concerned.
+    pub max_batch: usize,
     /// Open on the graph that is run, for the first who needs it.
     pub session: Option<Session>,
     pub class_names: Vec<String>,
@@ -54,6 +62,14 @@ fn open_at(
     options: &LoadOptions,
     left_open: bool,
 ) -> Result<Opened, RuntimeError> {
+    let nodes = model.graph().node.len();
+    if nodes > MAX_NODES {
+        return Err(RuntimeError::Unsupported {
+            what: "graph",
+            expected: format!("one of at most {MAX_NODES} nodes"),
+            got: format!("one of {nodes}: use a smaller network"),
+        });
+    }
     let card_beside = card.clone();
     let (inside, beside) = (model.card()?, card);
     let differing = inside.as_ref().zip(beside.as_ref());
@@ -64,11 +80,21 @@ fn open_at(
     let sized = fix_image_size(model, &wanted).map_err(by_card)?;
     let mut changed = sized.is_some();
     let sized = sized.unwrap_or_else(|| model.clone());
+    // Before a session computes anything.
+    let rows = max_rows(&sized)?;
     let by_card = |error| stated_by_card(error, card.as_ref(), options);
     let (sized, interface, image) = decided(sized, &wanted).map_err(by_card)?;
     let size = changed.then_some((image.height, image.width));
 
-    let (whole, batch) = adapt::open_batch(sized, &interface.output, options.threads, left_open);
+    let values = image.row.iter().product::<usize>().max(1);
+    let rows = rows.min((MAX_INPUT_VALUES / values).max(1));
+    let (whole, batch) = adapt::open_batch(
+        sized,
+        &interface.output,
+        options.threads,
+        left_open,
+        MAX_INPUT_VALUES / values,
+    );
     changed |= batch.is_some();
     let mut interface = match batch {
         Some(_) => inspect(&whole, &wanted)?,
@@ -98,14 +124,16 @@ fn open_at(
     let origin = interface.origin(model, size);
     let session = session::open(&runs.to_bytes(), placement)?;
     let mut graph = Graph::bare(session, &origin.logits)?;
-    let seen = match look::at(&mut graph, &input, fixed, interface.reading) {
+    let seen = match look::at(&mut graph, &input, fixed, interface.reading, rows) {
         Ok(seen) => seen,
+        Err(error @ RuntimeError::Slow { .. }) => return Err(error),
         Err(error) => return one_by_one(model, card_beside, options).unwrap_or(Err(error)),
     };
     let mut session = Some(graph.into_session());
     look::check_finite(&seen, &interface)?;
     look::check_sign(&seen, &interface)?;
-    if let Some(own) = own_probabilities(&whole, &interface, (&input, fixed), &seen, options) {
+    if let Some(own) = own_probabilities(&whole, &interface, (&input, fixed, rows), &seen, options)
+    {
         let chosen = LoadOptions {
             output: Some(own.clone()),
             ..options.clone()
@@ -145,6 +173,7 @@ fn open_at(
     Ok(Opened {
         origin: interface.origin(model, size),
         alone: seen.depends_on_batch(),
+        max_batch: options.max_batch.min(rows),
         session,
         card,
         whole,
@@ -156,6 +185,15 @@ fn open_at(
         class_names,
         assumptions: said.0,
     })
+}
+
+/// How many images a model can take at once with the memory that one run may take.
+///
+/// # Errors
+/// When there is not enough for one, or for the batch that the file fixes.
+pub(super) fn max_rows(model: &Model) -> Result<usize, RuntimeError> {
+    let bytes = activation_bytes(model, 1)?.max(1);
+    Ok(usize::try_from(MAX_ACTIVATION_BYTES / bytes).unwrap_or(usize::MAX))
 }
 
 impl Opened {
@@ -187,7 +225,7 @@ fn one_by_one(
 fn own_probabilities(
     whole: &Model,
     interface: &Interface,
-    (form, fixed): (&Form, Option<usize>),
+    (form, fixed, rows): (&Form, Option<usize>, usize),
     seen: &look::Seen,
     options: &LoadOptions,
 ) -> Option<String> {
@@ -198,7 +236,7 @@ fn own_probabilities(
     interface.derived.iter().take(MAX_DERIVED).find_map(|name| {
         let session = session::open(&bytes, options.placement(Lane::Predict)).ok()?;
         let mut graph = Graph::bare(session, name).ok()?;
-        let other = look::at(&mut graph, form, fixed, Reading::Logits).ok()?;
+        let other = look::at(&mut graph, form, fixed, Reading::Logits, rows).ok()?;
         let scores = !other.constant() && !other.whole_numbers();
         let own = scores && other.probabilities() && !other.is_softmax_of(seen);
         own.then(|| name.clone())

@@ -100,7 +100,7 @@ impl Outputs {
             image: opened.interface.image.clone(),
             fixed: opened.fixed,
             alone: opened.alone,
-            max_batch: options.max_batch.max(1),
+            max_batch: opened.max_batch.max(1),
             waiting: AtomicUsize::new(0),
             queue_bytes: options.queue_bytes,
             gives_all: options.all_outputs,

@@ -26,9 +26,19 @@ pub(super) fn sizes(
     max_batch: usize,
 ) -> Result<Vec<usize>, RuntimeError> {
     let mut answers = vec![(1, run(&sample(1)))];
+    if let [(_, Err(RuntimeError::Slow { what, seconds }))] = answers.as_slice() {
+        let (what, seconds) = (*what, *seconds);
+        return Err(RuntimeError::Slow { what, seconds });
+    }
     let mut size = 2;
     while size <= max_batch {
-        answers.push((size, run(&sample(size))));
+        let answer = run(&sample(size));
+        // More rows take longer still.
+        let slow = matches!(answer, Err(RuntimeError::Slow { .. }));
+        answers.push((size, answer));
+        if slow {
+            break;
+        }
         size *= 2;
     }
     let failure = match answers.first_mut() {

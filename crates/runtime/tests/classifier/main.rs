@@ -4,6 +4,7 @@ mod batch;
 mod certifier;
 mod forms;
 mod gradients;
+mod hostile;
 mod lanes;
 mod loading;
 mod masked;

@@ -8,13 +8,19 @@ use super::chunks::Chunks;
 const KEYWORDS: [&[u8]; 2] = [b"Raw profile type exif\0", b"Raw profile type APP1\0"];
 /// How much text is looked at, in bytes: EXIF data are shorter than 64 KiB, and two digits stand for a byte.
 const MAX_TEXT: u64 = 1 << 18;
+/// How many such texts are looked at: each may inflate to a thousand times its length, and a file has one.
+const MAX_TEXTS: usize = 4;
 
 /// The first such data of a file, with the words that JPEG puts before them.
 pub(super) fn exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let texts = Chunks::of(bytes).filter(|(name, _)| matches!(*name, b"tEXt" | b"zTXt"));
-    texts
-        .filter_map(|(name, data)| {
-            let text = KEYWORDS.iter().find_map(|word| data.strip_prefix(*word))?;
+    let profiles = texts.filter_map(|(name, data)| {
+        let text = KEYWORDS.iter().find_map(|word| data.strip_prefix(*word))?;
+        Some((name, text))
+    });
+    profiles
+        .take(MAX_TEXTS)
+        .filter_map(|(name, text)| {
             let mut hexadecimal = Vec::new();
             let whole = match name {
                 b"tEXt" => text.take(MAX_TEXT).read_to_end(&mut hexadecimal),
