@@ -93,36 +93,35 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes room for a further request of a connection. Where there is none, a request that waits for its client gives way: one of the
-    /// connection that has most of them, if that has more than this one, or else one that has made no progress for a while.
+    /// Makes room for a further request of a connection.
     pub fn admit(&mut self, connection: &Connection, limits: &Limits) -> Result<(), Full> {
-        let full = if self.counted >= limits.requests.saturating_mul(WAITING) {
-            Full::Requests(limits.requests)
+        let now = Instant::now();
+        let (made, full) = if self.counted >= limits.requests.saturating_mul(WAITING) {
+            let made = self.make_room(now, connection.requests(), Connection::requests);
+            (made, Full::Requests(limits.requests))
         } else if self.used.bytes >= limits.bytes {
-            Full::Bytes(limits.bytes)
+            let made = self.make_room(now, connection.bytes(), Connection::bytes);
+            (made, Full::Bytes(limits.bytes))
         } else {
             return Ok(());
         };
-        let now = Instant::now();
-        let waiting = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.counted && entry.phase != Phase::Work);
-        let most = waiting.max_by_key(|(_, entry)| {
-            (
-                entry.connection.requests(),
-                now.saturating_duration_since(entry.since),
-            )
-        });
-        let greedier =
-            most.filter(|(_, entry)| entry.connection.requests() > connection.requests());
-        let greedier = greedier.map(|(id, _)| *id);
-        match greedier {
-            Some(id) => self.give_up(id, Cut::Crowded),
-            None if self.give_up_the_stillest(now) => {}
-            None => return Err(full),
+        made.then_some(()).ok_or(full)
+    }
+
+    /// Gives up a request that waits for its client: one of the connection that holds most, if that is more than the `own` of whoever needs
+    /// the room, or else one that has made no progress for a while. `false` if there is none.
+    fn make_room(&mut self, now: Instant, own: usize, held: fn(&Connection) -> usize) -> bool {
+        let waiting = self.entries.iter();
+        let waiting = waiting.filter(|(_, entry)| entry.counted && entry.phase != Phase::Work);
+        let still = |entry: &Entry| now.saturating_duration_since(entry.since);
+        let most = waiting.max_by_key(|(_, entry)| (held(&entry.connection), still(entry)));
+        match most {
+            Some((&id, entry)) if held(&entry.connection) > own => {
+                self.give_up(id, Cut::Crowded);
+                true
+            }
+            _ => self.give_up_the_stillest(now),
         }
-        Ok(())
     }
 
     pub fn insert(
@@ -213,7 +212,11 @@ impl Table {
             }
         }
         while self.used.bytes + kept > limits.bytes {
-            if !self.give_up_the_stillest(now) {
+            let own = self
+                .entries
+                .get(&id)
+                .map_or(0, |entry| entry.connection.bytes());
+            if !self.make_room(now, own + kept, Connection::bytes) {
                 return Err(Full::Bytes(limits.bytes));
             }
         }
@@ -301,7 +304,7 @@ impl Table {
     }
 
     /// Gives up the request whose client has made no progress for longest. `false` if there is none.
-    pub fn give_up_the_stillest(&mut self, now: Instant) -> bool {
+    fn give_up_the_stillest(&mut self, now: Instant) -> bool {
         let stillest = self.stillest(now);
         if let Some(id) = stillest {
             self.give_up(id, Cut::Crowded);
@@ -326,17 +329,31 @@ impl Table {
 
     /// Its memory is given to others at once: that it is freed is a matter of milliseconds.
     fn give_up(&mut self, id: u64, cut: Cut) {
-        self.release(id);
-        let Some(entry) = self.entries.get_mut(&id) else {
+        let Some(entry) = self.entries.get(&id) else {
             return;
         };
-        self.counted -= usize::from(std::mem::take(&mut entry.counted));
-        match entry.phase {
-            Phase::Arrive => entry.given_up.because(cut),
-            Phase::Send => entry.connection.cut(cut),
-            Phase::Work => {}
+        let connection = Arc::clone(&entry.connection);
+        let ended: Vec<u64> = match entry.phase {
+            Phase::Work => return,
+            Phase::Arrive => {
+                entry.given_up.because(cut);
+                vec![id]
+            }
+            Phase::Send => {
+                connection.cut(cut);
+                let with_it = self.entries.iter().filter(|(_, other)| {
+                    other.phase == Phase::Send && Arc::ptr_eq(&other.connection, &connection)
+                });
+                with_it.map(|(id, _)| *id).collect()
+            }
+        };
+        for id in ended {
+            self.release(id);
+            if let Some(entry) = self.entries.get_mut(&id) {
+                self.counted -= usize::from(std::mem::take(&mut entry.counted));
+                entry.phase = Phase::Work;
+            }
         }
-        entry.phase = Phase::Work;
     }
 }
 
@@ -385,12 +402,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_refused_while_all_make_progress_and_else_taken_from_who_makes_none() {
+    fn bytes_are_taken_from_who_makes_no_progress_or_holds_most_and_else_refused() {
         let mut client = Client::new();
         let [first, second, third] = [(); 3].map(|()| client.request());
         client.arrived(first, 60).unwrap();
         client.arrived(second, 40).unwrap();
-        assert_eq!(client.arrived(third, 1), Err(Full::Bytes(100)));
+        // As much as any other.
+        assert_eq!(client.arrived(third, 60), Err(Full::Bytes(100)));
         client.entry(first).since -= STILL;
         client.arrived(third, 50).unwrap();
         assert_eq!(client.table.used.bytes, 90);
@@ -400,6 +418,10 @@ mod tests {
         client.table.work(second, None, &LIMITS).unwrap();
         client.entry(second).since -= 5 * STILL;
         assert_eq!(client.arrived(third, 20), Err(Full::Bytes(100)));
+        // Who holds less takes it from who holds most.
+        let modest = client.request();
+        client.arrived(modest, 20).unwrap();
+        assert_eq!(client.entry(third).given_up.cut(), Some(Cut::Crowded));
         for id in [first, second, third] {
             client.table.remove(id);
         }
