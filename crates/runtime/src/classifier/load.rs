@@ -93,8 +93,12 @@ fn from_model(
     let predicting = recipe.settings(Lane::Predict);
     let attacks = match options.attacks_on_demand {
         true => {
-            let stored = recipe.stored.as_ref().map(Stored::read).transpose()?;
-            let expected = find_gradient::expect(&opened, stored.flatten().as_deref());
+            // What cannot be read is told when the graphs are made.
+            let stored = recipe
+                .stored
+                .as_ref()
+                .and_then(|stored| stored.read().ok()?);
+            let expected = find_gradient::expect(&opened, stored.as_deref());
             AttackLane::on_demand(expected, recipe.kept(&opened))
         }
         false => AttackLane::made(recipe.make(Some(&mut forward))?),

@@ -5,7 +5,7 @@ use buckler_onnx::{
     Error, Model, differentiate,
     proto::{AttributeProto, AttributeType, DataType, NodeProto, TensorProto, tensor_shape_proto},
 };
-use buckler_runtime::{Certifier, Classifier, RuntimeError};
+use buckler_runtime::{Certifier, Classifier, LoadOptions, RuntimeError};
 
 use crate::models::{Batch, Builder, linear, numbers};
 use crate::{GREY, options};
@@ -189,19 +189,27 @@ fn files_without_end_are_refused_by_what_they_are() {
     use std::os::unix::fs::symlink;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.onnx");
-    let refused = || {
-        let error = Classifier::load(&path, &options()).unwrap_err();
-        assert!(matches!(error, RuntimeError::Read { .. }), "{error}");
-        error.to_string()
-    };
     symlink("/dev/zero", &path).unwrap();
-    assert!(refused().contains("not an ordinary file"));
+    let error = Classifier::load(&path, &options()).unwrap_err();
+    assert!(matches!(error, RuntimeError::Read { .. }), "{error}");
+    assert!(error.to_string().contains("not an ordinary file"));
     fs::remove_file(&path).unwrap();
     fs::write(&path, plain().to_bytes()).unwrap();
     symlink("/dev/zero", dir.path().join("gradient.onnx")).unwrap();
-    let said = refused();
-    assert!(
-        said.contains("gradient.onnx") && said.contains("not an ordinary file"),
-        "{said}"
-    );
+    for attacks_on_demand in [false, true] {
+        let options = LoadOptions {
+            attacks_on_demand,
+            ..options()
+        };
+        let classifier = Classifier::load(&path, &options).unwrap();
+        let ready = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        ready.block_on(classifier.prepare_attacks()).unwrap();
+        let said = classifier.assumptions().join("\n");
+        assert!(
+            said.contains("gradient.onnx") && said.contains("not an ordinary file"),
+            "{said}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
     reason, store,
 };
 
-/// Puts a loop without an end worth waiting for before an output of a graph, `axes` its shape.
+/// Puts a loop without an end before an output of a graph, `axes` its shape.
 fn with_loop(model: &Model, output: &str, axes: &[&str]) -> Model {
     let mut proto = model.to_proto();
     let graph = proto.graph.as_mut().unwrap();
@@ -47,15 +47,15 @@ fn with_loop(model: &Model, output: &str, axes: &[&str]) -> Model {
         ..GraphProto::default()
     };
     graph.initializer.push(TensorProto {
-        name: "times".into(),
-        dims: vec![1],
-        data_type: DataType::Int64 as i32,
-        int64_data: vec![i64::MAX],
+        name: "yes".into(),
+        data_type: DataType::Bool as i32,
+        int32_data: vec![1],
         ..TensorProto::default()
     });
     graph.node.push(NodeProto {
         op_type: "Loop".into(),
-        input: vec!["times".into(), String::new(), "before-the-loop".into()],
+        // A number of turns that is stated is bounded.
+        input: vec![String::new(), "yes".into(), "before-the-loop".into()],
         output: vec![output.into()],
         attribute: vec![AttributeProto {
             name: "body".into(),
