@@ -271,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_listened_on_by_its_name_or_address() {
+        let runtime = Runtime::new().unwrap();
+        for address in ["localhost:0", "127.0.0.1:0"] {
+            let listener = runtime.block_on(listen(address)).unwrap();
+            let bound = listener.local_addr().unwrap();
+            assert!(bound.ip().is_loopback(), "{bound}");
+        }
+        for address in ["localhost", "127.0.0.1:port", ":::"] {
+            assert!(runtime.block_on(listen(address)).is_err(), "{address}");
+        }
+    }
+
+    #[test]
     #[cfg(unix)]
     fn a_key_that_is_no_text_is_refused() {
         use std::os::unix::ffi::OsStringExt;
