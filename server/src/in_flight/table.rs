@@ -422,7 +422,7 @@ mod tests {
         let modest = client.request();
         client.arrived(modest, 20).unwrap();
         assert_eq!(client.entry(third).given_up.cut(), Some(Cut::Crowded));
-        for id in [first, second, third] {
+        for id in [first, second, third, modest] {
             client.table.remove(id);
         }
         assert_eq!(
