@@ -26,6 +26,9 @@ use crate::{
     v2::AllStatistics,
 };
 
+/// Requests that arrive or are answered may be as many as this for each that is worked on.
+const WAITING: usize = 4;
+
 /// What every request sees.
 pub(crate) struct App {
     pub config: Config,
@@ -37,6 +40,8 @@ pub(crate) struct App {
     pub attacks: Pool,
     /// Set when the server is to stop: it is not ready any more.
     pub stopping: AtomicBool,
+    /// Set when it takes no more connections and no more attacks.
+    pub closing: AtomicBool,
     /// Set when the server is about to end: attacks are then answered as they stand.
     pub hurry: Arc<AtomicBool>,
     pub connections: Arc<Connections>,
@@ -107,9 +112,11 @@ impl App {
             header: config.header_timeout,
             idle: config.idle_timeout,
         };
+        // So that a health check finds a connection also where each request has its own.
+        let some = (most / 4 * 3).max(1);
         let limits = Limits {
-            // So that a health check finds a connection also where each request has its own.
-            requests: config.max_requests.min((most / 4 * 3).max(1)),
+            requests: config.max_requests.min(some),
+            waiting: config.max_requests.saturating_mul(WAITING).min(some),
             bytes: config.max_bytes_in_flight,
             connection_bytes: (config.max_bytes_in_flight / 4).max(config.max_body_bytes),
             stall: config.stall_timeout,
@@ -121,6 +128,7 @@ impl App {
             attacks: Pool::start()?,
             hurry: Arc::default(),
             stopping: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             connections: Arc::new(Connections::new(most, patience, Arc::clone(&metrics))),
             in_flight: Arc::new(InFlight::new(limits)),
             config,
@@ -134,6 +142,10 @@ impl App {
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Whether every model is served, but for those that were unloaded by request, and the server does not stop.

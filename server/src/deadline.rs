@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{app::App, error::ApiError};
+use crate::{app::App, error::ApiError, in_flight::Held};
 
 /// A request's own limit, in milliseconds.
 const HEADER: &str = "x-request-timeout-ms";
@@ -48,8 +48,12 @@ pub(crate) async fn keep(
     };
     let deadline = Deadline::after(limit);
     request.extensions_mut().insert(deadline);
+    let held = request.extensions().get::<Arc<Held>>().cloned();
     match tokio::time::timeout_at(deadline.at.into(), next.run(request)).await {
         Ok(response) => response,
+        Err(_) if held.is_some_and(|held| held.is_arriving()) => {
+            ApiError::SlowBody(limit).into_response()
+        }
         Err(_) => ApiError::Timeout(limit).into_response(),
     }
 }

@@ -158,6 +158,11 @@ pub(crate) enum ApiError {
         (.0.as_secs_f64() * 1e6).round() / 1e6
     )]
     Timeout(Duration),
+    #[error(
+        "the body was not all there within the {} seconds that a request may take (`request_timeout`): send a smaller one, or send it faster",
+        .0.as_secs_f64()
+    )]
+    SlowBody(Duration),
     #[error("the server failed ({0}): report it with the request")]
     Internal(String),
 }
@@ -231,6 +236,7 @@ impl ApiError {
                 (S::INTERNAL_SERVER_ERROR, "not_finite")
             }
             Self::Attack(AttackError::Victim(error)) | Self::Victim(error) => of_victim(error),
+            Self::SlowBody(_) => (S::REQUEST_TIMEOUT, "body_timeout"),
             Self::Timeout(_) => (S::GATEWAY_TIMEOUT, "timeout"),
             Self::Attack(_) | Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal"),
         }

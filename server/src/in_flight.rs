@@ -1,8 +1,8 @@
 //! The requests that clients have under way: how many, how much memory their bodies take, and for how long without progress.
 //!
 //! A request *arrives* from its head on, is *worked* on once its body is there, and its answer is then *sent*. Only what is worked on
-//! takes one of the places among all requests: a client that sends nothing takes none. Who makes no progress while it sends or takes
-//! what is sent is given up after a while, and at once where others need the room.
+//! takes one of the places among all requests: a client that sends nothing takes none. Who is too slow while it sends or takes what
+//! is sent is given up after a while, and much sooner where others need the room.
 mod answer;
 mod held;
 mod table;
@@ -13,6 +13,7 @@ use std::{
 };
 
 use axum::{
+    body::HttpBody,
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -29,7 +30,7 @@ use crate::{
     error::ApiError,
 };
 
-/// Who made no progress for less than that is not given up for others.
+/// Who has fallen behind by less than that is not given up for others.
 const STILL: Duration = Duration::from_secs(1);
 
 /// How often what is overdue is looked for.
@@ -40,6 +41,8 @@ const SWEEP: Duration = Duration::from_millis(250);
 pub(crate) struct Limits {
     /// Requests that are worked on.
     pub requests: usize,
+    /// Requests in all, with those that arrive or are answered.
+    pub waiting: usize,
     /// Bytes of bodies in all.
     pub bytes: usize,
     /// Bytes of the bodies of one connection.
@@ -81,9 +84,9 @@ impl InFlight {
         Arc::new(Held::new(self, connection, refused, &mut table))
     }
 
-    /// Closes the connection whose client has made no progress for longest, if there is one that waits for its client.
+    /// Closes the connection of the client that has fallen behind most, if one has.
     pub fn cut_a_connection(&self) {
-        self.table().cut_the_stillest(Instant::now());
+        self.table().cut_the_slowest(Instant::now(), &self.limits);
     }
 
     /// Gives up what is overdue.
@@ -116,12 +119,12 @@ pub(crate) async fn hold(
     answer::held(held, next.run(request).await)
 }
 
-/// Answers a request for which there is no room, inside the layers that every answer passes.
+/// Answers a request for which there is no room, inside the layers that every answer passes. One with a body may still prove to need none.
 pub(crate) async fn refuse(request: Request, next: Next) -> Result<Response, ApiError> {
-    let refused = request.extensions().get::<Arc<Held>>();
-    match refused.and_then(|held| held.refused.clone()) {
-        Some(full) => Err(full.into()),
-        None => Ok(next.run(request).await),
+    let held = request.extensions().get::<Arc<Held>>();
+    match held.and_then(|held| held.refused()) {
+        Some(full) if request.body().is_end_stream() => Err(full.into()),
+        _ => Ok(next.run(request).await),
     }
 }
 

@@ -111,6 +111,7 @@ async fn stop<A: Address>(app: Arc<App>, handle: Handle<A>, shutdown: impl Futur
     tracing::info!(?drain, ?grace, "stopping");
     app.stopping.store(true, Ordering::Relaxed);
     tokio::time::sleep(drain).await;
+    app.closing.store(true, Ordering::Relaxed);
     handle.graceful_shutdown(Some(grace));
     tokio::time::sleep(grace - grace / RESERVE).await;
     app.hurry.store(true, Ordering::Relaxed);

@@ -226,13 +226,6 @@ async fn a_stopping_server_says_so_first_and_answers_what_is_under_way() {
         200
     );
     server.ask("/predict?model=halves", left(90)).await;
-    let late = server
-        .post("/attack?model=halves")
-        .body(left(90))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(late.status(), 503);
     let attacked = ok(attack.await.unwrap().unwrap()).await;
     assert_eq!(attacked["outcome"], "incomplete");
     let events = events.text().await.unwrap();
@@ -244,6 +237,25 @@ async fn a_stopping_server_says_so_first_and_answers_what_is_under_way() {
     assert!(server.get("/health").send().await.is_err());
     server.stop().await;
     assert!(start.elapsed() < Duration::from_millis(400 + 1500 + 500));
+}
+
+#[tokio::test]
+async fn attacks_are_answered_while_the_server_drains() {
+    let mut server = Server::sound_with(|config| {
+        config.drain = Duration::from_secs(2);
+        config.grace = Duration::from_millis(500);
+    })
+    .await;
+    server.ask("/predict?model=halves", left(90)).await;
+    server.ask_to_stop();
+    let ready = async || {
+        let answer = server.get("/v2/health/ready").send().await;
+        answer.unwrap().status() == 200
+    };
+    while ready().await {}
+    let short = "/attack?model=halves&steps=2&eps=0.001";
+    server.ask(short, left(90)).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,7 +67,7 @@ fn settings(training: bool) -> Vec<(&'static str, &'static str)> {
     // The allocator keeps the tensors of one training step for the next; else it gives back what nobody used for some seconds.
     let allocator = match training {
         true => "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0",
-        false => "background_thread:true",
+        false => "background_thread:true,retain:false",
     };
     settings.push(("MALLOC_CONF", allocator));
     settings

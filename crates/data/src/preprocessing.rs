@@ -67,11 +67,11 @@ impl Preprocessing {
                 ));
             }
         }
-        if !(self.crop_pct > 0.0 && self.crop_pct <= 1.0) {
+        if !(0.1..=1.0).contains(&self.crop_pct) {
             return Err(wrong(
                 "crop_pct",
                 self.crop_pct.to_string(),
-                "a number in (0, 1]".to_owned(),
+                "a number from 0.1 to 1".to_owned(),
             ));
         }
         Ok(())

@@ -31,8 +31,8 @@ const ELEMENT: u64 = 4;
 /// Tensors whose sizes are not known count as nothing, so that this is a lower bound; those of subgraphs are counted.
 ///
 /// # Errors
-/// When a run takes more than [`MAX_ACTIVATION_BYTES`], or constants more than 2 GiB, or the pixels of an image decide how large a tensor is: such a model could
-/// take any memory.
+/// When a run takes more than [`MAX_ACTIVATION_BYTES`], or constants more than 2 GiB, or the pixels of an image decide how large a tensor is, or a loop carries one
+/// whose shape changes: such a model could take any memory.
 pub fn activation_bytes(model: &Model, rows: u64) -> Result<u64, Error> {
     let mut graph = model.graph().clone();
     fix_batch(&mut graph, rows);
@@ -42,6 +42,7 @@ pub fn activation_bytes(model: &Model, rows: u64) -> Result<u64, Error> {
     sized::check(&graph)?;
     let facts = Facts::of(&graph);
     sized::check_steps(&graph, &facts)?;
+    sized::check_growth(&graph, &facts)?;
     let readers = last_readers(&graph);
     let constants = constants(&graph);
     let mut live = HashMap::new();

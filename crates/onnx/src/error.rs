@@ -93,6 +93,19 @@ pub enum Error {
         /// The node's operator.
         operator: String,
     },
+    /// A loop makes a tensor another size in each step.
+    #[error(
+        "a loop carries tensor `{tensor}` of shape {before} into a step and of shape {after} out of it, so that its memory has no bound; export \
+         the model with tensors that keep their shapes"
+    )]
+    Grows {
+        /// The loop's output.
+        tensor: String,
+        /// Before the first step.
+        before: String,
+        /// After it.
+        after: String,
+    },
     /// A stored tensor contradicts itself.
     #[error(
         "tensor `{name}`: {reason}; the file is damaged or its exporter is wrong: export the model again"

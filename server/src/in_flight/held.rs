@@ -10,8 +10,7 @@ pub(crate) struct Held {
     in_flight: Arc<InFlight>,
     connection: Arc<Connection>,
     given_up: Arc<GivenUp>,
-    /// Why it is not to be answered.
-    pub(super) refused: Option<Full>,
+    refused: Option<Full>,
 }
 
 /// Whether a body is still waited for.
@@ -62,6 +61,11 @@ impl Held {
         }
     }
 
+    /// Why there is no room for it to wait for its client.
+    pub fn refused(&self) -> Option<Full> {
+        self.refused.clone()
+    }
+
     /// The body is waited for from now on.
     pub fn arrive(&self) {
         let limits = &self.in_flight.limits;
@@ -102,6 +106,11 @@ impl Held {
     /// There is nothing to send yet.
     pub(super) fn wait(&self) {
         self.in_flight.table().wait(self.id);
+    }
+
+    /// Whether its body is not all there.
+    pub fn is_arriving(&self) -> bool {
+        self.in_flight.table().is_arriving(self.id)
     }
 
     /// Resolves once nobody waits for the rest of its body, with the reason.

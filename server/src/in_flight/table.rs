@@ -6,9 +6,6 @@ use std::{
 
 use super::{Connection, Cut, Limits, STILL, held::GivenUp};
 
-/// Requests that arrive or are answered may be as many as this for each that is worked on.
-const WAITING: usize = 4;
-
 /// Why a request is not taken, or not read on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
@@ -92,15 +89,27 @@ pub(super) struct Table {
     keys: HashMap<Arc<str>, Used>,
 }
 
+impl Entry {
+    /// How far the client has fallen behind, if it is waited for: a body by what should have come of it, an answer by how long nothing of
+    /// it was taken.
+    fn behind(&self, now: Instant, limits: &Limits) -> Option<Duration> {
+        match self.phase {
+            Phase::Work => None,
+            Phase::Arrive => Some((now + limits.stall).saturating_duration_since(self.due)),
+            Phase::Send => Some(now.saturating_duration_since(self.since)),
+        }
+    }
+}
+
 impl Table {
     /// Makes room for a further request of a connection.
     pub fn admit(&mut self, connection: &Connection, limits: &Limits) -> Result<(), Full> {
         let now = Instant::now();
-        let (made, full) = if self.counted >= limits.requests.saturating_mul(WAITING) {
-            let made = self.make_room(now, connection.requests(), Connection::requests);
+        let (made, full) = if self.counted >= limits.waiting {
+            let made = self.make_room(now, limits, connection.requests(), Connection::requests);
             (made, Full::Requests(limits.requests))
         } else if self.used.bytes >= limits.bytes {
-            let made = self.make_room(now, connection.bytes(), Connection::bytes);
+            let made = self.make_room(now, limits, connection.bytes(), Connection::bytes);
             (made, Full::Bytes(limits.bytes))
         } else {
             return Ok(());
@@ -109,19 +118,25 @@ impl Table {
     }
 
     /// Gives up a request that waits for its client: one of the connection that holds most, if that is more than the `own` of whoever needs
-    /// the room, or else one that has made no progress for a while. `false` if there is none.
-    fn make_room(&mut self, now: Instant, own: usize, held: fn(&Connection) -> usize) -> bool {
-        let waiting = self.entries.iter();
-        let waiting = waiting.filter(|(_, entry)| entry.counted && entry.phase != Phase::Work);
-        let still = |entry: &Entry| now.saturating_duration_since(entry.since);
-        let most = waiting.max_by_key(|(_, entry)| (held(&entry.connection), still(entry)));
-        match most {
-            Some((&id, entry)) if held(&entry.connection) > own => {
-                self.give_up(id, Cut::Crowded);
-                true
-            }
-            _ => self.give_up_the_stillest(now),
+    /// the room, or else the one that has fallen behind most. `false` if there is none.
+    fn make_room(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        own: usize,
+        held: fn(&Connection) -> usize,
+    ) -> bool {
+        let waiting = self.entries.iter().filter(|(_, entry)| entry.counted);
+        let most = waiting
+            .filter_map(|(id, entry)| Some((*id, entry, entry.behind(now, limits)?)))
+            .max_by_key(|(_, entry, behind)| (held(&entry.connection), *behind));
+        let greedy = most.filter(|(_, entry, _)| held(&entry.connection) > own);
+        let id = greedy.map(|(id, ..)| id);
+        let id = id.or_else(|| self.slowest(now, limits));
+        if let Some(id) = id {
+            self.give_up(id, Cut::Crowded);
         }
+        id.is_some()
     }
 
     pub fn insert(
@@ -216,7 +231,7 @@ impl Table {
                 .entries
                 .get(&id)
                 .map_or(0, |entry| entry.connection.bytes());
-            if !self.make_room(now, own + kept, Connection::bytes) {
+            if !self.make_room(now, limits, own + kept, Connection::bytes) {
                 return Err(Full::Bytes(limits.bytes));
             }
         }
@@ -303,28 +318,29 @@ impl Table {
         }
     }
 
-    /// Gives up the request whose client has made no progress for longest. `false` if there is none.
-    fn give_up_the_stillest(&mut self, now: Instant) -> bool {
-        let stillest = self.stillest(now);
-        if let Some(id) = stillest {
-            self.give_up(id, Cut::Crowded);
-        }
-        stillest.is_some()
-    }
-
-    /// Closes the connection of that request.
-    pub fn cut_the_stillest(&mut self, now: Instant) {
-        if let Some(entry) = self.stillest(now).and_then(|id| self.entries.get(&id)) {
+    /// Closes the connection of the request that has fallen behind most.
+    pub fn cut_the_slowest(&mut self, now: Instant, limits: &Limits) {
+        if let Some(entry) = self
+            .slowest(now, limits)
+            .and_then(|id| self.entries.get(&id))
+        {
             entry.connection.cut(Cut::Crowded);
         }
     }
 
-    fn stillest(&self, now: Instant) -> Option<u64> {
-        let waiting = self.entries.iter().filter(|(_, entry)| {
-            entry.phase != Phase::Work && now.saturating_duration_since(entry.since) >= STILL
-        });
-        let stillest = waiting.min_by_key(|(_, entry)| entry.since);
-        stillest.map(|(id, _)| *id)
+    /// The request that has fallen behind most, if that is noticeable.
+    fn slowest(&self, now: Instant, limits: &Limits) -> Option<u64> {
+        let entries = self.entries.iter().filter(|(_, entry)| entry.counted);
+        entries
+            .filter_map(|(id, entry)| Some((entry.behind(now, limits)?, *id)))
+            .filter(|(behind, _)| *behind >= STILL)
+            .max()
+            .map(|(_, id)| id)
+    }
+
+    pub fn is_arriving(&self, id: u64) -> bool {
+        let entry = self.entries.get(&id);
+        entry.is_some_and(|entry| entry.phase == Phase::Arrive)
     }
 
     /// Its memory is given to others at once: that it is freed is a matter of milliseconds.
@@ -366,6 +382,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         requests: 2,
+        waiting: 8,
         bytes: 100,
         connection_bytes: 100,
         stall: Duration::from_secs(10),
@@ -409,14 +426,14 @@ mod tests {
         client.arrived(second, 40).unwrap();
         // As much as any other.
         assert_eq!(client.arrived(third, 60), Err(Full::Bytes(100)));
-        client.entry(first).since -= STILL;
+        client.entry(first).due -= STILL;
         client.arrived(third, 50).unwrap();
         assert_eq!(client.table.used.bytes, 90);
         let given_up = Arc::clone(&client.entry(first).given_up);
         assert_eq!(given_up.cut(), Some(Cut::Crowded));
         // What is worked on is not given up.
         client.table.work(second, None, &LIMITS).unwrap();
-        client.entry(second).since -= 5 * STILL;
+        client.entry(second).due -= 5 * STILL;
         assert_eq!(client.arrived(third, 20), Err(Full::Bytes(100)));
         // Who holds less takes it from who holds most.
         let modest = client.request();
@@ -445,7 +462,7 @@ mod tests {
             table.arrive(id, &LIMITS);
             admitted
         };
-        for _ in 0..LIMITS.requests * WAITING {
+        for _ in 0..LIMITS.waiting {
             ask(&greedy).unwrap();
         }
         let full = Err(Full::Requests(LIMITS.requests));
@@ -453,7 +470,7 @@ mod tests {
         ask(&modest).unwrap();
         ask(&modest).unwrap();
         assert_eq!(ask(&greedy), full);
-        assert_eq!(client.table.counted, LIMITS.requests * WAITING);
+        assert_eq!(client.table.counted, LIMITS.waiting);
     }
 
     #[test]

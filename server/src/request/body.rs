@@ -4,12 +4,15 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     http::{Extensions, HeaderMap},
 };
-use futures::StreamExt;
+use futures::{FutureExt, Stream, StreamExt};
 
 use crate::{app::App, auth::Tenant, content_encoding::Coding, error::ApiError, in_flight::Held};
 
 /// How much of a body beyond the limit is still read, in multiples of the limit, before the connection is given up.
 const PATIENCE: usize = 8;
+
+/// How often the connection has its turn to hand over what it has read.
+const TURNS: usize = 4;
 
 /// Bytes that have come before a body is given the memory for all that it announces.
 const FIRST: usize = 64 << 10;
@@ -33,10 +36,16 @@ pub(crate) async fn read(
     let mut bytes = Vec::new();
     let mut length = 0usize;
     loop {
-        let chunk = tokio::select! {
-            biased;
-            why = held.given_up() => return Err(why.into()),
-            chunk = stream.next() => chunk,
+        let chunk = match held.refused() {
+            None => tokio::select! {
+                biased;
+                why = held.given_up() => return Err(why.into()),
+                chunk = stream.next() => chunk,
+            },
+            Some(full) => match at_once(&mut stream).await {
+                Some(chunk) => chunk,
+                None => return Err(full.into()),
+            },
         };
         let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|error| ApiError::Body(error.to_string()))?;
@@ -67,4 +76,16 @@ pub(crate) async fn read(
     let plain = app.decoding(move || coding.undo(&bytes, limit)).await?;
     held.arrived(0, plain.len().saturating_sub(length), share)?;
     Ok(plain)
+}
+
+/// The next piece of a body if it is there already, as that of a small body which came with its head.
+async fn at_once<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
+    for _ in 0..TURNS {
+        if let Some(piece) = stream.next().now_or_never() {
+            return Some(piece);
+        }
+        // The connection hands it over when it is its turn.
+        tokio::task::yield_now().await;
+    }
+    None
 }

@@ -124,7 +124,7 @@ async fn prepare(
         },
         bytes: wanted.rows(images.len()).saturating_mul(row),
     };
-    if app.is_stopping() {
+    if app.is_closing() {
         return Err(ApiError::Stopping);
     }
     let ticket = app.admission.admit(work, caller.deadline.left())?;

@@ -73,7 +73,7 @@ pub(crate) async fn certify(
     let smoothing = smoothing(&parameters)?;
     chosen.prepare_attacks().await?;
     let work = work(&app, &chosen, &smoothing, images.len())?;
-    if app.is_stopping() {
+    if app.is_closing() {
         return Err(ApiError::Stopping);
     }
     let queries = work.queries;

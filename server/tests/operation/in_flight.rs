@@ -104,6 +104,40 @@ async fn streams_without_bodies_take_no_place() {
 }
 
 #[tokio::test]
+async fn who_dribbles_on_every_connection_keeps_out_neither_health_checks_nor_whole_requests() {
+    let server = Server::sound_with(|config| config.max_connections = 16).await;
+    let address = server.base.strip_prefix("http://").unwrap().to_owned();
+    let dribble = |address: String| async move {
+        loop {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 90000\r\n\r\n";
+            let mut sent = stream.write_all(head.as_bytes()).await;
+            while sent.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                sent = stream.write_all(b"x").await;
+            }
+        }
+    };
+    let mut dribbling = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        dribbling.spawn(dribble(address.clone()));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..10 {
+        let fresh = reqwest::Client::new();
+        let health = fresh.get(format!("{}/v2/health/live", server.base));
+        assert_eq!(health.send().await.unwrap().status(), 200);
+        let fresh = reqwest::Client::new();
+        let predict = fresh.post(format!("{}/predict?model=halves", server.base));
+        let answer = predict.body(left(90)).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    dribbling.shutdown().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_sends_too_slowly_is_given_up_and_who_is_just_in_time_is_not() {
     let server = Server::sound_with(|config| {
         config.stall_timeout = Duration::from_millis(600);

@@ -202,7 +202,7 @@ async fn time_is_bounded_by_the_request_and_by_the_server() {
     let request = server
         .post(HALVES)
         .body(reqwest::Body::wrap_stream(endless));
-    let message = refused(request, 504).await;
+    let message = refused(request, 408).await;
     assert!(message.contains("0.2 seconds"), "{message}");
     server.stop().await;
 }

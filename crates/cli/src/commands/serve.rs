@@ -238,7 +238,8 @@ async fn stop(mut signals: Signals) {
     tokio::spawn(async move {
         signals.next().await;
         tracing::warn!("asked to stop again: requests under way are cut off");
-        std::process::exit(ASKED_AGAIN);
+        // Without the destructors of libraries whose threads still compute.
+        signal_hook::low_level::exit(ASKED_AGAIN);
     });
 }
 

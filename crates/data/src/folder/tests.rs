@@ -416,7 +416,7 @@ fn grey_and_oblong_pixels_are_made_of_files() {
     for shape in [[2, 4, 4], [3, 0, 4], [3, 4, 1025]] {
         assert!(folder(dir.path(), Split::Test, Preprocessing::new(shape)).is_err());
     }
-    for crop_pct in [0.0, -1.0, 1.5, f64::NAN] {
+    for crop_pct in [0.0, 1e-300, -1.0, 1.5, f64::NAN] {
         let wrong = Preprocessing { crop_pct, ..grey };
         let message = folder(dir.path(), Split::Test, wrong)
             .unwrap_err()

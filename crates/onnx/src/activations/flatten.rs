@@ -13,6 +13,9 @@ pub(super) const DOMAIN: &str = "buckler.activations";
 /// As many of the second input as the first says, in a list.
 pub(super) const STACK: &str = "Stack";
 
+/// What a loop carries from step to step: what a step makes of it, and what the first one is given.
+pub(super) const CARRIED: &str = "Carried";
+
 /// The nodes of all subgraphs in one list.
 pub(super) fn flatten(mut graph: GraphProto) -> GraphProto {
     let nodes = std::mem::take(&mut graph.node);
@@ -59,8 +62,12 @@ fn results(node: &NodeProto, body: &GraphProto, to: &mut GraphProto) {
     let results = body.output.iter().skip(skipped);
     for (index, (from, into)) in results.zip(&node.output).enumerate() {
         let steps = node.input.first().map_or("", String::as_str);
+        let first = body.input.get(index + 2).filter(|_| skipped > 0);
         to.node.push(match index < carried {
-            true => pseudo("", "Identity", &[&from.name], into),
+            true => match first {
+                Some(first) => pseudo(DOMAIN, CARRIED, &[&from.name, &first.name], into),
+                None => pseudo("", "Identity", &[&from.name], into),
+            },
             false => pseudo(DOMAIN, STACK, &[steps, &from.name], into),
         });
     }

@@ -99,6 +99,31 @@ pub(super) fn check_steps(graph: &GraphProto, facts: &Facts<'_>) -> Result<(), E
     Ok(())
 }
 
+/// Refuses loops that carry a tensor whose shape is another one after a step.
+pub(super) fn check_growth(graph: &GraphProto, facts: &Facts<'_>) -> Result<(), Error> {
+    for proto in &graph.node {
+        if proto.domain != flatten::DOMAIN || proto.op_type != flatten::CARRIED {
+            continue;
+        }
+        let node = Node::new(proto, facts);
+        let (Some(after), Some(before)) = (node.shape(0), node.shape(1)) else {
+            continue;
+        };
+        let differs = |(a, b): (&Dim, &Dim)| {
+            let (a, b) = (a.known(), b.known());
+            a.is_some() && b.is_some() && a != b
+        };
+        if after.len() != before.len() || after.iter().zip(before).any(differs) {
+            return Err(Error::Grows {
+                tensor: printable(&shortened(order::label(proto))).into_owned(),
+                before: crate::shape::display(before),
+                after: crate::shape::display(after),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn refusal(node: &NodeProto) -> Error {
     Error::DataDependent {
         node: printable(&shortened(order::label(node))).into_owned(),
@@ -109,6 +134,9 @@ fn refusal(node: &NodeProto) -> Error {
 /// The shape of the first output of operators that have no rule elsewhere.
 pub(super) fn shape(node: &Node<'_>) -> Option<Vec<Dim>> {
     let known = |size: i64| u64::try_from(size).ok().map(Dim::Known);
+    if node.proto.domain == flatten::DOMAIN && node.proto.op_type == flatten::CARRIED {
+        return node.shape(0).map(<[Dim]>::to_vec);
+    }
     if node.proto.domain == flatten::DOMAIN {
         let steps = node.integers(0).and_then(|steps| known(*steps.first()?));
         let mut shape = vec![steps.unwrap_or(Dim::Known(1))];

@@ -13,6 +13,9 @@ const MAX_CLASSES: usize = 1 << 20;
 /// The largest height and width of an image that a card or a command may name.
 pub const MAX_SIDE: usize = 1 << 16;
 
+/// The smallest share of an image's side that is kept of it: of less, images would be scaled to ten times the model's size and more.
+const MIN_CROP: f64 = 0.1;
+
 /// Values of one image: 128 MiB as 32-bit numbers.
 const MAX_VALUES: usize = 1 << 25;
 
@@ -249,10 +252,10 @@ impl Problems {
         }) = &input.preprocessing
         {
             let path = "input.preprocessing.crop_pct";
-            if !(*crop_pct > 0.0 && *crop_pct <= 1.0) {
+            if !(MIN_CROP..=1.0).contains(crop_pct) {
                 self.add(
                     path,
-                    format!("is {crop_pct}; give a number above 0 and at most 1, such as 0.875"),
+                    format!("is {crop_pct}; give a number from {MIN_CROP} to 1, such as 0.875"),
                 );
             } else if *crop_pct != 1.0 && *resize != Resize::CenterCrop {
                 self.add(path, format!(

@@ -191,7 +191,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Number,
         "1.0",
         "0.875",
-        "With \"center_crop\": side of the centre over the side that the image is scaled to, above 0 and at most 1; 0.875 (224 of \
+        "With \"center_crop\": side of the centre over the side that the image is scaled to, from 0.1 to 1; 0.875 (224 of \
          256) is usual for ImageNet. An image of the model's size is taken whole, and that is said.",
     ),
     key(

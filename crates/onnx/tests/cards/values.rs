@@ -276,7 +276,11 @@ fn choices_are_words_of_a_list() {
         ),
         (
             r#"{"input": {"preprocessing": {"resize": "center_crop", "crop_pct": 87.5}}}"#,
-            &["crop_pct` is 87.5", "at most 1"],
+            &["crop_pct` is 87.5", "from 0.1 to 1"],
+        ),
+        (
+            r#"{"input": {"preprocessing": {"resize": "center_crop", "crop_pct": 1e-300}}}"#,
+            &["crop_pct", "from 0.1 to 1"],
         ),
         (
             r#"{"input": {"preprocessing": {"crop_pct": 0.875}}}"#,

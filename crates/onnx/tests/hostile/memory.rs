@@ -285,6 +285,37 @@ fn what_subgraphs_compute_is_counted_too() {
 }
 
 #[test]
+fn loops_that_carry_a_growing_tensor_are_refused_by_its_name() {
+    let carried = |operator: &str, inputs: &[&str]| {
+        let grow = NodeProto {
+            attribute: vec![AttributeProto {
+                name: "axis".into(),
+                r#type: AttributeType::Int as i32,
+                i: Some(1),
+                ..AttributeProto::default()
+            }],
+            ..node(operator, inputs, &["y"])
+        };
+        let nodes = vec![node("Identity", &["go"], &["on"]), grow];
+        let each = NodeProto {
+            attribute: vec![graph_attribute(
+                "body",
+                body(&["step", "go", "x"], nodes, &["on", "y"]),
+            )],
+            ..node("Loop", &["", "yes", "image"], &["big"])
+        };
+        let yes = TensorProto::floats("yes", &[], &[1.0]);
+        bytes(&beside(vec![each], vec![yes]))
+    };
+    assert!(carried("LogSoftmax", &["x"]).is_ok());
+    let error = carried("Concat", &["x", "x"]).unwrap_err();
+    assert!(
+        matches!(&error, Error::Grows { tensor, .. } if tensor == "big"),
+        "{error}"
+    );
+}
+
+#[test]
 fn sparse_tensors_are_as_large_as_with_their_zeros() {
     let stored = |dims: &[i64]| {
         let mut graph = chain(1, "Relu");

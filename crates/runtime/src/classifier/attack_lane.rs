@@ -1,12 +1,14 @@
 //! The lane of attacks: its graphs, made when the model is loaded or when an attack first asks for them.
 use std::{
     borrow::Cow,
+    num::NonZero,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 use buckler_attack::VictimError;
 use buckler_onnx::Model;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     LoadOptions,
@@ -25,6 +27,13 @@ use crate::{
 
 /// Time of a gradient in that of a forward pass, until the first are measured.
 pub(super) const GRADIENT_PER_FORWARD: f64 = 3.0;
+
+/// Places for the lanes of this process that are made at the same time.
+static MAKING: OnceLock<Semaphore> = OnceLock::new();
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
 
 /// What attacks ask of a model.
 pub(super) struct AttackLane {
@@ -123,7 +132,18 @@ impl AttackLane {
                 .take();
             if let Some(recipe) = recipe {
                 let own = Arc::clone(self);
-                tokio::task::spawn_blocking(move || own.make(recipe));
+                tokio::spawn(async move {
+                    // As many at a time as there are processors: each takes them, and memory.
+                    let place = MAKING
+                        .get_or_init(|| Semaphore::new(processors()))
+                        .acquire()
+                        .await;
+                    let made = tokio::task::spawn_blocking(move || own.make(recipe)).await;
+                    if let Err(error) = made {
+                        tracing::error!(%error, "making the gradients failed");
+                    }
+                    drop(place);
+                });
             }
             let made = done.wait_for(|done| *done).await;
             made.map_err(|_| VictimError::Closed)?;

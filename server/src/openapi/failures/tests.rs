@@ -25,7 +25,7 @@ fn place(error: &ApiError) -> Option<&'static [Failure]> {
         E::NotLoaded(_) => Some(LOAD),
         E::Header { .. } | E::Host(_) => Some(ANY),
         E::Full(Full::Requests(_) | Full::Bytes(_) | Full::GivenUp) => Some(TURN),
-        E::Full(_) | E::ContentEncoding(_) => Some(BODY),
+        E::Full(_) | E::ContentEncoding(_) | E::SlowBody(_) => Some(BODY),
         E::Denied(Denied::Exposed(_)) => Some(EXPOSED),
         E::OverBudget(_) | E::Stopping => Some(ADMISSION),
         E::Denied(_) => Some(KEY),
@@ -121,6 +121,7 @@ fn all() -> Vec<ApiError> {
             expected: "",
         },
         E::Host(2),
+        E::SlowBody(Duration::from_secs(1)),
         E::Full(Full::Requests(1)),
         E::Full(Full::KeyRequests {
             key: "a".into(),
