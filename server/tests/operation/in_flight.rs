@@ -104,8 +104,8 @@ async fn streams_without_bodies_take_no_place() {
 }
 
 #[tokio::test]
-async fn who_dribbles_on_every_connection_keeps_out_neither_health_checks_nor_whole_requests() {
-    let server = Server::sound_with(|config| config.max_connections = 16).await;
+async fn who_dribbles_in_every_place_keeps_out_neither_health_checks_nor_whole_requests() {
+    let server = Server::sound_with(|config| config.max_requests = 4).await;
     let address = server.base.strip_prefix("http://").unwrap().to_owned();
     let dribble = |address: String| async move {
         loop {
@@ -116,6 +116,7 @@ async fn who_dribbles_on_every_connection_keeps_out_neither_health_checks_nor_wh
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 sent = stream.write_all(b"x").await;
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let mut dribbling = tokio::task::JoinSet::new();
