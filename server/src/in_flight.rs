@@ -4,6 +4,7 @@
 //! takes one of the places among all requests: a client that sends nothing takes none. Who is too slow while it sends or takes what
 //! is sent is given up after a while, and much sooner where others need the room.
 mod answer;
+mod full;
 mod held;
 mod table;
 
@@ -20,10 +21,7 @@ use axum::{
 };
 
 use self::table::Table;
-pub(crate) use self::{
-    held::Held,
-    table::{Full, Share},
-};
+pub(crate) use self::{full::Full, held::Held, table::Share};
 use crate::{
     app::App,
     connections::{Connection, Cut},
@@ -123,7 +121,7 @@ pub(crate) async fn hold(
 pub(crate) async fn refuse(request: Request, next: Next) -> Result<Response, ApiError> {
     let held = request.extensions().get::<Arc<Held>>();
     match held.and_then(|held| held.refused()) {
-        Some(full) if request.body().is_end_stream() => Err(full.into()),
+        Some(full) if request.body().is_end_stream() => Err(full.clone().into()),
         _ => Ok(next.run(request).await),
     }
 }

@@ -80,7 +80,7 @@ static LOADING: Mutex<()> = Mutex::new(());
 /// # Errors
 /// When no library fits and none can be fetched; the message names the ways to provide one.
 pub fn init() -> Result<&'static LibraryInfo, RuntimeError> {
-    init_for(default_threads())
+    init_for(processors())
 }
 
 /// As [`init`], with the number of threads that all sessions share that want as many ([`shared_threads`]); the first caller's counts.
@@ -89,15 +89,16 @@ pub(crate) fn init_for(threads: usize) -> Result<&'static LibraryInfo, RuntimeEr
 }
 
 pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
-    Ok(&loaded(default_threads())?.environment)
+    Ok(&loaded(processors())?.environment)
 }
 
 /// The size of the pool of threads that sessions share. Sessions that want another have a pool of their own.
 pub(crate) fn shared_threads() -> Result<usize, RuntimeError> {
-    Ok(loaded(default_threads())?.shared_threads)
+    Ok(loaded(processors())?.shared_threads)
 }
 
-fn default_threads() -> usize {
+/// The processors that this process may use.
+pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 

@@ -7,10 +7,8 @@ mod places;
 mod shared;
 
 use std::{
-    num::NonZero,
     path::Path,
     sync::{Arc, PoisonError},
-    thread,
     time::Duration,
 };
 
@@ -59,7 +57,7 @@ impl Repository {
     /// [`Repository::index`].
     pub fn open(root: &Path, options: &LoadOptions) -> Result<Self, RuntimeError> {
         library::init_for(options.threads)?;
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let processors = crate::library::processors();
         let options = LoadOptions {
             attacks_on_demand: true,
             ..options.clone()

@@ -62,8 +62,8 @@ impl Held {
     }
 
     /// Why there is no room for it to wait for its client.
-    pub fn refused(&self) -> Option<Full> {
-        self.refused.clone()
+    pub fn refused(&self) -> Option<&Full> {
+        self.refused.as_ref()
     }
 
     /// The body is waited for from now on.

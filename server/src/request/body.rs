@@ -44,7 +44,7 @@ pub(crate) async fn read(
             },
             Some(full) => match at_once(&mut stream).await {
                 Some(chunk) => chunk,
-                None => return Err(full.into()),
+                None => return Err(full.clone().into()),
             },
         };
         let Some(chunk) = chunk else { break };

@@ -9,15 +9,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::Server;
+use crate::{connect, support::Server};
 
 /// More than any test needs.
 const LONG: Duration = Duration::from_secs(20);
-
-async fn connect(server: &Server) -> TcpStream {
-    let address = server.base.strip_prefix("http://").unwrap();
-    TcpStream::connect(address).await.unwrap()
-}
 
 /// What comes until the server closes the connection.
 async fn until_closed(mut stream: TcpStream) -> Vec<u8> {

@@ -15,17 +15,12 @@ use tokio::{
 };
 
 use crate::{
-    ALL, key, refused,
+    ALL, connect, key, refused,
     support::{Server, left, ok},
 };
 
 /// An attack that does not end by itself.
 const ENDLESS: &str = "/attack?model=halves&eps=0.001&steps=1000000000";
-
-async fn connect(server: &Server) -> TcpStream {
-    let address = server.base.strip_prefix("http://").unwrap();
-    TcpStream::connect(address).await.unwrap()
-}
 
 /// A connection that has sent a head and so many bytes of its body of `length`.
 async fn begun(server: &Server, length: usize, sent: usize) -> TcpStream {

@@ -14,6 +14,8 @@ mod support;
 use buckler_server::{Key, Scope};
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde_json::Value;
+use support::Server;
+use tokio::net::TcpStream;
 
 /// A key named as it reads, for some scopes.
 fn key(plain: &str, scopes: &[Scope]) -> Key {
@@ -24,6 +26,12 @@ fn key(plain: &str, scopes: &[Scope]) -> Key {
 }
 
 const ALL: &[Scope] = &[Scope::Predict, Scope::Attack, Scope::Admin];
+
+/// A connection on which nothing is said yet.
+async fn connect(server: &Server) -> TcpStream {
+    let address = server.base.strip_prefix("http://").unwrap();
+    TcpStream::connect(address).await.unwrap()
+}
 
 /// The headers of an answer that must have this status, with its error's code and message.
 async fn refused(request: RequestBuilder, status: u16) -> (HeaderMap, String, String) {

@@ -1,9 +1,7 @@
 //! The lane of attacks: its graphs, made when the model is loaded or when an attack first asks for them.
 use std::{
     borrow::Cow,
-    num::NonZero,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    thread,
 };
 
 use buckler_attack::VictimError;
@@ -22,6 +20,7 @@ use crate::{
     RuntimeError,
     deadline::{Runner, Task},
     engine::{Engine, Lane, Settings},
+    library,
     session::Graph,
 };
 
@@ -30,10 +29,6 @@ pub(super) const GRADIENT_PER_FORWARD: f64 = 3.0;
 
 /// Places for the lanes of this process that are made at the same time.
 static MAKING: OnceLock<Semaphore> = OnceLock::new();
-
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
 
 /// What attacks ask of a model.
 pub(super) struct AttackLane {
@@ -135,7 +130,7 @@ impl AttackLane {
                 tokio::spawn(async move {
                     // As many at a time as there are processors: each takes them, and memory.
                     let place = MAKING
-                        .get_or_init(|| Semaphore::new(processors()))
+                        .get_or_init(|| Semaphore::new(library::processors()))
                         .acquire()
                         .await;
                     let made = tokio::task::spawn_blocking(move || own.make(recipe)).await;

@@ -1,5 +1,5 @@
 //! How a classifier is run.
-use std::{num::NonZero, path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use buckler_onnx::{ChannelOrder, Normalization};
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -84,7 +84,7 @@ impl Default for LoadOptions {
         Self {
             name: None,
             provider: Provider::default(),
-            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            threads: crate::library::processors(),
             max_batch: 16,
             queue_bytes: 256 << 20,
             load_timeout: Duration::from_secs(300),
